@@ -1,0 +1,1 @@
+//! What travels between console, machines and server: DTOs, ids and problems. Builds for wasm32.

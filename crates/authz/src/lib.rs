@@ -1,0 +1,1 @@
+//! Actor, Action, Resource, Grant: who may do what. The only crate that names casbin.

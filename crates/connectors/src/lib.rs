@@ -1,0 +1,20 @@
+//! Sources and sinks, one folder each, and the formats they carry.
+//!
+//! A source hands out [`Chunk`]s: undecoded bytes cut at row boundaries, or rows that were born as Arrow. Lanes decode them
+//! ([`RowDecoder`]), so that decoding is parallel while reading stays in order. At the other end lanes encode
+//! ([`RowEncoder`]) and one writer per sink appends in order and commits in two phases ([`SinkWriter`]).
+//!
+//! ```text
+//! SourceReader --Chunk--> RowDecoder --RecordBatch--> ... --RecordBatch--> RowEncoder --Encoded--> SinkWriter
+//!  (one thread)            (lanes)                                          (lanes)                 (one thread)
+//! ```
+//!
+//! Nothing here knows of pipelines, policies or databases. What cannot be decoded is data ([`Malformed`]), not an error.
+
+pub mod error;
+pub mod sink;
+pub mod source;
+
+pub use error::{ConnectorError, Domain};
+pub use sink::{Encoded, EncodedPart, PreCommit, RowEncoder, SinkWriter};
+pub use source::{Chunk, Decoded, Malformed, MalformedReason, Offset, PartitionPosition, Payload, Read, ReadLimit, RowDecoder, SourceReader};

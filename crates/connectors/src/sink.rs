@@ -1,0 +1,61 @@
+//! The contract of sinks: encode in lanes, append in order, commit in two phases.
+
+use arrow::array::RecordBatch;
+use serde::{Deserialize, Serialize};
+
+use crate::error::ConnectorError;
+
+/// Rows made ready for a sink's writer by a lane.
+#[derive(Debug, Default)]
+pub struct Encoded {
+    pub parts: Vec<EncodedPart>,
+    pub rows: u64,
+}
+
+/// The rows of one partition folder, in order.
+#[derive(Debug)]
+pub struct EncodedPart {
+    /// The partition path below the sink's folder, such as `country=NL/dt=2026-01-31`; empty for none.
+    pub path: String,
+    pub rows: u64,
+    pub payload: EncodedPayload,
+}
+
+#[derive(Debug)]
+pub enum EncodedPayload {
+    Bytes(Vec<u8>),
+    /// For formats that only the writer can encode.
+    Rows(RecordBatch),
+}
+
+/// Turns batches into bytes. One per lane and sink.
+pub trait RowEncoder: Send {
+    fn encode(&mut self, rows: &RecordBatch) -> Result<Encoded, ConnectorError>;
+}
+
+/// What a sink has made durable but not yet visible; stored in the checkpoint, so that a restart can finish it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreCommit {
+    pub epoch: u64,
+    pub rows: u64,
+    pub bytes: u64,
+    /// Files to rename, as pairs of names relative to the sink's folder.
+    pub renames: Vec<(String, String)>,
+}
+
+/// A sink, written by one thread, in order. The two phases:
+///
+/// 1. `pre_commit` closes what was written since the last epoch and makes it durable under names that readers ignore;
+/// 2. the checkpoint that holds the `PreCommit` is committed;
+/// 3. `commit` makes it visible. It is idempotent, because a restart repeats it for the last checkpoint.
+pub trait SinkWriter: Send {
+    fn write(&mut self, rows: Encoded) -> Result<(), ConnectorError>;
+
+    fn pre_commit(&mut self, epoch: u64) -> Result<PreCommit, ConnectorError>;
+
+    fn commit(&mut self, pre_commit: &PreCommit) -> Result<(), ConnectorError>;
+
+    /// Called once before the first write, with the pre-commit of the checkpoint the run resumes from. Finishes that commit
+    /// and removes whatever a dead run left uncommitted.
+    fn recover(&mut self, last: Option<&PreCommit>) -> Result<(), ConnectorError>;
+}

@@ -1,0 +1,1 @@
+//! Decision records, canonical encoding, the Merkle log, proofs and offline verification.

@@ -1,0 +1,77 @@
+//! What is wrong with a document, where, and what to do about it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A place in a document's text. Lines and columns count from 1; columns count characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Position {
+    pub line: u32,
+    pub column: u32,
+}
+
+/// A stretch of a document's text; `end` is exclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Span {
+    pub start: Position,
+    pub end: Position,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    Error,
+    Warning,
+}
+
+/// One finding about a document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnostic {
+    pub severity: Severity,
+    /// A stable, kebab-case name of the finding, such as `unknown-key` or `leak`.
+    pub code: String,
+    /// Where in the document's structure: `steps.safe.mask.columns.card`. Empty for the whole document.
+    pub path: String,
+    /// Where in its text; absent when the document was not read from text.
+    pub span: Option<Span>,
+    pub message: String,
+    /// Further facts, one a line: for a leak, each step of the path.
+    pub notes: Vec<String>,
+    /// What to do, when there is something to suggest.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    pub fn error(code: &str, path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, code, path, message)
+    }
+
+    pub fn warning(code: &str, path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, code, path, message)
+    }
+
+    fn new(severity: Severity, code: &str, path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { severity, code: code.to_owned(), path: path.into(), span: None, message: message.into(), notes: Vec::new(), help: None }
+    }
+
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub fn with_note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}

@@ -1,0 +1,141 @@
+//! The pipeline document.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    connector::{EventTime, Format, SinkConnector, SourceConnector},
+    consent::ConsentStep,
+    contract::ContractRef,
+    mask::MaskStep,
+    quality::QualityStep,
+    types::{Classification, Column, Timespan},
+};
+
+/// A pipeline: sources, a graph of steps, sinks, and for what purpose it may process personal data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pipeline {
+    /// `[a-z0-9-]`, unique in its project.
+    pub name: String,
+    pub description: Option<String>,
+    pub owner: Option<String>,
+    /// A registered processing purpose: a fideslang data use, or the project's own.
+    pub purpose: String,
+    pub basis: Basis,
+    /// Lanes that process batches side by side. Default 1.
+    pub parallelism: usize,
+    pub checkpoint: Checkpoint,
+    pub batch: Batch,
+    pub sources: IndexMap<String, Source>,
+    pub steps: IndexMap<String, Step>,
+    pub sinks: IndexMap<String, Sink>,
+}
+
+/// The lawful basis of GDPR Art. 6(1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    Consent,
+    Contract,
+    LegalObligation,
+    VitalInterests,
+    PublicTask,
+    LegitimateInterest,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Default 2s.
+    pub every: Timespan,
+}
+
+impl Default for Checkpoint {
+    fn default() -> Self {
+        Self { every: Timespan::from_millis(2_000) }
+    }
+}
+
+/// A batch closes at so many rows, or after so long, whichever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Default 8192.
+    pub rows: usize,
+    /// Default 5ms.
+    pub wait: Timespan,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self { rows: 8192, wait: Timespan::from_millis(5) }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    pub connector: SourceConnector,
+    /// Default json. A generator has none.
+    pub format: Option<Format>,
+    /// A registered contract; exactly one of `contract` and `schema`, except for a generator, which brings its own.
+    pub contract: Option<ContractRef>,
+    pub schema: Option<Vec<Column>>,
+    /// The column that names the person a row is about.
+    pub subject: Option<String>,
+    pub event_time: Option<EventTime>,
+    pub on_malformed: OnMalformed,
+}
+
+/// What happens to input that cannot be decoded or that breaks its contract.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnMalformed {
+    #[default]
+    Quarantine,
+    Drop,
+    /// The run fails.
+    Fail,
+}
+
+/// A step: exactly one operator key.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    Quality(QualityStep),
+    Consent(ConsentStep),
+    Mask(MaskStep),
+    /// Streaming SQL; the tables it names are sources or steps.
+    Sql(String),
+}
+
+impl Step {
+    /// The operator's key in a document.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Quality(_) => "quality",
+            Self::Consent(_) => "consent",
+            Self::Mask(_) => "mask",
+            Self::Sql(_) => "sql",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sink {
+    /// A source or a step.
+    pub from: String,
+    pub connector: SinkConnector,
+    /// Default json.
+    pub format: Format,
+    /// The most sensitive column it may hold. Default internal.
+    pub clearance: Classification,
+    /// A registered recipient: a team, a processor, a region.
+    pub recipient: Option<String>,
+    pub delivery: Delivery,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    #[default]
+    ExactlyOnce,
+    AtLeastOnce,
+}

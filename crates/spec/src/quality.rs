@@ -1,0 +1,88 @@
+//! `quality:` steps: rules that each row must keep.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::types::Timespan;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct QualityStep {
+    /// A source or a step.
+    pub from: String,
+    pub on_fail: OnFail,
+    pub rules: Vec<Rule>,
+}
+
+/// What happens to a row that fails a rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFail {
+    #[default]
+    Quarantine,
+    Drop,
+    /// The row goes on; its failures are counted.
+    Flag,
+    /// The run stops.
+    Stop,
+}
+
+/// A rule, with the name under which its failures are counted and shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// Given in the document, or made from the check: `between(amount)`.
+    pub name: String,
+    pub check: Check,
+}
+
+/// A null passes every check but `not_null`, as in SQL's CHECK constraints.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Check {
+    NotNull { columns: Vec<String> },
+    /// Inclusive bounds; at least one.
+    Between { column: String, min: Option<Scalar>, max: Option<Scalar> },
+    InSet { column: String, values: Vec<Scalar> },
+    /// A regular expression that must match somewhere in the text; anchor it with `^` and `$`.
+    Matches { column: String, pattern: String },
+    /// Characters of a string, elements of a list.
+    Length { column: String, min: Option<u64>, max: Option<u64> },
+    Format { column: String, is: TextFormat },
+    /// No two rows with the same values within a span of event time (processing time where the source has none).
+    Unique { columns: Vec<String>, within: Timespan },
+    /// A SQL expression of type boolean.
+    Expression { sql: String },
+    /// The value is present in a column of a reference file (CSV or NDJSON), read at start.
+    References { column: String, file: String, key: String },
+}
+
+/// A constant in a document.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scalar {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    String(String),
+}
+
+/// The text formats a rule can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TextFormat {
+    Email,
+    /// ISO 13616, with its check digits.
+    Iban,
+    /// A card number with a valid Luhn digit.
+    Card,
+    Uuid,
+    /// IPv4 or IPv6.
+    Ip,
+    Url,
+    /// E.164.
+    Phone,
+    /// ISO 3166-1 alpha-2.
+    Country,
+    /// ISO 4217.
+    Currency,
+    /// ISO 8601 calendar date.
+    Date,
+    Json,
+}

@@ -1,0 +1,1 @@
+//! Entities and repositories. The only crate that names sea-orm entities.

@@ -1,0 +1,1 @@
+//! Envelope encryption, per-subject keys, tokens and masking operators.

@@ -1,0 +1,1 @@
+//! Database migrations: one schema for SQLite and PostgreSQL.

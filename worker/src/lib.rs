@@ -1,0 +1,1 @@
+//! Background work: apalis jobs, and the supervisor that keeps pipeline runs alive.

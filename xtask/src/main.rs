@@ -1,0 +1,2 @@
+//! Automation: run, test, ci, bench, the wasm set-up.
+fn main() {}
