@@ -1,0 +1,42 @@
+//! The first page of the console: how the project is doing.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{audit::Head, run::RunSummary};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Overview {
+    pub pipelines: PipelineCounts,
+    /// The newest runs, newest first.
+    pub recent_runs: Vec<RunSummary>,
+    /// Of all runs that report right now.
+    pub rows_in_per_second: f64,
+    pub rows_out_per_second: f64,
+    pub rejects_per_second: f64,
+    /// Rows in quarantine.
+    pub quarantined_rows: u64,
+    pub evidence: EvidenceState,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PipelineCounts {
+    pub total: u64,
+    pub running: u64,
+    pub failed: u64,
+    /// Stopped, finished, starting, stopping or never deployed.
+    pub other: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EvidenceState {
+    /// Leaves in the log.
+    pub leaves: u64,
+    /// The newest signed tree head.
+    pub head: Option<Head>,
+    /// When the newest leaf was written.
+    pub last_leaf_at: Option<DateTime<Utc>>,
+}

@@ -1,0 +1,50 @@
+//! How types of other crates look in the OpenAPI document. Never constructed.
+
+use utoipa::ToSchema;
+
+/// How sensitive a value is, least sensitive first.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum Classification {
+    Public,
+    Internal,
+    Confidential,
+    Restricted,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum Severity {
+    Error,
+    Warning,
+}
+
+/// A place in a document's text; both count from 1.
+#[derive(ToSchema)]
+pub struct Position {
+    pub line: u32,
+    pub column: u32,
+}
+
+/// A stretch of a document's text; `end` is exclusive.
+#[derive(ToSchema)]
+pub struct Span {
+    pub start: Position,
+    pub end: Position,
+}
+
+/// One finding about a document.
+#[derive(ToSchema)]
+pub struct Diagnostic {
+    pub severity: Severity,
+    /// A stable name of the finding, such as `unknown-key` or `leak`.
+    pub code: String,
+    /// Where in the document's structure: `steps.safe.mask.columns.card`.
+    pub path: String,
+    pub span: Option<Span>,
+    pub message: String,
+    /// Further facts, one a line.
+    pub notes: Vec<String>,
+    /// What to do.
+    pub help: Option<String>,
+}
