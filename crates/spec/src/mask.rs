@@ -4,6 +4,8 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::types::{Classification, DataType};
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct MaskStep {
     /// A source or a step.
@@ -11,7 +13,7 @@ pub struct MaskStep {
     pub columns: IndexMap<String, Mask>,
 }
 
-/// A masking operator. What the result is worth is told by `weir-plan`, what it does by `weir-vault`.
+/// A masking operator. What it does is told by `weir-vault`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mask {
     /// Replaces text by a constant (default `[redacted]`), other types by null. Result: public.
@@ -41,6 +43,50 @@ impl Mask {
             Self::Token { .. } => "token",
             Self::Encrypt => "encrypt",
             Self::Generalize { .. } => "generalize",
+        }
+    }
+
+    /// What the result of masking a column of this class is worth. Never more than the column itself.
+    ///
+    /// An operator that leaves too much of a value readable does not count: see [`Mask::MAX_TOKEN_KEPT`],
+    /// [`Mask::MAX_KEPT`] and [`Mask::MAX_PREFIX`].
+    pub fn result_class(&self, from: Classification) -> Classification {
+        match self {
+            Self::Redact { .. } | Self::Null => Classification::Public,
+            Self::Hash => from.min(Classification::Internal),
+            Self::Token { keep_last, .. } if *keep_last <= Self::MAX_TOKEN_KEPT => from.min(Classification::Internal),
+            Self::Token { keep_last, .. } if *keep_last <= Self::MAX_KEPT => from.lowered(),
+            Self::Partial { keep_first, keep_last, .. } if keep_first.saturating_add(*keep_last) <= Self::MAX_KEPT => from.lowered(),
+            Self::Generalize { to: Generalization::Prefix(length) } if *length > Self::MAX_PREFIX => from,
+            Self::Generalize { .. } => from.lowered(),
+            Self::Token { .. } | Self::Partial { .. } | Self::Encrypt => from,
+        }
+    }
+
+    /// A token that shows more characters than this (the last four of a card, as on receipts) is worth as much as a partial mask.
+    pub const MAX_TOKEN_KEPT: usize = 4;
+    /// A mask that shows more characters than this (the first six and the last four of a card, as PCI DSS 3.4.1 allows)
+    /// lowers nothing.
+    pub const MAX_KEPT: usize = 10;
+    /// A longer prefix than this (the area of a postcode) lowers nothing.
+    pub const MAX_PREFIX: usize = 4;
+
+    /// The type of the result for a column of this type; `None` where the operator cannot be applied.
+    pub fn result_type(&self, from: &DataType) -> Option<DataType> {
+        use DataType::{Date, Decimal, Float32, Float64, Int32, Int64, List, String, Struct, Timestamp};
+        match self {
+            Self::Redact { .. } | Self::Null => Some(from.clone()),
+            Self::Partial { .. } => (*from == String).then_some(String),
+            Self::Hash | Self::Token { .. } | Self::Encrypt => (!matches!(from, List(_) | Struct(_))).then_some(String),
+            Self::Generalize { to } => {
+                let fits = match to {
+                    Generalization::Year | Generalization::Month => matches!(from, Date | Timestamp),
+                    Generalization::Day | Generalization::Hour => *from == Timestamp,
+                    Generalization::Width(_) => matches!(from, Int32 | Int64 | Float32 | Float64 | Decimal { .. }),
+                    Generalization::Prefix(_) => *from == String,
+                };
+                fits.then(|| from.clone())
+            }
         }
     }
 }
