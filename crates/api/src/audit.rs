@@ -32,11 +32,13 @@ pub struct AuditEntry {
     pub index: u64,
     pub at: DateTime<Utc>,
     pub kind: AuditKind,
-    /// The sign-in name, the worker, or `anonymous`.
+    /// As the leaf holds it: `user:ID`, `token:ID`, `system:worker`, `anonymous`.
     pub actor: String,
-    /// Such as `pipeline:deploy` or `checkpoint`.
+    /// The actor's sign-in name, looked up for this answer; the leaf does not hold it.
+    pub actor_name: Option<String>,
+    /// Such as `pipeline.deploy` or `checkpoint`.
     pub action: String,
-    /// Such as `pipeline/card-fraud`.
+    /// Such as `pipeline:card-fraud`.
     pub resource: String,
     pub outcome: Outcome,
     /// The rule that decided.

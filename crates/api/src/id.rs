@@ -36,6 +36,12 @@ macro_rules! uuid_id {
             }
         }
 
+        impl From<Uuid> for $name {
+            fn from(id: Uuid) -> Self {
+                Self(id)
+            }
+        }
+
         impl FromStr for $name {
             type Err = InvalidId;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -62,6 +68,14 @@ uuid_id!(
 uuid_id!(
     /// An API token: the `jti` of its JWT.
     TokenId, "token id"
+);
+uuid_id!(
+    /// A pipeline, a contract or a policy, through all its versions.
+    DocumentId, "document id"
+);
+uuid_id!(
+    /// A version of a pipeline, put to work.
+    DeploymentId, "deployment id"
 );
 uuid_id!(
     /// One execution of a pipeline version, resumes included.

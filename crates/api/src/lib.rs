@@ -12,6 +12,7 @@ pub mod consent;
 pub mod contract;
 pub mod graph;
 pub mod id;
+pub mod ingest;
 pub mod live;
 pub mod overview;
 pub mod page;
@@ -42,6 +43,7 @@ pub use id::{
     DeploymentId, DocumentId, InvalidId, ProjectId, RunId, SegmentId, SessionId, Slug, TokenId,
     UserId,
 };
+pub use ingest::IngestReceipt;
 pub use live::{NodeRates, RunRates};
 pub use overview::{EvidenceState, Overview, PipelineCounts};
 pub use page::{Cursor, Page, PageQuery};
@@ -62,7 +64,7 @@ pub use run::{
 };
 pub use secret::Secret;
 pub use session::{ChangePassword, Me, Permission, ProjectRoles, SignIn};
-pub use token::{CreateToken, CreatedToken, TokenSummary};
+pub use token::{CreateToken, CreatedToken, Jwk, Jwks, TokenSummary};
 pub use user::{
     CreateUser, CreatedUser, Member, SetMember, SetPassword, UpdateUser, User, UserRef,
 };

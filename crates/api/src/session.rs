@@ -47,7 +47,7 @@ pub struct ProjectRoles {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Permission {
-    /// As policies write it, such as `pipeline:deploy`.
+    /// As policies write it, such as `pipeline.deploy`.
     pub action: String,
     pub allowed: bool,
     /// Why not, as a sentence: which roles may.

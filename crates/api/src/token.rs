@@ -15,7 +15,7 @@ pub struct TokenSummary {
     pub name: String,
     /// On whose behalf it acts: it never may more than that user.
     pub user: UserRef,
-    /// The actions it is good for, such as `pipeline:deploy`.
+    /// The actions it is good for, such as `pipeline.deploy`.
     pub scopes: Vec<String>,
     pub created_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
@@ -39,4 +39,29 @@ pub struct CreatedToken {
     pub token: TokenSummary,
     /// The JWT. Shown this once.
     pub jwt: Secret,
+}
+
+/// The public keys that verify tokens (RFC 7517).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Jwks {
+    pub keys: Vec<Jwk>,
+}
+
+/// An Ed25519 public key (RFC 8037).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Jwk {
+    /// `OKP`.
+    pub kty: String,
+    /// `Ed25519`.
+    pub crv: String,
+    /// `EdDSA`.
+    pub alg: String,
+    /// `sig`.
+    #[serde(rename = "use")]
+    pub usage: String,
+    pub kid: String,
+    /// The public key, base64url without padding.
+    pub x: String,
 }
