@@ -3,19 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// What a leaf speaks of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum AuditKind {
-    /// Somebody did something, or was refused.
-    Administration,
-    /// The decisions of a pipeline's checkpoint.
-    Checkpoint,
-    /// A pipeline's start or end, or another event of the system.
-    System,
-}
-
+/// Whether it was permitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -31,7 +19,9 @@ pub struct AuditEntry {
     /// Position in the log, from 0.
     pub index: u64,
     pub at: DateTime<Utc>,
-    pub kind: AuditKind,
+    /// What it speaks of: `admin` for what somebody did, `checkpoint` for the decisions of a pipeline, `run_started`,
+    /// `run_ended`, `quarantine_read`, `consent_change`, `consent_imported`, `contract_registered`, `key_event`, `log_started`.
+    pub kind: String,
     /// As the leaf holds it: `user:ID`, `token:ID`, `system:worker`, `anonymous`.
     pub actor: String,
     /// The actor's sign-in name, looked up for this answer; the leaf does not hold it.
@@ -58,6 +48,7 @@ pub struct AuditEntry {
 pub struct AuditQuery {
     /// Found in actor, action, resource or request id.
     pub text: Option<String>,
+    pub kind: Option<String>,
     pub actor: Option<String>,
     pub action: Option<String>,
     pub resource: Option<String>,

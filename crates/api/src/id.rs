@@ -86,15 +86,6 @@ uuid_id!(
     SegmentId, "segment id"
 );
 
-uuid_id!(
-    /// A pipeline, a contract or a policy, through all its versions.
-    DocumentId, "document id"
-);
-uuid_id!(
-    /// A pipeline put to work: the life that runs and checkpoints belong to.
-    DeploymentId, "deployment id"
-);
-
 /// A name fit for a URL: 1 to 63 characters of `a-z`, `0-9` and `-`, beginning and ending with a letter or a digit. Names
 /// projects, pipelines and contracts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -30,7 +30,7 @@ pub mod token;
 pub mod user;
 
 pub use audit::{
-    AuditEntry, AuditKind, AuditQuery, ConsistencyProof, Head, InclusionProof, Outcome,
+    AuditEntry, AuditQuery, ConsistencyProof, Head, InclusionProof, Outcome,
     VerifyFailure, VerifyResult,
 };
 pub use consent::{

@@ -24,8 +24,10 @@ pub struct QuarantineEntry {
     /// Where it came from.
     pub source: String,
     pub partition: String,
-    /// Row in the partition, from 0; absent when the row has no single origin.
-    pub offset: Option<u64>,
+    /// Row in the partition, from 0.
+    pub offset: u64,
+    /// Byte in the partition where the row begins, when it could not be decoded.
+    pub byte: Option<u64>,
     /// The contract it was held against, such as `payments@1.4.0`.
     pub contract: Option<String>,
     pub at: DateTime<Utc>,
@@ -61,10 +63,18 @@ pub enum QuarantineContent {
         #[cfg_attr(feature = "openapi", schema(value_type = Object))]
         columns: serde_json::Value,
     },
-    /// A row that could not be decoded, as text.
-    Text { text: String },
-    /// A row that is not even text.
-    Bytes { hex: String },
+    /// A row that could not be decoded, as text; cut when it was too long.
+    Text {
+        text: String,
+        /// The row's whole length in bytes.
+        length: u64,
+    },
+    /// A row that is not even text; cut when it was too long.
+    Bytes {
+        hex: String,
+        /// The row's whole length in bytes.
+        length: u64,
+    },
 }
 
 /// Which rows to list.
