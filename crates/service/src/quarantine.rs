@@ -10,6 +10,12 @@ pub async fn list(cx: &Cx, query: QuarantineQuery) -> Result<Page<QuarantineEntr
     todo!()
 }
 
+/// One row's reasons, without its content. Asks for `quarantine.list`, as [`list`] does.
+pub async fn entry(cx: &Cx, segment: SegmentId, row: u32) -> Result<QuarantineEntry> {
+    let _ = (cx, segment, row);
+    todo!()
+}
+
 /// Opens one row. The reading is recorded before the content is returned.
 pub async fn read(cx: &Cx, segment: SegmentId, row: u32) -> Result<QuarantineRow> {
     let _ = (cx, segment, row);
