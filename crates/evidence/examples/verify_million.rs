@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (bytes, hash) = leaf.seal()?;
         tree.append(hash);
         stored.push((bytes, hash));
-        if tree.size() % every == 0 {
+        if tree.size().is_multiple_of(every) {
             heads.push(TreeHead::sign(&key, "log", tree.size(), tree.root(), at)?);
         }
     }

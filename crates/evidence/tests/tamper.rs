@@ -338,7 +338,8 @@ fn a_bundle_that_brings_its_own_key_does_not_convince_those_who_know_the_true_on
 
 #[test]
 fn any_single_byte_changed_anywhere_in_a_bundle_is_detected() {
-    let bytes = some_bundle();
+    let leaves = leaves(3);
+    let bytes = bundle(&key(), &leaves, &heads(&key(), LOG, &leaves, &[2]));
     for position in 0..bytes.len() {
         // Every single bit, and the bytes that change the meaning of JSON and of lines.
         let flips = (0..8).map(|bit| bytes[position] ^ (1 << bit));

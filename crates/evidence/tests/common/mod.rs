@@ -1,5 +1,5 @@
 //! Where published test vectors are, and a log to test with.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::path::PathBuf;
 
