@@ -51,8 +51,21 @@ impl Diagnostic {
         Self::new(Severity::Warning, code, path, message)
     }
 
-    fn new(severity: Severity, code: &str, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { severity, code: code.to_owned(), path: path.into(), span: None, message: message.into(), notes: Vec::new(), help: None }
+    fn new(
+        severity: Severity,
+        code: &str,
+        path: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            severity,
+            code: code.to_owned(),
+            path: path.into(),
+            span: None,
+            message: message.into(),
+            notes: Vec::new(),
+            help: None,
+        }
     }
 
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
@@ -65,8 +78,61 @@ impl Diagnostic {
         self
     }
 
+    /// Says where in the text.
+    pub fn at(mut self, span: Span) -> Self {
+        self.span = Some(span);
+        self
+    }
+
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
+    }
+
+    /// As compilers write it: `FILE:LINE:COLUMN: error: MESSAGE`, then one indented line for each note and for the help. A finding
+    /// without a place is shown at the beginning of the document. No line break at the end.
+    pub fn render(&self, file: &str) -> String {
+        let at = self
+            .span
+            .map_or(Position { line: 1, column: 1 }, |span| span.start);
+        let mut out = format!(
+            "{file}:{at}: {}: {}",
+            self.severity,
+            one_line(&self.message)
+        );
+        for note in &self.notes {
+            out.push_str("\n    ");
+            out.push_str(&one_line(note));
+        }
+        if let Some(help) = &self.help {
+            out.push_str("\n    help: ");
+            out.push_str(&one_line(help));
+        }
+        out
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split(['\n', '\r'])
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+impl Span {
+    /// A place without length.
+    pub const fn point(line: u32, column: u32) -> Self {
+        let at = Position { line, column };
+        Self { start: at, end: at }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
     }
 }
 

@@ -10,16 +10,38 @@
 //!
 //! What a document *means* for data (schemas, SQL, lineage, leaks) is the business of `weir-plan`.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod check;
 pub mod connector;
 pub mod consent;
 pub mod contract;
 pub mod diagnostic;
+pub mod grammar;
+pub mod graph;
 pub mod mask;
+mod nearest;
+pub mod odcs;
+pub mod parse;
 pub mod pipeline;
 pub mod quality;
+mod read;
+pub mod spans;
+pub mod sql;
+pub mod type_text;
 pub mod types;
+pub mod write;
+pub mod yaml;
+
+mod document;
 
 pub use contract::Contract;
 pub use diagnostic::{Diagnostic, Position, Severity, Span};
+pub use document::{Document, Parsed, parse_any, parse_contract, parse_pipeline};
+pub use grammar::schema::{contract_schema, pipeline_schema};
+pub use graph::{Graph, graph};
+pub use odcs::to_odcs;
 pub use pipeline::{Pipeline, Sink, Source, Step};
+pub use spans::SpanMap;
 pub use types::{Classification, Column, DataType};
+pub use write::{to_json, to_yaml};

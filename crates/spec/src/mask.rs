@@ -21,11 +21,18 @@ pub enum Mask {
     /// Null. Result: public.
     Null,
     /// Keeps some characters at the ends and replaces the rest (default `*`). Result: one level down.
-    Partial { keep_first: usize, keep_last: usize, with: char },
+    Partial {
+        keep_first: usize,
+        keep_last: usize,
+        with: char,
+    },
     /// Keyed HMAC-SHA256, hex; deterministic per project and purpose. Result: internal.
     Hash,
     /// Keyed HMAC-SHA256 token, URL-safe, optionally with the last characters kept for support staff. Result: internal.
-    Token { prefix: Option<String>, keep_last: usize },
+    Token {
+        prefix: Option<String>,
+        keep_last: usize,
+    },
     /// AES-256-GCM under the subject's own key. Keeps its classification; readable by permission, erasable.
     Encrypt,
     /// Coarser values. Result: one level down, or what policy says.
@@ -54,10 +61,18 @@ impl Mask {
         match self {
             Self::Redact { .. } | Self::Null => Classification::Public,
             Self::Hash => from.min(Classification::Internal),
-            Self::Token { keep_last, .. } if *keep_last <= Self::MAX_TOKEN_KEPT => from.min(Classification::Internal),
+            Self::Token { keep_last, .. } if *keep_last <= Self::MAX_TOKEN_KEPT => {
+                from.min(Classification::Internal)
+            }
             Self::Token { keep_last, .. } if *keep_last <= Self::MAX_KEPT => from.lowered(),
-            Self::Partial { keep_first, keep_last, .. } if keep_first.saturating_add(*keep_last) <= Self::MAX_KEPT => from.lowered(),
-            Self::Generalize { to: Generalization::Prefix(length) } if *length > Self::MAX_PREFIX => from,
+            Self::Partial {
+                keep_first,
+                keep_last,
+                ..
+            } if keep_first.saturating_add(*keep_last) <= Self::MAX_KEPT => from.lowered(),
+            Self::Generalize {
+                to: Generalization::Prefix(length),
+            } if *length > Self::MAX_PREFIX => from,
             Self::Generalize { .. } => from.lowered(),
             Self::Token { .. } | Self::Partial { .. } | Self::Encrypt => from,
         }
@@ -73,16 +88,24 @@ impl Mask {
 
     /// The type of the result for a column of this type; `None` where the operator cannot be applied.
     pub fn result_type(&self, from: &DataType) -> Option<DataType> {
-        use DataType::{Date, Decimal, Float32, Float64, Int32, Int64, List, String, Struct, Timestamp};
+        use DataType::{
+            Date, Decimal, Float32, Float64, Int32, Int64, List, String, Struct, Timestamp,
+        };
         match self {
             Self::Redact { .. } | Self::Null => Some(from.clone()),
             Self::Partial { .. } => (*from == String).then_some(String),
-            Self::Hash | Self::Token { .. } | Self::Encrypt => (!matches!(from, List(_) | Struct(_))).then_some(String),
+            Self::Hash | Self::Token { .. } | Self::Encrypt => {
+                (!matches!(from, List(_) | Struct(_))).then_some(String)
+            }
             Self::Generalize { to } => {
                 let fits = match to {
-                    Generalization::Year | Generalization::Month => matches!(from, Date | Timestamp),
+                    Generalization::Year | Generalization::Month => {
+                        matches!(from, Date | Timestamp)
+                    }
                     Generalization::Day | Generalization::Hour => *from == Timestamp,
-                    Generalization::Width(_) => matches!(from, Int32 | Int64 | Float32 | Float64 | Decimal { .. }),
+                    Generalization::Width(_) => {
+                        matches!(from, Int32 | Int64 | Float32 | Float64 | Decimal { .. })
+                    }
                     Generalization::Prefix(_) => *from == String,
                 };
                 fits.then(|| from.clone())

@@ -6,7 +6,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How sensitive a value is. Ordered: a later class is the more sensitive one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Classification {
     /// May be shown to anyone.
@@ -22,7 +35,12 @@ pub enum Classification {
 
 impl Classification {
     /// All classes, least sensitive first.
-    pub const ALL: [Self; 4] = [Self::Public, Self::Internal, Self::Confidential, Self::Restricted];
+    pub const ALL: [Self; 4] = [
+        Self::Public,
+        Self::Internal,
+        Self::Confidential,
+        Self::Restricted,
+    ];
 
     /// The class one level below; public stays public.
     pub fn lowered(self) -> Self {
@@ -59,7 +77,10 @@ pub enum DataType {
     Float32,
     Float64,
     /// Fixed-point number: precision 1 to 38, scale 0 to precision.
-    Decimal { precision: u8, scale: i8 },
+    Decimal {
+        precision: u8,
+        scale: i8,
+    },
     String,
     Bytes,
     /// Days since 1970-01-01.
@@ -117,9 +138,15 @@ impl FromStr for Timespan {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
-        let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let split = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
         let (digits, unit) = text.split_at(split);
-        let bad = || format!("`{text}` is not a duration; write a whole number and a unit, such as 250ms, 2s, 5m, 1h or 7d");
+        let bad = || {
+            format!(
+                "`{text}` is not a duration; write a whole number and a unit, such as 250ms, 2s, 5m, 1h or 7d"
+            )
+        };
         let n: u64 = digits.parse().map_err(|_| bad())?;
         let millis = match unit.trim() {
             "ms" => Some(n),
