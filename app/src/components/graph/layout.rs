@@ -1,0 +1,258 @@
+//! Where things stand in the drawing: lanes in data order, nodes in their lanes, edges between them. Pure.
+
+use weir_api::{Graph, GraphNode, NodeKind};
+
+/// A stage's lane, in the order in which data meets the stages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    Source,
+    Decode,
+    Contract,
+    Quality,
+    Consent,
+    Mask,
+    Transform,
+    Sink,
+}
+
+impl Lane {
+    pub const ALL: [Self; 8] =
+        [Self::Source, Self::Decode, Self::Contract, Self::Quality, Self::Consent, Self::Mask, Self::Transform, Self::Sink];
+
+    /// The name in style sheets and in evidence.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Decode => "decode",
+            Self::Contract => "contract",
+            Self::Quality => "quality",
+            Self::Consent => "consent",
+            Self::Mask => "mask",
+            Self::Transform => "transform",
+            Self::Sink => "sink",
+        }
+    }
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Source => "Source",
+            Self::Decode => "Decode",
+            Self::Contract => "Contract",
+            Self::Quality => "Quality",
+            Self::Consent => "Consent",
+            Self::Mask => "Mask",
+            Self::Transform => "Transform",
+            Self::Sink => "Sink",
+        }
+    }
+
+    /// The first and the last lane of a node. A source reads, decodes and checks its contract: it spans three.
+    pub fn of(node: &GraphNode) -> (Self, Self) {
+        match (node.kind, node.operator.as_str()) {
+            (NodeKind::Source, _) => (Self::Source, Self::Contract),
+            (NodeKind::Sink, _) => (Self::Sink, Self::Sink),
+            (NodeKind::Step, "quality") => (Self::Quality, Self::Quality),
+            (NodeKind::Step, "consent") => (Self::Consent, Self::Consent),
+            (NodeKind::Step, "mask") => (Self::Mask, Self::Mask),
+            (NodeKind::Step, _) => (Self::Transform, Self::Transform),
+        }
+    }
+}
+
+pub const NODE_HEIGHT: f64 = 92.0;
+const ROW_GAP: f64 = 26.0;
+const TOP: f64 = 46.0;
+const MARGIN: f64 = 12.0;
+/// Between a lane's edge and its nodes; edges and their labels live there.
+const GUTTER: f64 = 22.0;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LaneBox {
+    pub lane: Lane,
+    pub x: f64,
+    pub width: f64,
+    /// No node stands in it.
+    pub empty: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeBox {
+    /// Index in the graph's nodes.
+    pub index: usize,
+    pub lane: Lane,
+    pub x: f64,
+    pub y: f64,
+    pub width: f64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct EdgeLine {
+    /// Index in the graph's edges.
+    pub index: usize,
+    /// SVG path data.
+    pub path: String,
+    /// Where its label stands (the middle).
+    pub label: (f64, f64),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layout {
+    pub width: f64,
+    pub height: f64,
+    pub lanes: Vec<LaneBox>,
+    pub nodes: Vec<NodeBox>,
+    pub edges: Vec<EdgeLine>,
+}
+
+/// Width of a lane: the three that sources span share one card; empty lanes shrink to their name.
+fn lane_width(lane: Lane, empty: bool) -> f64 {
+    match lane {
+        Lane::Source | Lane::Decode | Lane::Contract => 80.0,
+        _ if empty => 78.0,
+        _ => 186.0,
+    }
+}
+
+pub fn layout(graph: &Graph) -> Layout {
+    let spans: Vec<(Lane, Lane)> = graph.nodes.iter().map(Lane::of).collect();
+    let mut x = MARGIN;
+    let lanes: Vec<LaneBox> = Lane::ALL
+        .into_iter()
+        .map(|lane| {
+            let empty = !spans.iter().any(|(first, last)| (*first..=*last).contains(&lane));
+            let width = lane_width(lane, empty);
+            let here = LaneBox { lane, x, width, empty };
+            x += width;
+            here
+        })
+        .collect();
+    let nodes = place(graph, &spans, &lanes);
+    let rows = nodes.iter().map(|node| node.y + NODE_HEIGHT).fold(TOP + NODE_HEIGHT, f64::max);
+    let edges = graph.edges.iter().enumerate().filter_map(|(index, edge)| {
+        let of = |name: &str| nodes.iter().find(|node| graph.nodes[node.index].name == name);
+        Some(connect(index, of(&edge.from)?, of(&edge.to)?))
+    });
+    let edges = edges.collect();
+    Layout { width: x + MARGIN, height: rows + ROW_GAP, lanes, nodes, edges }
+}
+
+/// Rows: each node stands level with its first input where that place is free, otherwise in the next free row of its lane.
+fn place(graph: &Graph, spans: &[(Lane, Lane)], lanes: &[LaneBox]) -> Vec<NodeBox> {
+    let mut order: Vec<usize> = (0..graph.nodes.len()).collect();
+    order.sort_by_key(|index| (graph.nodes[*index].depth, *index));
+    let mut taken: Vec<(Lane, usize)> = Vec::new();
+    let mut rows: Vec<usize> = vec![0; graph.nodes.len()];
+    for &index in &order {
+        let name = &graph.nodes[index].name;
+        let input = graph.edges.iter().find(|edge| &edge.to == name).map(|edge| &edge.from);
+        let input = input.and_then(|from| graph.nodes.iter().position(|node| &node.name == from));
+        let wanted = input.map_or(0, |from| rows[from]);
+        let lane = spans[index].0;
+        let row = (wanted..).find(|row| !taken.contains(&(lane, *row))).unwrap_or(wanted);
+        taken.push((lane, row));
+        rows[index] = row;
+    }
+    let boxes = order.into_iter().map(|index| {
+        let (first, last) = spans[index];
+        let at = |lane: Lane| lanes.iter().find(|one| one.lane == lane).expect("invariant: every lane has a box");
+        let (left, right) = (at(first), at(last));
+        NodeBox {
+            index,
+            lane: first,
+            x: left.x + GUTTER,
+            y: TOP + rows[index] as f64 * (NODE_HEIGHT + ROW_GAP),
+            width: right.x + right.width - left.x - 2.0 * GUTTER,
+        }
+    });
+    boxes.collect()
+}
+
+/// A smooth line from the right side of one node to the left side of the other; a step back runs below both.
+fn connect(index: usize, from: &NodeBox, to: &NodeBox) -> EdgeLine {
+    let (x1, y1) = (from.x + from.width, from.y + NODE_HEIGHT / 2.0);
+    let (x2, y2) = (to.x - 5.0, to.y + NODE_HEIGHT / 2.0);
+    if x2 > x1 {
+        let bend = ((x2 - x1) / 2.0).min(70.0);
+        let path = if (y1 - y2).abs() < 0.5 {
+            format!("M{x1},{y1}L{x2},{y2}")
+        } else {
+            format!("M{x1},{y1}C{},{y1} {},{y2} {x2},{y2}", x1 + bend, x2 - bend)
+        };
+        return EdgeLine { index, path, label: ((x1 + x2) / 2.0, (y1 + y2) / 2.0 - 9.0) };
+    }
+    let below = from.y.max(to.y) + NODE_HEIGHT + ROW_GAP / 2.0;
+    let path = format!(
+        "M{x1},{y1}C{a},{y1} {a},{below} {m},{below}C{b},{below} {b},{y2} {x2},{y2}",
+        a = x1 + GUTTER,
+        b = x2 - GUTTER,
+        m = (x1 + x2) / 2.0,
+    );
+    EdgeLine { index, path, label: ((x1 + x2) / 2.0, below - 4.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_api::GraphEdge;
+
+    fn graph(nodes: &[(&str, NodeKind, &str, u32)], edges: &[(&str, &str)]) -> Graph {
+        Graph {
+            nodes: nodes
+                .iter()
+                .map(|(name, kind, operator, depth)| GraphNode {
+                    name: (*name).into(),
+                    kind: *kind,
+                    operator: (*operator).into(),
+                    summary: String::new(),
+                    columns: Vec::new(),
+                    clearance: None,
+                    depth: *depth,
+                })
+                .collect(),
+            edges: edges.iter().map(|(from, to)| GraphEdge { from: (*from).into(), to: (*to).into(), classification: None }).collect(),
+        }
+    }
+
+    #[test]
+    fn no_two_nodes_overlap_and_all_are_inside() {
+        let graph = graph(
+            &[
+                ("a", NodeKind::Source, "file", 0),
+                ("b", NodeKind::Source, "http", 0),
+                ("checked", NodeKind::Step, "quality", 1),
+                ("checked2", NodeKind::Step, "quality", 2),
+                ("both", NodeKind::Step, "sql", 3),
+                ("out", NodeKind::Sink, "file", 4),
+                ("copy", NodeKind::Sink, "stdout", 4),
+            ],
+            &[("a", "checked"), ("checked", "checked2"), ("b", "both"), ("checked2", "both"), ("both", "out"), ("both", "copy")],
+        );
+        let drawn = layout(&graph);
+        assert_eq!(drawn.nodes.len(), 7);
+        assert_eq!(drawn.edges.len(), 6);
+        for (i, a) in drawn.nodes.iter().enumerate() {
+            assert!(a.x >= 0.0 && a.x + a.width <= drawn.width && a.y + NODE_HEIGHT <= drawn.height);
+            for b in &drawn.nodes[i + 1..] {
+                let apart = a.x + a.width <= b.x || b.x + b.width <= a.x || (a.y - b.y).abs() >= NODE_HEIGHT;
+                assert!(apart, "{} and {}", graph.nodes[a.index].name, graph.nodes[b.index].name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_chain_runs_level() {
+        let graph = graph(
+            &[("a", NodeKind::Source, "file", 0), ("m", NodeKind::Step, "mask", 1), ("s", NodeKind::Sink, "file", 2)],
+            &[("a", "m"), ("m", "s")],
+        );
+        let drawn = layout(&graph);
+        assert!(drawn.nodes.iter().all(|node| node.y == drawn.nodes[0].y));
+        assert!(drawn.lanes.iter().any(|lane| lane.lane == Lane::Quality && lane.empty));
+    }
+
+    #[test]
+    fn an_edge_to_nothing_is_not_drawn() {
+        let graph = graph(&[("a", NodeKind::Source, "file", 0)], &[("a", "gone")]);
+        assert!(layout(&graph).edges.is_empty());
+    }
+}

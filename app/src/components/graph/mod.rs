@@ -1,0 +1,150 @@
+//! The pipeline as a graph: stages in lanes, nodes with what flows through them now, edges with what they carry.
+
+pub mod layout;
+
+use layout::{Lane, NODE_HEIGHT, NodeBox};
+use leptos::prelude::*;
+use leptos_router::{NavigateOptions, hooks::use_navigate};
+use weir_api::{Graph, NodeKind, NodeRates, RunRates};
+
+use crate::format;
+
+/// The title of a stage in words, from its name in evidence.
+pub fn lane_title(stage: &str) -> String {
+    match Lane::ALL.iter().find(|lane| lane.as_str() == stage) {
+        Some(lane) => lane.title().to_owned(),
+        None => stage.to_owned(),
+    }
+}
+
+/// The reading of one node, when its run reports.
+pub fn rates_of(rates: &Option<RunRates>, node: &str) -> Option<NodeRates> {
+    rates.as_ref()?.nodes.iter().find(|one| one.node == node).cloned()
+}
+
+fn cut(text: &str, characters: usize) -> String {
+    if text.chars().count() <= characters {
+        return text.to_owned();
+    }
+    let mut out: String = text.chars().take(characters - 1).collect();
+    out.push('…');
+    out
+}
+
+/// The drawing. Nodes are links to `?node=NAME` under `base`, so that a choice has an address.
+#[component]
+pub fn PipelineGraph(
+    graph: Graph,
+    /// The newest reading, for as long as the run reports.
+    rates: Signal<Option<RunRates>>,
+    /// The chosen node.
+    chosen: Signal<Option<String>>,
+    #[prop(into)] base: String,
+) -> impl IntoView {
+    let drawn = layout::layout(&graph);
+    let lanes = drawn
+        .lanes
+        .iter()
+        .map(|lane| {
+            let name = if lane.empty { "g-lane-name g-lane-name--empty" } else { "g-lane-name" };
+            view! {
+                <g class=format!("c-{}", lane.lane.as_str())>
+                    <rect
+                        class=if lane.empty { "g-lane-empty" } else { "g-lane" }
+                        x=lane.x + 1.0 y="8" width=lane.width - 2.0 height=drawn.height - 16.0 rx="6"
+                    ></rect>
+                    <text class=name x=lane.x + lane.width / 2.0 y="27" text-anchor="middle">{lane.lane.title()}</text>
+                </g>
+            }
+        })
+        .collect_view();
+    let edges = drawn
+        .edges
+        .iter()
+        .map(|line| {
+            let edge = &graph.edges[line.index];
+            let class = edge.classification.map_or("c-source".to_owned(), |class| format!("c-{class}"));
+            let from = edge.from.clone();
+            let flows = move || rates.with(|rates| rates_of(rates, &from)).is_some_and(|node| node.rows_out_per_second > 0.0);
+            let carries = edge.classification.map(|class| {
+                view! { <text class="g-edge-label" x=line.label.0 y=line.label.1 text-anchor="middle">{class.as_str()}</text> }
+            });
+            view! {
+                <g class=class>
+                    <path class=move || if flows() { "g-edge g-edge--flow" } else { "g-edge" } d=line.path.clone() marker-end="url(#arrow)"></path>
+                    {carries}
+                </g>
+            }
+        })
+        .collect_view();
+    let nodes = drawn.nodes.iter().map(|at| node(&graph, at, rates, chosen, &base)).collect_view();
+    let label = format!("Pipeline graph: {}, {}", format::plural(graph.nodes.len() as u64, "node", "nodes"), format::plural(graph.edges.len() as u64, "edge", "edges"));
+    view! {
+        <div class="graph" role="region" aria-label=label tabindex="0">
+            <svg width=drawn.width height=drawn.height viewBox=format!("0 0 {} {}", drawn.width, drawn.height)>
+                <defs>
+                    <marker id="arrow" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="7" markerHeight="7" markerUnits="userSpaceOnUse" orient="auto">
+                        <path d="M0 0 8 4 0 8z" fill="context-stroke"></path>
+                    </marker>
+                </defs>
+                {lanes}
+                {edges}
+                {nodes}
+            </svg>
+        </div>
+    }
+}
+
+fn node(graph: &Graph, at: &NodeBox, rates: Signal<Option<RunRates>>, chosen: Signal<Option<String>>, base: &str) -> impl IntoView + use<> {
+    let node = graph.nodes[at.index].clone();
+    let room = ((at.width - 24.0) / 6.6) as usize;
+    let name = node.name.clone();
+    let reading = Memo::new({
+        let name = name.clone();
+        move |_| rates.with(|rates| rates_of(rates, &name))
+    });
+    let is_chosen = {
+        let name = name.clone();
+        move || chosen.with(|chosen| chosen.as_deref() == Some(&name)).then_some("true")
+    };
+    let sink = node.kind == NodeKind::Sink;
+    let rate = move || match reading.get() {
+        Some(now) => format!("{} rows/s", format::short(if sink { now.rows_in_per_second } else { now.rows_out_per_second })),
+        None => "–".to_owned(),
+    };
+    let rejects = move || match reading.get() {
+        Some(now) if now.rejects > 0 => format!("▲ {} rejected", format::short(now.rejects as f64)),
+        _ => String::new(),
+    };
+    let lag = move || reading.get().and_then(|now| now.lag).map_or(String::new(), |lag| format!("lag {}", format::short(lag as f64)));
+    let what = match node.clearance {
+        Some(class) => format!("{} · clears {class}", node.operator),
+        None if node.summary.is_empty() => node.operator.clone(),
+        None => format!("{} · {}", node.operator, node.summary),
+    };
+    let href = crate::links::with_query(base, [("node", node.name.as_str())]);
+    let title = format!("{}: {what}", node.name);
+    let (x, y, width) = (at.x, at.y, at.width);
+    // The router knows HTML links only.
+    let navigate = use_navigate();
+    let to = href.clone();
+    let on_click = move |event: leptos::ev::MouseEvent| {
+        if !(event.ctrl_key() || event.meta_key() || event.shift_key()) {
+            event.prevent_default();
+            navigate(&to, NavigateOptions { scroll: false, ..Default::default() });
+        }
+    };
+    view! {
+        <g>
+        <a class=format!("g-node c-{}", at.lane.as_str()) href=href aria-label=title aria-current=is_chosen on:click=on_click>
+            <rect class="g-node__box" x=x y=y width=width height=NODE_HEIGHT rx="8"></rect>
+            <rect class="g-node__bar" x=x + 10.0 y=y + 13.0 width="4" height="28" rx="2"></rect>
+            <text class="g-node__name" x=x + 22.0 y=y + 24.0>{cut(&node.name, room)}</text>
+            <text class="g-node__what" x=x + 22.0 y=y + 40.0>{cut(&what, room + 2)}</text>
+            <text class="g-node__rate" x=x + 22.0 y=y + 62.0>{rate}</text>
+            <text class="g-node__reject" x=x + 22.0 y=y + 79.0>{rejects}</text>
+            <text class="g-node__lag" x=x + width - 12.0 y=y + 62.0 text-anchor="end">{lag}</text>
+        </a>
+        </g>
+    }
+}

@@ -1,0 +1,15 @@
+//! The parts that pages are made of.
+
+pub mod badge;
+pub mod balance;
+pub mod dialog;
+pub mod diff;
+pub mod editor;
+pub mod empty;
+pub mod graph;
+pub mod icon;
+pub mod notice;
+pub mod page;
+pub mod stat;
+pub mod time;
+pub mod toast;

@@ -1,0 +1,139 @@
+//! What can be done with a pipeline: deploy, stop, delete. Each asks first and names what it does; each says why it is not open.
+
+use leptos::{form::ActionForm, prelude::*};
+use weir_api::{Me, PipelineState, Severity};
+
+use super::pipeline::can_stop;
+use crate::{
+    components::{dialog::Dialog, notice::FaultNotice, page::ActionLink, toast::use_toasts},
+    fault::Fault,
+    format, links,
+    server_fns::pipelines::{Delete, Deploy, PipelinePage as Data, Stop},
+};
+
+/// The buttons in the page's head. Their questions are addresses: `?confirm=deploy`.
+#[component]
+pub fn Actions(project: String, page: Data, me: Option<Me>) -> impl IntoView {
+    let may = |action: &str| me.as_ref().map_or(Ok(()), |me| me.may(action));
+    let summary = &page.pipeline.summary;
+    let base = links::pipeline(&project, summary.name.as_str());
+    let ask = |what: &str| links::with_query(&base, [("confirm", what)]);
+    let errors = page.pipeline.diagnostics.iter().filter(|finding| finding.severity == Severity::Error).count() as u64;
+    let deployable = match errors {
+        0 => Ok(()),
+        n => Err(format!("The document has {}; mend it first.", format::plural(n, "error", "errors"))),
+    };
+    let newest_runs = can_stop(summary.state) && summary.deployed_version == Some(summary.version);
+    let stop = can_stop(summary.state).then(|| {
+        view! { <ActionLink href=ask("stop") class="btn" label="Stop" allowed=may("pipeline.stop")/> }
+    });
+    let deploy = (!newest_runs).then(|| {
+        let allowed = may("pipeline.deploy").and(deployable);
+        view! { <ActionLink href=ask("deploy") class="btn btn--primary" label=format!("Deploy version {}", summary.version) allowed/> }
+    });
+    let delete = matches!(summary.state, PipelineState::Draft | PipelineState::Stopped | PipelineState::Finished | PipelineState::Failed).then(|| {
+        may("pipeline.delete").is_ok().then(|| view! { <a class="btn btn--danger" href=ask("delete")>"Delete"</a> })
+    });
+    view! { {delete} {stop} {deploy} }
+}
+
+/// The question that the address asks.
+#[component]
+pub fn Confirm(
+    project: Memo<String>,
+    name: Memo<String>,
+    question: Memo<String>,
+    data: Resource<Result<Data, Fault>>,
+) -> impl IntoView {
+    let (deploy, stop, delete) = (ServerAction::<Deploy>::new(), ServerAction::<Stop>::new(), ServerAction::<Delete>::new());
+    let base = move || links::pipeline(&project.get(), &name.get());
+    tell(deploy.value(), move || format!("{} is being deployed.", name.get_untracked()), Some(data));
+    tell(stop.value(), move || format!("{} takes its last checkpoint and stops.", name.get_untracked()), Some(data));
+    tell(delete.value(), move || format!("{} is deleted.", name.get_untracked()), None);
+    let failed = move || [deploy.value().get(), stop.value().get(), delete.value().get()].into_iter().flatten().find_map(Result::err);
+    view! {
+        <Suspense>
+            {move || Suspend::new(async move {
+                let page = data.await.ok()?;
+                let version = page.pipeline.summary.version;
+                let hash = format::short_hash(&page.pipeline.hash);
+                let hidden = move || view! {
+                    <input type="hidden" name="project" value=project.get()/>
+                    <input type="hidden" name="name" value=name.get()/>
+                };
+                Some(move || match question.get().as_str() {
+                    "deploy" => {
+                        let running = page.pipeline.summary.deployed_version.filter(|_| can_stop(page.pipeline.summary.state));
+                        let now = match running {
+                            Some(running) => format!("Version {running} runs now; it takes its last checkpoint and this version goes on from there."),
+                            None => "It starts as soon as a worker takes it up.".to_owned(),
+                        };
+                        view! {
+                            <Dialog
+                                title=format!("Deploy version {version} of {}?", name.get()) cancel=base()
+                                confirm=move || view! {
+                                    <ActionForm action=deploy>
+                                        {hidden()}
+                                        <input type="hidden" name="version" value=version/>
+                                        <button class="btn btn--primary" type="submit">"Deploy"</button>
+                                    </ActionForm>
+                                }
+                            >
+                                <p>"Exactly the document with the hash " <span class="hash">{hash.clone()}</span> " is deployed. " {now}</p>
+                                {move || failed().map(|fault| view! { <FaultNotice fault/> })}
+                            </Dialog>
+                        }
+                        .into_any()
+                    }
+                    "stop" => view! {
+                        <Dialog
+                            title=format!("Stop {}?", name.get()) cancel=base()
+                            confirm=move || view! {
+                                <ActionForm action=stop>{hidden()}<button class="btn btn--primary" type="submit">"Stop after a checkpoint"</button></ActionForm>
+                            }
+                        >
+                            <p>"It takes a last checkpoint and ends. Nothing is lost: deployed again, it goes on from there."</p>
+                            {move || failed().map(|fault| view! { <FaultNotice fault/> })}
+                        </Dialog>
+                    }
+                    .into_any(),
+                    "delete" => view! {
+                        <Dialog
+                            title=format!("Delete {}?", name.get()) cancel=base()
+                            confirm=move || view! {
+                                <ActionForm action=delete>
+                                    {hidden()}
+                                    <input type="hidden" name="expected_version" value=version/>
+                                    <button class="btn btn--danger-solid" type="submit">{format!("Delete {}", name.get())}</button>
+                                </ActionForm>
+                            }
+                        >
+                            <p>{format!("The pipeline {} and its {} are destroyed. This cannot be undone.", name.get(), format::plural(version.into(), "version", "versions"))}</p>
+                            <p>"What it has written stays where it is, and so does its evidence in the audit log."</p>
+                            {move || failed().map(|fault| view! { <FaultNotice fault/> })}
+                        </Dialog>
+                    }
+                    .into_any(),
+                    _ => ().into_any(),
+                })
+            })}
+        </Suspense>
+    }
+}
+
+/// Says that it is done and shows the new state. The server's answer has already led the way back.
+fn tell<T: Clone + Send + Sync + 'static>(
+    value: RwSignal<Option<Result<T, Fault>>>,
+    text: impl Fn() -> String + 'static,
+    data: Option<Resource<Result<Data, Fault>>>,
+) {
+    let toasts = use_toasts();
+    Effect::new(move |_| {
+        if let Some(Ok(_)) = value.get() {
+            toasts.done(text());
+            if let Some(data) = data {
+                data.refetch();
+            }
+        }
+    });
+}

@@ -1,0 +1,243 @@
+//! The graph of a pipeline, alive: rates as they come, and the chosen node's columns and rejects beside it.
+
+use std::collections::VecDeque;
+
+use leptos::prelude::*;
+use weir_api::{GraphColumn, GraphNode, NodeCounters, NodeKind, RunRates};
+
+use super::{pipeline::NoGraph, query};
+use crate::{
+    browser,
+    components::{
+        badge::{ClassMark, StageMark},
+        balance::Balance,
+        graph::{PipelineGraph, layout::Lane, rates_of},
+        stat::{Sparkline, Stat},
+        time::Ago,
+    },
+    format, links,
+    server_fns::pipelines::PipelinePage as Data,
+};
+
+/// Readings kept for the lines of the recent past: two minutes.
+const REMEMBERED: usize = 120;
+
+#[component]
+pub fn GraphTab(project: String, page: Data) -> impl IntoView {
+    let name = page.pipeline.summary.name.to_string();
+    let Some(graph) = page.pipeline.graph.clone() else {
+        return view! { <NoGraph project name/> }.into_any();
+    };
+    let chosen = query("node");
+    let live = use_live(&project, &page);
+    let base = links::pipeline(&project, &name);
+    let run = page.run.clone();
+    let node_of = {
+        let graph = graph.clone();
+        move || chosen.with(|chosen| graph.nodes.iter().find(|node| &node.name == chosen).cloned())
+    };
+    let close = base.clone();
+    view! {
+        <div class="stack">
+            <LiveNumbers live graph_sources=sources(&graph.nodes) graph_sinks=sinks(&graph.nodes)/>
+            <PipelineGraph graph rates=live.rates.into() chosen=Signal::derive(move || Some(chosen.get())) base/>
+            <Legend live/>
+            {move || match node_of() {
+                Some(node) => {
+                    let counters = run.as_ref().and_then(|run| run.nodes.iter().find(|one| one.node == node.name).cloned());
+                    view! { <NodePanel node counters live project=project.clone() pipeline=name.clone() close=close.clone()/> }.into_any()
+                }
+                None => view! { <p class="small muted">"Choose a node to see its columns, their classification and what it rejects."</p> }.into_any(),
+            }}
+        </div>
+    }
+    .into_any()
+}
+
+fn names(nodes: &[GraphNode], kind: NodeKind) -> Vec<String> {
+    nodes.iter().filter(|node| node.kind == kind).map(|node| node.name.clone()).collect()
+}
+
+fn sources(nodes: &[GraphNode]) -> Vec<String> {
+    names(nodes, NodeKind::Source)
+}
+
+fn sinks(nodes: &[GraphNode]) -> Vec<String> {
+    names(nodes, NodeKind::Sink)
+}
+
+/// The newest reading, those before it, and whether they still come.
+#[derive(Clone, Copy)]
+struct Live {
+    rates: RwSignal<Option<RunRates>>,
+    past: RwSignal<VecDeque<RunRates>>,
+    /// `None`: the run is not one that reports.
+    up: RwSignal<Option<bool>>,
+}
+
+/// Readings at page load, and as they come once the page is alive.
+fn use_live(project: &str, page: &Data) -> Live {
+    let live = Live { rates: RwSignal::new(page.rates.clone()), past: RwSignal::new(page.rates.clone().into_iter().collect()), up: RwSignal::new(None) };
+    let run = page.run.as_ref().filter(|run| !run.summary.state.is_over()).map(|run| run.summary.id.to_string());
+    if let Some(run) = run {
+        let url = links::live(project, &run);
+        Effect::new(move |_| {
+            let on_rates = move |text: String| {
+                let Ok(reading) = serde_json::from_str::<RunRates>(&text) else { return };
+                live.past.update(|past| {
+                    past.push_back(reading.clone());
+                    if past.len() > REMEMBERED {
+                        past.pop_front();
+                    }
+                });
+                live.rates.set(Some(reading));
+            };
+            browser::listen_to_rates(&url, on_rates, move |up| live.up.set(Some(up)), move || live.up.set(None));
+        });
+    }
+    live
+}
+
+fn total(reading: &RunRates, nodes: &[String], of: impl Fn(&weir_api::NodeRates) -> f64) -> f64 {
+    reading.nodes.iter().filter(|node| nodes.contains(&node.node)).map(of).sum()
+}
+
+/// Read, written, rejected and waiting, now and in the last two minutes.
+#[component]
+fn LiveNumbers(live: Live, graph_sources: Vec<String>, graph_sinks: Vec<String>) -> impl IntoView {
+    let series = move |of: fn(&RunRates, &[String]) -> f64, nodes: Vec<String>| {
+        let past = {
+            let nodes = nodes.clone();
+            Signal::derive(move || live.past.with(|past| past.iter().map(|reading| of(reading, &nodes)).collect::<Vec<_>>()))
+        };
+        let now = Signal::derive(move || live.rates.with(|now| now.as_ref().map_or("–".to_owned(), |now| format::short(of(now, &nodes)))));
+        (now, past)
+    };
+    let (read, reads) = series(|now, nodes| total(now, nodes, |node| node.rows_in_per_second), graph_sources);
+    let (written, writes) = series(|now, nodes| total(now, nodes, |node| node.rows_in_per_second), graph_sinks);
+    let (rejected, rejects) = series(|now, _| now.nodes.iter().map(|node| node.rejects_per_second).sum(), Vec::new());
+    let lag = Signal::derive(move || {
+        let lag = live.rates.with(|now| now.as_ref().and_then(|now| now.nodes.iter().filter_map(|node| node.lag).reduce(|a, b| a + b)));
+        lag.map_or("–".to_owned(), |lag| format::short(lag as f64))
+    });
+    view! {
+        <div class="stats">
+            <Stat label="Read" value=read unit="rows/s"><Sparkline values=reads/></Stat>
+            <Stat label="Written" value=written unit="rows/s"><Sparkline values=writes/></Stat>
+            <Stat label="Rejected" value=rejected unit="rows/s"><Sparkline values=rejects/></Stat>
+            <Stat label="Lag" value=lag unit="rows" note="wait at the sources".to_owned()/>
+        </div>
+    }
+}
+
+/// What the colours mean, and how fresh the numbers are.
+#[component]
+fn Legend(live: Live) -> impl IntoView {
+    let classes = weir_api::Classification::ALL.map(|class| view! { <ClassMark class/> }).collect_view();
+    let state = move || match live.up.get() {
+        Some(true) => "Live: numbers change about once a second.",
+        Some(false) => "The live connection was lost; trying again.",
+        None => "",
+    };
+    view! {
+        <div class="g-legend">
+            <span>"An edge carries at most:"</span>
+            {classes}
+            <span role="status">{state}</span>
+            {move || live.rates.with(|now| now.as_ref().map(|now| view! { <span>"Reading of " <Ago at=now.at/></span> }))}
+        </div>
+    }
+}
+
+/// Everything about one node.
+#[component]
+fn NodePanel(
+    node: GraphNode,
+    counters: Option<NodeCounters>,
+    live: Live,
+    project: String,
+    pipeline: String,
+    close: String,
+) -> impl IntoView {
+    let (lane, _) = Lane::of(&node);
+    let masked = node.columns.iter().filter(|column| column.masked_by.is_some()).count() as u64;
+    let columns = columns(&node.columns);
+    let heading = if node.kind == NodeKind::Sink { "Columns it receives" } else { "Columns that leave it" };
+    let quarantine = links::with_query(&links::quarantine(&project), [("pipeline", pipeline.as_str()), ("node", node.name.as_str())]);
+    let name = node.name.clone();
+    let now = move || {
+        let reading = live.rates.with(|rates| rates_of(rates, &name))?;
+        Some(format!("{} rows/s in, {} rows/s out, {} rejects/s", format::short(reading.rows_in_per_second), format::short(reading.rows_out_per_second), format::short(reading.rejects_per_second)))
+    };
+    let rejects = counters.map(|counters| rejects(counters, quarantine));
+    view! {
+        <section class=format!("panel c-{}", lane.as_str()) aria-label=format!("Node {}", node.name)>
+            <div class="panel__head">
+                <div class="stack stack--tight">
+                    <p class="row"><h2>{node.name}</h2><StageMark stage=lane.as_str()/></p>
+                    <p class="small muted">{node.operator}{(!node.summary.is_empty()).then(|| format!(" · {}", node.summary))}</p>
+                    {move || now().map(|text| view! { <p class="small">{text}</p> })}
+                </div>
+                <a class="btn btn--small" href=close>"Close"</a>
+            </div>
+            {node.clearance.map(|class| view! { <p class="row small">"It may hold at most " <ClassMark class/></p> })}
+            {rejects}
+            <div class="stack stack--tight">
+                <h3>{heading}{(masked > 0).then(|| format!(", {masked} masked"))}</h3>
+                {columns}
+            </div>
+        </section>
+    }
+}
+
+fn columns(columns: &[GraphColumn]) -> AnyView {
+    if columns.is_empty() {
+        return view! { <p class="small muted">"The document does not tell its columns."</p> }.into_any();
+    }
+    let items = columns
+        .iter()
+        .cloned()
+        .map(|column| {
+            let mut facts = vec![column.data_type];
+            facts.extend(column.required.then(|| "required".to_owned()));
+            facts.extend(column.masked_by.map(|operator| format!("masked by {operator}")));
+            facts.extend(column.categories);
+            view! {
+                <li>
+                    <code>{column.name}</code>
+                    <ClassMark class=column.classification/>
+                    <small>{facts.join(" · ")}</small>
+                </li>
+            }
+        })
+        .collect_view();
+    view! { <ul class="columns">{items}</ul> }.into_any()
+}
+
+/// The balance of the node, and which rules held rows back.
+fn rejects(counters: NodeCounters, quarantine: String) -> impl IntoView {
+    let rules = counters.rule_failures.clone();
+    let held = counters.quarantined > 0;
+    let rules = (!rules.is_empty()).then(|| {
+        let mut rules: Vec<_> = rules.into_iter().collect();
+        rules.sort_by(|a, b| b.1.cmp(&a.1));
+        let items = rules
+            .into_iter()
+            .map(|(rule, failures)| view! { <li><code>{rule}</code><span>{format::count(failures)}</span></li> })
+            .collect_view();
+        view! {
+            <div class="stack stack--tight">
+                <h3>"Failures by rule"</h3>
+                <ul class="columns">{items}</ul>
+            </div>
+        }
+    });
+    view! {
+        <div class="stack stack--tight">
+            <h3>"Rows since its first start"</h3>
+            <Balance node=counters/>
+            {held.then(|| view! { <p class="small"><a href=quarantine>"Read why rows were quarantined here"</a></p> })}
+        </div>
+        {rules}
+    }
+}

@@ -1,0 +1,152 @@
+//! Which pipelines are there, and how is each of them doing?
+
+use std::time::Duration;
+
+use leptos::prelude::*;
+use weir_api::{NodeKind, PipelineState};
+
+use crate::{
+    browser,
+    components::{
+        badge::PipelineBadge,
+        empty::{Empty, Loading},
+        icon::Glyph,
+        notice::FaultPage,
+        page::{ActionLink, PageHead},
+        time::Ago,
+    },
+    format, links,
+    server_fns::overview::{self, PipelineRow},
+    shell::{use_project, use_reader},
+};
+
+#[component]
+pub fn PipelinesPage() -> impl IntoView {
+    let project = use_project();
+    let reader = use_reader();
+    let list = Resource::new(move || project.get(), overview::pipelines);
+    browser::every(Duration::from_secs(4), move || list.refetch());
+    view! {
+        <Transition fallback=|| view! { <div class="page"><Loading/></div> }>
+            {move || Suspend::new(async move {
+                let may_create = reader.await.map_or(Ok(()), |me| me.may("pipeline.create"));
+                match list.await {
+                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
+                    Ok(rows) => {
+                        let project = project.get_untracked();
+                        let new = links::new_pipeline(&project);
+                        let shown = rows.len() as u64;
+                        let lead = format!("{} in this project.", format::plural(shown, "pipeline", "pipelines"));
+                        view! {
+                            <div class="page">
+                                <PageHead
+                                    title="Pipelines" lead=lead
+                                    actions=move || view! { <ActionLink href=new.clone() class="btn btn--primary" label="New pipeline" allowed=may_create.clone()/> }
+                                />
+                                <PipelineTable project rows/>
+                            </div>
+                        }
+                        .into_any()
+                    }
+                }
+            })}
+        </Transition>
+    }
+}
+
+/// Rows a second, rejects a second and lag of a whole pipeline: what its sources read, what any node rejects.
+struct Flow {
+    rows_in: f64,
+    rejects: f64,
+    lag: Option<u64>,
+}
+
+fn flow(row: &PipelineRow) -> Option<Flow> {
+    let nodes = &row.rates.as_ref()?.nodes;
+    let kinds = &row.run.as_ref()?.nodes;
+    let is_source = |name: &str| kinds.iter().any(|node| node.node == name && node.kind == NodeKind::Source);
+    Some(Flow {
+        rows_in: nodes.iter().filter(|node| is_source(&node.node)).map(|node| node.rows_in_per_second).sum(),
+        rejects: nodes.iter().map(|node| node.rejects_per_second).sum(),
+        lag: nodes.iter().filter_map(|node| node.lag).reduce(|a, b| a + b),
+    })
+}
+
+/// Pipelines as a table; cards on a phone.
+#[component]
+pub fn PipelineTable(project: String, rows: Vec<PipelineRow>) -> impl IntoView {
+    if rows.is_empty() {
+        return view! {
+            <Empty
+                glyph=Glyph::Pipelines
+                title="No pipelines yet"
+                text="A pipeline is one YAML document: sources, the steps that govern every row, and sinks. Start from an example and change it."
+            >
+                <a class="btn btn--primary" href=links::new_pipeline(&project)>"New pipeline"</a>
+            </Empty>
+        }
+        .into_any();
+    }
+    let rows = rows
+        .into_iter()
+        .map(|row| {
+            let now = flow(&row);
+            let summary = row.summary;
+            let number = |value: Option<String>| match value {
+                Some(text) => text,
+                None => "–".to_owned(),
+            };
+            let run = summary.last_run.clone();
+            let quarantined = run.as_ref().map(|run| run.rows_quarantined);
+            let checkpoint = run.as_ref().and_then(|run| run.last_checkpoint_at);
+            let version = match summary.deployed_version {
+                Some(deployed) if deployed != summary.version => format!("v{deployed} runs, v{} is newer", summary.version),
+                _ => format!("v{}", summary.version),
+            };
+            view! {
+                <tr>
+                    <td>
+                        <a class="row-link" href=links::pipeline(&project, summary.name.as_str())>{summary.name.to_string()}</a>
+                        <span class="cell-sub">{summary.description.unwrap_or_else(|| summary.purpose.clone())}</span>
+                    </td>
+                    <td data-label="State"><PipelineBadge state=summary.state/></td>
+                    <td class="num" data-label="Rows/s">{number(now.as_ref().map(|now| format::short(now.rows_in)))}</td>
+                    <td class="num" data-label="Rejects/s">{number(now.as_ref().map(|now| format::short(now.rejects)))}</td>
+                    <td class="num" data-label="Lag">{number(now.and_then(|now| now.lag).map(|lag| format::short(lag as f64)))}</td>
+                    <td class="num" class:zero=quarantined == Some(0) data-label="Quarantined">{number(quarantined.map(format::count))}</td>
+                    <td class="num" data-label="Last checkpoint">{match checkpoint {
+                        Some(at) => view! { <Ago at/> }.into_any(),
+                        None => "–".into_any(),
+                    }}</td>
+                    <td class="muted nowrap" data-label="Version">{version}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    view! {
+        <div class="table-wrap">
+            <table class="table table--cards">
+                <caption class="visually-hidden">"Pipelines"</caption>
+                <thead>
+                    <tr>
+                        <th scope="col">"Pipeline"</th>
+                        <th scope="col">"State"</th>
+                        <th scope="col" class="num">"Rows/s"</th>
+                        <th scope="col" class="num">"Rejects/s"</th>
+                        <th scope="col" class="num" title="Rows that wait at the sources">"Lag"</th>
+                        <th scope="col" class="num" title="Rows that the newest run quarantined">"Quarantined"</th>
+                        <th scope="col" class="num">"Last checkpoint"</th>
+                        <th scope="col">"Version"</th>
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </div>
+    }
+    .into_any()
+}
+
+/// Running and soon to run.
+pub fn is_alive(state: PipelineState) -> bool {
+    matches!(state, PipelineState::Running | PipelineState::Starting | PipelineState::Stopping)
+}

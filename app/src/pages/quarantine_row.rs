@@ -1,0 +1,173 @@
+//! Why was this row held back? And, for those who may, what does it hold?
+
+use leptos::{form::ActionForm, prelude::*};
+use weir_api::{QuarantineContent, QuarantineEntry, QuarantineRow};
+
+use super::{param, quarantine::position};
+use crate::{
+    components::{
+        badge::StageMark,
+        empty::Loading,
+        notice::{FaultNotice, FaultPage, Notice, Tone},
+        page::PageHead,
+        time::Moment,
+    },
+    format, links,
+    server_fns::quarantine::{self, Reveal},
+    shell::{use_project, use_reader},
+};
+
+#[component]
+pub fn QuarantineRowPage() -> impl IntoView {
+    let (project, segment, row) = (use_project(), param("segment"), param("row"));
+    let reader = use_reader();
+    let data = Resource::new(
+        move || (project.get(), segment.get(), row.get().parse::<u32>().unwrap_or(u32::MAX)),
+        |(project, segment, row)| quarantine::entry(project, segment, row),
+    );
+    view! {
+        <Suspense fallback=|| view! { <div class="page"><Loading/></div> }>
+            {move || Suspend::new(async move {
+                let may = reader.await.map_or(Ok(()), |me| me.may("quarantine.read"));
+                match data.await {
+                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
+                    Ok(entry) => view! { <Row project=project.get_untracked() entry may/> }.into_any(),
+                }
+            })}
+        </Suspense>
+    }
+}
+
+#[component]
+fn Row(project: String, entry: QuarantineEntry, may: Result<(), String>) -> impl IntoView {
+    let pipeline = entry.pipeline.to_string();
+    let crumbs = vec![
+        ("Quarantine".to_owned(), links::quarantine(&project)),
+        (pipeline.clone(), links::pipeline_tab(&project, &pipeline, "quarantine")),
+    ];
+    let title = match entry.offset {
+        Some(offset) => format!("Row {} of {}", format::count(offset), entry.source),
+        None => format!("A row of {}", entry.source),
+    };
+    let story = story(&entry);
+    let count = entry.reasons.len() as u64;
+    let reasons = entry
+        .reasons
+        .iter()
+        .cloned()
+        .map(|reason| {
+            let column = reason.column.map(|column| view! { <span>"column " <code>{column}</code></span> });
+            view! {
+                <li class="finding finding--warning">
+                    <p><strong>{reason.message}</strong></p>
+                    <p class="finding__head"><span>"rule " <code>{reason.rule}</code></span>{column}</p>
+                </li>
+            }
+        })
+        .collect_view();
+    view! {
+        <div class="page page--narrow">
+            <PageHead title=title crumbs lead=story/>
+            <section class="section" aria-labelledby="reasons">
+                <h2 id="reasons">{format!("Why: {}", format::plural(count, "reason", "reasons"))}</h2>
+                <ul class="findings">{reasons}</ul>
+            </section>
+            <section class="section card card--pad" aria-labelledby="where">
+                <h2 id="where">"Where it was held"</h2>
+                <dl class="facts">
+                    <dt>"Stage"</dt><dd><StageMark stage=entry.stage.clone()/></dd>
+                    <dt>"Source or step"</dt><dd><code>{entry.node.clone()}</code></dd>
+                    <dt>"Position"</dt><dd>{position(&entry)}</dd>
+                    <dt>"Contract"</dt><dd>{entry.contract.clone().unwrap_or_else(|| "none: an inline schema".to_owned())}</dd>
+                    <dt>"Held"</dt><dd><Moment at=entry.at/></dd>
+                    <dt>"Run"</dt><dd><a href=links::run(&project, &entry.run.to_string())><code>{entry.run.to_string()}</code></a></dd>
+                </dl>
+            </section>
+            <Content project entry may/>
+        </div>
+    }
+}
+
+/// One sentence for somebody who has never seen the pipeline.
+fn story(entry: &QuarantineEntry) -> String {
+    let what = match entry.stage.as_str() {
+        "source" | "decode" => "could not be read as a row",
+        "contract" => "does not keep what its contract promises",
+        "quality" => "fails a quality rule",
+        "consent" => "has no consent for this purpose",
+        _ => "arrived too late or did not fit",
+    };
+    format!("It {what}, so {} held it back; the pipeline went on without it.", entry.node)
+}
+
+/// Sealed until it is asked for. Asking is recorded.
+#[component]
+fn Content(project: String, entry: QuarantineEntry, may: Result<(), String>) -> impl IntoView {
+    let reveal = ServerAction::<Reveal>::new();
+    let (segment, row) = (entry.segment.to_string(), entry.row);
+    let audit = project.clone();
+    let form = move || match may.clone() {
+        Ok(()) => view! {
+            <ActionForm action=reveal>
+                <input type="hidden" name="project" value=project.clone()/>
+                <input type="hidden" name="segment" value=segment.clone()/>
+                <input type="hidden" name="row" value=row/>
+                <button class="btn btn--primary" type="submit" prop:disabled=move || reveal.pending().get()>"Reveal what it holds"</button>
+            </ActionForm>
+        }
+        .into_any(),
+        Err(reason) => view! {
+            <span class="btn-why">
+                <button class="btn" type="button" aria-disabled="true">"Reveal what it holds"</button>
+                <span class="btn-why__reason">{reason}</span>
+            </span>
+        }
+        .into_any(),
+    };
+    view! {
+        <section class="section" aria-labelledby="content">
+            <h2 id="content">"What it holds"</h2>
+            {move || match reveal.value().get() {
+                Some(Ok(row)) => view! { <Revealed project=audit.clone() row/> }.into_any(),
+                Some(Err(fault)) => view! { <FaultNotice fault/> {form()} }.into_any(),
+                None => view! {
+                    <Notice tone=Tone::Quiet title="Sealed">
+                        <p>"It may hold personal data that was never masked. Opening it writes your name, this row and the time to the audit log."</p>
+                    </Notice>
+                    {form()}
+                }
+                .into_any(),
+            }}
+        </section>
+    }
+}
+
+#[component]
+fn Revealed(project: String, row: QuarantineRow) -> impl IntoView {
+    let content = match row.content {
+        QuarantineContent::Row { columns: serde_json::Value::Object(columns) } => {
+            let rows = columns
+                .into_iter()
+                .map(|(name, value)| {
+                    let text = match value {
+                        serde_json::Value::String(text) => text,
+                        other => other.to_string(),
+                    };
+                    view! { <tr><th scope="row"><code>{name}</code></th><td class="break mono">{text}</td></tr> }
+                })
+                .collect_view();
+            view! { <div class="table-wrap"><table class="table"><caption class="visually-hidden">"Columns of the row"</caption><tbody>{rows}</tbody></table></div> }.into_any()
+        }
+        QuarantineContent::Row { columns } => view! { <pre class="document" tabindex="0">{columns.to_string()}</pre> }.into_any(),
+        QuarantineContent::Text { text } => view! { <pre class="document" tabindex="0">{text}</pre> }.into_any(),
+        QuarantineContent::Bytes { hex } => view! { <p class="small muted">"Not text; its bytes in hexadecimal:"</p><pre class="document" tabindex="0">{hex}</pre> }.into_any(),
+    };
+    let recorded = match row.leaf_index {
+        Some(leaf) => view! { <p>"This reading is " <a href=links::audit_entry(&project, leaf)>{format!("entry {} of the audit log", format::count(leaf))}</a> "."</p> }.into_any(),
+        None => view! { <p>"This reading is recorded in the " <a href=links::audit(&project)>"audit log"</a> "."</p> }.into_any(),
+    };
+    view! {
+        <Notice tone=Tone::Info title="Revealed to you">{recorded}</Notice>
+        {content}
+    }
+}

@@ -1,0 +1,85 @@
+//! What surrounds every page of a project: places to go, the project, who is signed in, light and dark.
+
+pub mod nav;
+pub mod project_switcher;
+pub mod shortcuts;
+pub mod theme;
+pub mod user_menu;
+
+use leptos::prelude::*;
+use leptos_router::{components::Outlet, hooks::use_params_map};
+use weir_api::Me;
+
+use crate::{
+    components::icon::{Glyph, Icon, Logo},
+    fault::Fault,
+    links,
+    server_fns::session,
+};
+
+/// The project of the address.
+pub fn use_project() -> Memo<String> {
+    let params = use_params_map();
+    Memo::new(move |_| params.read().get("project").unwrap_or_default())
+}
+
+/// Who reads, with what they may do in this project.
+#[derive(Clone, Copy)]
+pub struct Reader(pub Resource<Result<Me, Fault>>);
+
+/// The reader; `Err` when nobody is signed in or the project is not theirs.
+pub fn use_reader() -> Resource<Result<Me, Fault>> {
+    expect_context::<Reader>().0
+}
+
+/// The frame of a project's pages.
+#[component]
+pub fn ProjectShell() -> impl IntoView {
+    let project = use_project();
+    let me = Resource::new(move || project.get(), |project| session::me(Some(project)));
+    provide_context(Reader(me));
+    shortcuts::listen(project);
+    view! {
+        <a class="skip" href="#main">"Skip to the page"</a>
+        <div class="shell">
+            <div class="sidebar">
+                <a class="brand" href=move || links::overview(&project.get())><Logo/>"Weir"</a>
+                <Places project me/>
+            </div>
+            <div class="topbar">
+                <details class="topbar__menu">
+                    <summary class="topbar__bar">
+                        <Logo/>
+                        <span class="brand">"Weir"</span>
+                        <span class="topbar__toggle"><Icon glyph=Glyph::Menu/><span class="visually-hidden">"Menu"</span></span>
+                    </summary>
+                    <div class="topbar__panel"><Places project me/></div>
+                </details>
+            </div>
+            <main class="main" id="main" tabindex="-1">
+                <Outlet/>
+            </main>
+        </div>
+    }
+}
+
+/// Project, places, theme and user: the sidebar's content, and the phone's menu.
+#[component]
+fn Places(project: Memo<String>, me: Resource<Result<Me, Fault>>) -> impl IntoView {
+    view! {
+        <Suspense>
+            {move || Suspend::new(async move {
+                me.await.ok().map(|me| view! { <project_switcher::ProjectSwitcher me/> })
+            })}
+        </Suspense>
+        <nav::Nav project/>
+        <div class="sidebar__foot">
+            <theme::ThemeToggle/>
+            <Suspense>
+                {move || Suspend::new(async move {
+                    me.await.ok().map(|me| view! { <user_menu::UserMenu me/> })
+                })}
+            </Suspense>
+        </div>
+    }
+}
