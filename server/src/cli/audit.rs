@@ -1,0 +1,182 @@
+//! `weir audit`: proves the log offline, and exports it so that others can.
+//!
+//! Verification reads only. It needs no server, no master key and no trust in the database: heads kept outside (`--head`) and a
+//! public key got another way (`--key`) are what it stands on.
+
+use super::workspace::{Workspace, refusal};
+use super::{DataArg, Failure, Outcome, ProjectArg, output, progress};
+use crate::instance::{DATABASE, EVIDENCE_KEY, HEADS};
+use anyhow::{Context, anyhow};
+use clap::{Args, Subcommand};
+use futures::{StreamExt, pin_mut};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use weir_evidence::verify::Outcome as Verdict;
+use weir_evidence::{HeadOrigin, PublicKey, TreeHead, Trust, Verifier, heads_file, verify_bundle};
+use weir_store::{Store, evidence, heads, keys};
+
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Prove that nothing was changed, removed, inserted, reordered or cut off
+    Verify(VerifyArgs),
+    /// Write the log as a bundle that `verify --bundle` proves anywhere
+    Export(ExportArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    data: DataArg,
+    /// Verify this bundle instead of a data folder
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    bundle: Option<PathBuf>,
+    /// Heads that were kept outside, one a line; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    head: Option<PathBuf>,
+    /// Trust this public key only (64 hex digits, as `weir key show` prints it); may be repeated
+    #[arg(long = "key", value_name = "HEX")]
+    keys: Vec<PublicKey>,
+    /// Print the verdict as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The file to write; it must not exist. `-` for standard output
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    output: PathBuf,
+    #[command(flatten)]
+    data: DataArg,
+    #[command(flatten)]
+    project: ProjectArg,
+}
+
+pub fn run(command: AuditCommand) -> Outcome {
+    match command {
+        AuditCommand::Verify(args) => verify(&args),
+        AuditCommand::Export(args) => super::block_on(export(args)),
+    }
+}
+
+fn verify(args: &VerifyArgs) -> Outcome {
+    let outside = match &args.head {
+        Some(path) => read_heads(path)?,
+        None => Vec::new(),
+    };
+    let verdict = match &args.bundle {
+        Some(path) => {
+            let file = File::open(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+            let trusted = (!args.keys.is_empty()).then_some(args.keys.as_slice());
+            verify_bundle(BufReader::with_capacity(1 << 20, file), outside, trusted).with_context(|| format!("cannot read {}", path.display()))?
+        }
+        None => {
+            let mut verdict = None;
+            super::block_on(async {
+                verdict = Some(verify_folder(&args.data.data, outside, &args.keys).await?);
+                Ok(())
+            })?;
+            verdict.ok_or_else(|| anyhow!("the verification ended without a verdict"))?
+        }
+    };
+    if args.json {
+        output::json(&verdict)?;
+    } else {
+        output::line(&verdict);
+    }
+    match verdict {
+        Verdict::Verified(_) => Ok(()),
+        Verdict::Broken(_) => Err(Failure::Negative),
+    }
+}
+
+/// Heads from a file of head lines: a heads file, or lines taken from one.
+fn read_heads(path: &Path) -> Result<Vec<TreeHead>, Failure> {
+    let name = path.display();
+    let wrong = |problem: String| Failure::usage(format!("{name}: {problem}"));
+    let reader: Box<dyn BufRead> = if path == Path::new("-") {
+        Box::new(BufReader::new(std::io::stdin()))
+    } else {
+        Box::new(BufReader::new(File::open(path).map_err(|error| wrong(error.to_string()))?))
+    };
+    let found = heads_file::read(reader).map_err(|error| wrong(error.to_string()))?;
+    if found.torn {
+        return Err(wrong("the last line is cut off".to_owned()));
+    }
+    if found.heads.is_empty() {
+        return Err(wrong("holds no head; expected lines as `weir audit export` or the heads file has them".to_owned()));
+    }
+    Ok(found.heads)
+}
+
+async fn verify_folder(data: &Path, outside: Vec<TreeHead>, trusted: &[PublicKey]) -> Result<Verdict, Failure> {
+    if !data.join(DATABASE).is_file() {
+        return Err(Failure::usage(format!("there is no Weir data in {}; name the folder with --data", data.display())));
+    }
+    let store = Store::open_read_only(data).await.context("cannot open the database")?;
+    let trust = Trust { log_id: store.log_id().to_string(), keys: signing_keys(&store, trusted).await? };
+    let own = heads::all(&store).await.context("cannot read the signed heads")?;
+    let beside = match File::open(data.join(HEADS)) {
+        Ok(file) => heads_file::read(BufReader::new(file)).with_context(|| format!("cannot read {HEADS}"))?.heads,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            output::note(format_args!("note: there is no {HEADS} beside the database; only the database's own heads are checked"));
+            Vec::new()
+        }
+        Err(error) => return Err(anyhow!("cannot read {HEADS}: {error}").into()),
+    };
+    let heads = own.into_iter().map(|head| (HeadOrigin::Log, head));
+    let heads = heads.chain(beside.into_iter().map(|head| (HeadOrigin::HeadsFile, head)));
+    let heads = heads.chain(outside.into_iter().map(|head| (HeadOrigin::Outside, head)));
+
+    let mut verifier = Verifier::new(&trust, heads);
+    let bar = progress::bar("verifying", None);
+    let leaves = evidence::stream(&store, 0..i64::MAX as u64);
+    pin_mut!(leaves);
+    while let Some(leaf) = leaves.next().await {
+        let (seq, canonical, stored) = leaf.with_context(|| format!("cannot read leaf {}", verifier.size()))?;
+        if verifier.leaf(seq, &canonical, &stored).is_break() {
+            break;
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(verifier.finish())
+}
+
+/// The keys that may sign: those of the caller, else all that this instance ever had.
+async fn signing_keys(store: &Store, trusted: &[PublicKey]) -> Result<Vec<PublicKey>, Failure> {
+    if !trusted.is_empty() {
+        return Ok(trusted.to_vec());
+    }
+    let known = keys::list(store, EVIDENCE_KEY, None).await.context("cannot read the public keys")?;
+    let public = known.iter().filter_map(|key| key.public_key.as_deref());
+    public
+        .map(|bytes| {
+            let bytes = bytes.try_into().map_err(|_| anyhow!("a public key of this instance is not 32 bytes long"))?;
+            Ok(PublicKey::from_bytes(bytes).context("a public key of this instance")?)
+        })
+        .collect()
+}
+
+async fn export(args: ExportArgs) -> Outcome {
+    let workspace = Workspace::open(&args.data).await?;
+    let cx = workspace.operator_in(&args.project.project).await?;
+    let mut bundle = weir_service::audit::export(&cx).await.map_err(refusal)?;
+    if args.output == Path::new("-") {
+        let mut chunk = vec![0; 256 << 10];
+        loop {
+            let read = bundle.read(&mut chunk).context("cannot read the bundle back")?;
+            if read == 0 {
+                break;
+            }
+            output::bytes(&chunk[..read]);
+        }
+    } else {
+        let mut file = super::private_file(&args.output)?;
+        std::io::copy(&mut bundle, &mut file).context("cannot write the bundle")?;
+        file.flush().context("cannot write the bundle")?;
+        output::note(format_args!("written to {}; prove it with `weir audit verify --bundle {0}`", args.output.display()));
+    }
+    workspace.close().await
+}

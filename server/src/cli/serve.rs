@@ -1,0 +1,108 @@
+//! `weir serve`: console, API and an embedded worker.
+
+use super::workspace::refusal;
+use super::{DataArg, Failure, Outcome, output, shutdown};
+use crate::http::state::DEFAULT_INGEST_LIMIT;
+use crate::instance;
+use crate::http::{self, AppState, Public};
+use anyhow::Context;
+use clap::Args;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use weir_service::bootstrap::{self, Credentials};
+use weir_service::{Services, heads};
+
+/// How often the log is signed while the server runs.
+const SIGN_EVERY: Duration = Duration::from_secs(60);
+/// How long open requests may take to end once the server stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    data: DataArg,
+    /// The address to listen on
+    #[arg(long, value_name = "ADDR", env = "WEIR_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// The address users type, when a proxy stands in between, such as https://weir.example.com
+    #[arg(long, value_name = "URL", env = "WEIR_PUBLIC_URL")]
+    public_url: Option<String>,
+    /// The largest ingest request, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = DEFAULT_INGEST_LIMIT >> 20, value_parser = ingest_limit)]
+    ingest_limit: usize,
+    /// Add a sign-in for every role and deploy the example pipelines
+    #[arg(long)]
+    demo: bool,
+}
+
+fn ingest_limit(text: &str) -> Result<usize, String> {
+    let largest = http::middleware::LARGEST_BODY >> 20;
+    match text.parse() {
+        Ok(mib) if (1..=largest).contains(&mib) => Ok(mib),
+        _ => Err(format!("expected a whole number from 1 to {largest}")),
+    }
+}
+
+pub async fn run(args: ServeArgs) -> Outcome {
+    let public = Public::new(args.public_url.as_deref(), args.listen).map_err(|error| Failure::usage(error.to_string()))?;
+    let services = instance::open(&args.data.data).await?;
+    let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
+    let address = listener.local_addr().context("cannot tell the address")?;
+
+    let mut sign_ins: Vec<Credentials> = bootstrap::first_start(&services).await.map_err(refusal)?.into_iter().collect();
+    if args.demo {
+        sign_ins.extend(bootstrap::demo(&services, super::demo::documents()).await.map_err(refusal)?);
+    }
+    let supervisor = weir_worker::Supervisor::start(services.clone()).await.context("cannot start the worker")?;
+
+    let stopping = shutdown::on_signal();
+    let signer = tokio::spawn(sign_regularly(services.clone(), stopping.clone()));
+    let state = AppState::new(services.clone(), public, args.ingest_limit << 20, stopping.clone());
+    let router = http::router(&state).into_make_service_with_connect_info::<SocketAddr>();
+    announce(address, args.public_url.as_deref(), &sign_ins);
+
+    let served = axum::serve(listener, router).with_graceful_shutdown(stopping.clone().cancelled_owned());
+    tokio::select! {
+        ended = served.into_future() => ended.context("the server failed")?,
+        () = drained(stopping.clone()) => tracing::warn!("some requests did not end in time"),
+    }
+    // Runs take their last checkpoints before the log is signed for the last time.
+    supervisor.stop().await;
+    signer.await.context("the signer failed")?;
+    heads::sign(&services).await.map_err(refusal)?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Ends some time after the server was asked to stop.
+async fn drained(stopping: CancellationToken) {
+    stopping.cancelled().await;
+    tokio::time::sleep(DRAIN).await;
+}
+
+async fn sign_regularly(services: Arc<Services>, stopping: CancellationToken) {
+    let mut due = tokio::time::interval(SIGN_EVERY);
+    while stopping.run_until_cancelled(due.tick()).await.is_some() {
+        if let Err(error) = heads::sign(&services).await {
+            tracing::error!(%error, "the log could not be signed; it is tried again in a minute");
+        }
+    }
+}
+
+/// Tells where to go and, once, how to sign in. On stdout, so that a script can wait for it.
+fn announce(address: SocketAddr, public_url: Option<&str>, sign_ins: &[Credentials]) {
+    let url = public_url.map_or_else(|| format!("http://{address}"), str::to_owned);
+    output::line(format_args!("Weir is ready at {url}"));
+    if sign_ins.is_empty() {
+        return;
+    }
+    output::line("");
+    let rows: Vec<Vec<String>> = sign_ins
+        .iter()
+        .map(|c| vec![c.name.clone(), c.password.expose().to_owned(), c.role.to_string()])
+        .collect();
+    output::table(&["SIGN IN AS", "PASSWORD (shown this once)", "ROLE"], &rows);
+}

@@ -1,0 +1,4 @@
+//! The REST API.
+
+pub mod schemas;
+pub mod v1;

@@ -1,0 +1,34 @@
+//! A data folder opened: its database, its master key and the services over both.
+
+use anyhow::Context;
+use chrono::Utc;
+use std::path::Path;
+use std::sync::Arc;
+use weir_service::{Services, ServicesConfig};
+use weir_store::Store;
+use weir_vault::MasterKey;
+use weir_vault::master::MasterKeyOrigin;
+
+/// The database's file in a data folder; a folder without it is not Weir's.
+pub const DATABASE: &str = "weir.db";
+/// The master key's file, unless `WEIR_MASTER_KEY` holds the key.
+pub const MASTER_KEY: &str = "master.key";
+/// Signed heads, one a line, beside the database.
+pub const HEADS: &str = "heads.jsonl";
+/// The kind under which the database keeps the keys that sign heads.
+pub const EVIDENCE_KEY: &str = "evidence-signing";
+
+/// Opens a data folder, or makes a new one with its keys.
+pub async fn open(data: &Path) -> anyhow::Result<Arc<Services>> {
+    let folder = data.display();
+    let store = Store::open(data, Utc::now()).await.with_context(|| format!("cannot open the data folder {folder}"))?;
+    let (master_key, origin) = MasterKey::load(&data.join(MASTER_KEY)).context("cannot get the master key")?;
+    if origin == MasterKeyOrigin::Created {
+        tracing::warn!(
+            file = %data.join(MASTER_KEY).display(),
+            "a new master key was made; keep a copy elsewhere: without it nothing in this folder can be read"
+        );
+    }
+    let config = ServicesConfig::new(store, master_key, data, weir_connectors::generator::columns);
+    Services::open(config).await.with_context(|| format!("cannot open the data folder {folder}"))
+}
