@@ -24,8 +24,10 @@ pub struct Me {
     pub id: UserId,
     pub name: String,
     pub display_name: String,
-    /// The project that `roles` and `permissions` speak of.
-    pub project: Slug,
+    /// May manage users and projects of the whole instance.
+    pub instance_admin: bool,
+    /// The project that `roles` and `permissions` speak of; none when this user has no project yet.
+    pub project: Option<Slug>,
     /// The projects this user is a member of.
     pub projects: Vec<ProjectRoles>,
     pub roles: Vec<Role>,

@@ -22,6 +22,8 @@ pub struct User {
     /// The sign-in name, unique on this instance.
     pub name: String,
     pub display_name: String,
+    /// May manage users and projects of the whole instance.
+    pub instance_admin: bool,
     /// Cannot sign in, and the tokens do not work.
     pub disabled: bool,
     /// Sign-in is refused until then, after too many failures.
@@ -83,5 +85,15 @@ pub struct SetPassword {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetMember {
+    pub roles: Vec<Role>,
+}
+
+/// Takes an existing user into the project by sign-in name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AddMember {
+    pub name: String,
+    /// At least one.
     pub roles: Vec<Role>,
 }
