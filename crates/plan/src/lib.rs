@@ -7,11 +7,40 @@
 //! ```
 //!
 //! A [`Plan`] says what has to happen to data, not how: the embedded engine compiles it to operators, another engine would
-//! print it in its own dialect. Planning performs no I/O; contracts come through [`Contracts`].
+//! print it in its own dialect. Planning performs no I/O; contracts come through [`Lookup`].
+//!
+//! Choices that a reader would otherwise have to guess:
+//! - A column computed from others is as sensitive as the most sensitive of them, and so is one computed under a condition on
+//!   them (CASE, COALESCE, NULLIF). Only masking operators lower a class; functions such as `substr` or a digest never do.
+//! - A filter does not raise the class of what passes it, but which rows are there tells of the filtered column. Where that
+//!   column is above the clearance of a sink behind it, a confidential one is a warning and a restricted one an error, unless it
+//!   is only tested for null.
+//! - Quality rules are no filter lineage: what they reject is quarantined or counted. Consent is, by the subject column.
+//! - Masking by redact or null removes data categories; a keyed hash or token leaves `user.unique_id.pseudonymous`.
 
+mod consent;
+pub mod describe;
+mod flow;
+mod hash;
+mod leak;
+mod lookup;
 pub mod plan;
+mod planner;
+pub mod purpose;
+mod remedy;
+mod rules;
+pub mod schema;
+mod source;
+pub mod sql;
+mod steps;
+mod suggest;
 
+pub use describe::{PlanView, column_lineage_facet, describe};
+pub use lookup::Lookup;
 pub use plan::{
     ColumnFacts, ConsentNode, LineageEdge, LineageKind, MaskNode, Node, NodeId, NodeKind, Plan, PlannedMask, PlannedRule, QualityNode,
     SinkNode, SourceNode, SqlNode,
 };
+pub use planner::{Planned, plan};
+pub use purpose::PurposePolicy;
+pub use sql::Branch;

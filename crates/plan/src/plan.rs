@@ -15,6 +15,8 @@ use weir_spec::{
     quality::{Check, OnFail},
 };
 
+use crate::sql::Branch;
+
 /// Index into [`Plan::nodes`].
 pub type NodeId = usize;
 
@@ -176,8 +178,10 @@ pub struct PlannedMask {
 pub struct SqlNode {
     /// As written.
     pub text: String,
-    /// Analysed and optimised; its table scans are named after the input nodes.
+    /// Analysed and optimised, for display and for other engines; its table scans are named after the input nodes.
     pub logical: LogicalPlan,
+    /// The same query flattened, one entry an arm of UNION ALL, in the order of the arms: what the embedded engine executes.
+    pub branches: Vec<Branch>,
 }
 
 #[derive(Clone, Debug)]

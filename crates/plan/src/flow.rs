@@ -1,0 +1,124 @@
+//! How columns flow from node to node: the base of lineage, of classification and of the leak check.
+
+use std::collections::BTreeSet;
+
+use weir_spec::Classification;
+
+use crate::plan::{ColumnFacts, LineageEdge, LineageKind, Node, NodeId};
+
+/// One input column that a column depends on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Influence {
+    pub input: NodeId,
+    pub column: usize,
+    pub kind: LineageKind,
+    /// The dependency passes through a masking operator.
+    pub masking: bool,
+}
+
+impl Influence {
+    pub fn identity(input: NodeId, column: usize) -> Self {
+        Self { input, column, kind: LineageKind::Identity, masking: false }
+    }
+
+    /// Whether a column inherits classification and categories this way. A value computed under a condition tells of the
+    /// condition, so CONDITIONAL counts like a direct influence; a filter does not (it has its own check), and neither does a
+    /// mask, whose result has a class of its own.
+    pub fn carries_class(&self) -> bool {
+        !self.masking && (self.kind.is_direct() || self.kind == LineageKind::Conditional)
+    }
+}
+
+/// Where a column of a node comes from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ColumnFlow {
+    pub influences: BTreeSet<Influence>,
+    /// What the node did to it, for people: `upper(card) AS c`; absent when it was passed on.
+    pub how: Option<String>,
+}
+
+/// Everything that planning remembers of a node beside what goes into the plan.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flow {
+    /// One entry a column of the node.
+    pub columns: Vec<ColumnFlow>,
+    /// Input columns that decide which rows leave this node.
+    pub filters: Vec<FilterUse>,
+    /// Lineage of the rows' presence: the FILTER edges of this node and of all before it.
+    pub rows: BTreeSet<LineageEdge>,
+    /// Why the subject column is gone here, where the input still had it.
+    pub subject_lost: Option<String>,
+}
+
+/// An input column in a filter.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FilterUse {
+    pub input: NodeId,
+    pub column: usize,
+    /// Only asked whether it is null.
+    pub only_null_test: bool,
+}
+
+impl Flow {
+    /// Every column of the input as it is.
+    pub fn pass(input: NodeId, columns: usize) -> Self {
+        let columns = (0..columns).map(|i| ColumnFlow { influences: BTreeSet::from([Influence::identity(input, i)]), how: None });
+        Self { columns: columns.collect(), ..Self::default() }
+    }
+
+    /// Computes what rows of this node owe their presence to. Call it before [`Flow::facts`].
+    pub fn trace_rows(&mut self, inputs: &[NodeId], nodes: &[Node], flows: &[Flow]) {
+        for &input in inputs {
+            self.rows.extend(flows[input].rows.iter().cloned());
+        }
+        for filter in &self.filters {
+            let influence =
+                Influence { input: filter.input, column: filter.column, kind: LineageKind::Filter, masking: false };
+            self.rows.extend(trace(&influence, nodes));
+        }
+    }
+
+    /// The facts of column `index`: lineage, class and categories by its influences.
+    pub fn facts(&self, index: usize, name: &str, nodes: &[Node]) -> ColumnFacts {
+        let influences = &self.columns[index].influences;
+        let mut lineage = self.rows.clone();
+        let mut categories = BTreeSet::new();
+        let mut classification = Classification::Public;
+        for influence in influences {
+            lineage.extend(trace(influence, nodes));
+            if influence.carries_class() {
+                let from = &nodes[influence.input].columns[influence.column];
+                classification = classification.max(from.classification);
+                categories.extend(from.categories.iter().cloned());
+            }
+        }
+        ColumnFacts {
+            name: name.to_owned(),
+            classification,
+            categories: categories.into_iter().collect(),
+            lineage: lineage.into_iter().collect(),
+        }
+    }
+}
+
+/// The edges that an influence adds, back to the sources. An indirect kind wins over a direct one, the later over the earlier.
+/// FILTER edges are left out: they are part of the input's rows already.
+fn trace<'n>(influence: &'n Influence, nodes: &'n [Node]) -> impl Iterator<Item = LineageEdge> + 'n {
+    let edges = nodes[influence.input].columns[influence.column].lineage.iter().filter(|edge| edge.kind != LineageKind::Filter);
+    edges.map(move |edge| LineageEdge {
+        source: edge.source.clone(),
+        column: edge.column.clone(),
+        kind: compose(edge.kind, influence.kind),
+        masking: edge.masking || influence.masking,
+    })
+}
+
+fn compose(earlier: LineageKind, later: LineageKind) -> LineageKind {
+    match (earlier, later) {
+        (_, later) if !later.is_direct() => later,
+        (earlier, _) if !earlier.is_direct() => earlier,
+        (LineageKind::Identity, LineageKind::Identity) => LineageKind::Identity,
+        (LineageKind::Aggregation, _) | (_, LineageKind::Aggregation) => LineageKind::Aggregation,
+        _ => LineageKind::Transformation,
+    }
+}

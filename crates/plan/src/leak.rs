@@ -1,0 +1,216 @@
+//! The leak check: no column reaches a sink that is too sensitive for it, or whose category the purpose does not allow.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use weir_spec::{Classification, Diagnostic, Pipeline, Sink};
+
+use crate::{
+    plan::{Node, NodeId, NodeKind},
+    purpose::PurposePolicy,
+    remedy,
+    steps::Known,
+};
+
+/// A column of a node.
+pub(crate) type Place = (NodeId, usize);
+
+/// Every finding about every sink that could be planned.
+pub(crate) fn check(pipeline: &Pipeline, known: &Known<'_>, policy: &PurposePolicy) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (id, node) in known.nodes.iter().enumerate() {
+        let NodeKind::Sink(planned) = &node.kind else { continue };
+        let leak = Leak { known, id, node, sink: &planned.sink };
+        for column in 0..node.columns.len() {
+            found.extend(leak.classification(column));
+            found.extend(leak.purpose(column, &pipeline.purpose, policy));
+        }
+    }
+    found.extend(filters(known));
+    found
+}
+
+struct Leak<'l> {
+    known: &'l Known<'l>,
+    id: NodeId,
+    node: &'l Node,
+    sink: &'l Sink,
+}
+
+impl Leak<'_> {
+    fn classification(&self, column: usize) -> Option<Diagnostic> {
+        let facts = &self.node.columns[column];
+        let clearance = self.sink.clearance;
+        if facts.classification <= clearance {
+            return None;
+        }
+        let too_much = |(id, column): Place| self.known.nodes[id].columns[column].classification > clearance;
+        let paths = paths(self.known, (self.id, column), &too_much);
+        let message = format!(
+            "`{}` is {} and would reach sink `{}`, which is cleared for {clearance}",
+            facts.name, facts.classification, self.node.name
+        );
+        let mut diagnostic = Diagnostic::error("leak", format!("sinks.{}", self.node.name), message);
+        for path in &paths {
+            diagnostic.notes.extend(self.told(path));
+        }
+        let mask = remedy::mask(self.known, &paths, self.sink, remedy::Target::Class(clearance));
+        let recipient = self.sink.recipient.as_deref().unwrap_or("whoever reads it");
+        let implies = match facts.classification {
+            Classification::Restricted => "restricted data, which needs explicit permission",
+            Classification::Confidential => "confidential data, for those who need it",
+            Classification::Internal => "internal data, which must not leave the organisation",
+            Classification::Public => "public data",
+        };
+        let raise = format!(
+            "or raise the clearance, so that {recipient} may hold {implies}:\nsinks:\n  {}:\n    clearance: {}",
+            self.node.name, facts.classification
+        );
+        Some(diagnostic.with_help(format!("{mask}\n{raise}")))
+    }
+
+    fn purpose(&self, column: usize, purpose: &str, policy: &PurposePolicy) -> Vec<Diagnostic> {
+        let facts = &self.node.columns[column];
+        let refused = facts.categories.iter().filter_map(|category| Some((category, policy.refusal(category, purpose)?)));
+        refused
+            .map(|(category, rule)| {
+                let holds = |(id, column): Place| self.known.nodes[id].columns[column].categories.contains(category);
+                let paths = paths(self.known, (self.id, column), &holds);
+                let message = format!(
+                    "the purpose `{purpose}` does not allow {category}, but `{}` would carry it to sink `{}`",
+                    facts.name, self.node.name
+                );
+                let mut diagnostic = Diagnostic::error("purpose", format!("sinks.{}", self.node.name), message);
+                for path in &paths {
+                    diagnostic.notes.extend(self.told(path));
+                }
+                diagnostic.notes.push(format!("rule on {}: {}", rule.category, rule.reason));
+                let mask = remedy::mask(self.known, &paths, self.sink, remedy::Target::Forget(self.sink.clearance));
+                let allowed = rule.purposes.iter().map(|purpose| format!("`{purpose}`")).collect::<Vec<_>>().join(", ");
+                diagnostic.with_help(format!("{mask}\nor process it for a purpose that allows it, if that is the purpose: {allowed}"))
+            })
+            .collect()
+    }
+
+    /// A path in words, from source to sink.
+    fn told(&self, path: &[Place]) -> Vec<String> {
+        path.iter().map(|&place| self.line(place)).collect()
+    }
+
+    fn line(&self, (id, column): Place) -> String {
+        let node = &self.known.nodes[id];
+        let facts = &node.columns[column];
+        let class = facts.classification;
+        match &node.kind {
+            NodeKind::Source(source) => {
+                let by = match (&source.contract, &source.contract_version) {
+                    (Some(contract), Some(version)) => format!("by contract `{contract}` (version {version})"),
+                    _ => "by its schema".to_owned(),
+                };
+                let categories = if facts.categories.is_empty() { String::new() } else { format!(", {}", facts.categories.join(", ")) };
+                format!("source `{}`: `{}` is {class} {by}{categories}", node.name, facts.name)
+            }
+            NodeKind::Sink(planned) => {
+                let recipient = planned.sink.recipient.as_ref().map_or_else(String::new, |recipient| format!(", recipient {recipient}"));
+                format!("sink `{}`: clearance {}{recipient}", node.name, planned.sink.clearance)
+            }
+            kind => {
+                let did = match &self.known.flows[id].columns[column].how {
+                    Some(how) if matches!(kind, NodeKind::Mask(_)) => how.clone(),
+                    Some(how) => format!("{how}, {class}"),
+                    None => format!("passes `{}` on as it is", facts.name),
+                };
+                format!("step `{}` ({}): {did}", node.name, kind.as_str())
+            }
+        }
+    }
+}
+
+/// One path from each source column that a column owes `wanted` to, source first.
+fn paths(known: &Known<'_>, end: Place, wanted: &dyn Fn(Place) -> bool) -> Vec<Vec<Place>> {
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::from([end]);
+    // Each entry is a path from the sink backwards.
+    let mut pending = vec![vec![end]];
+    while let Some(path) = pending.pop() {
+        let Some(&(id, column)) = path.last() else { continue };
+        if known.nodes[id].inputs.is_empty() {
+            found.push(path.into_iter().rev().collect());
+            continue;
+        }
+        // A masked column is its own continuation: the mask did not take away what is wanted.
+        let masked = matches!(known.nodes[id].kind, NodeKind::Mask(_));
+        let influences = known.flows[id].columns[column].influences.iter();
+        let carrying = influences.filter(|influence| influence.carries_class() || (masked && influence.kind.is_direct()));
+        let before: BTreeSet<Place> = carrying.map(|influence| (influence.input, influence.column)).filter(|&place| wanted(place)).collect();
+        for place in before.into_iter().rev() {
+            if seen.insert(place) {
+                let mut longer = path.clone();
+                longer.push(place);
+                pending.push(longer);
+            }
+        }
+    }
+    found
+}
+
+/// Filters that reveal, by which rows are there, what the sink may not hold.
+fn filters(known: &Known<'_>) -> Vec<Diagnostic> {
+    // For every node the sinks that its rows reach.
+    let mut sinks: Vec<BTreeSet<NodeId>> = vec![BTreeSet::new(); known.nodes.len()];
+    for (id, node) in known.nodes.iter().enumerate().rev() {
+        if matches!(node.kind, NodeKind::Sink(_)) {
+            sinks[id].insert(id);
+        }
+        let here = sinks[id].clone();
+        for &input in &node.inputs {
+            sinks[input].extend(here.iter().copied());
+        }
+    }
+    let mut found = Vec::new();
+    for (id, node) in known.nodes.iter().enumerate() {
+        if !matches!(node.kind, NodeKind::Sql(_)) {
+            continue;
+        }
+        // Compared rather than only tested for null, if any filter does so.
+        let mut used: BTreeMap<Place, bool> = BTreeMap::new();
+        for filter in &known.flows[id].filters {
+            *used.entry((filter.input, filter.column)).or_insert(false) |= !filter.only_null_test;
+        }
+        for ((input, column), compared) in used {
+            let facts = &known.nodes[input].columns[column];
+            if facts.classification < Classification::Confidential {
+                continue;
+            }
+            let below = |&sink: &NodeId| match &known.nodes[sink].kind {
+                NodeKind::Sink(planned) if planned.sink.clearance < facts.classification => {
+                    Some(format!("`{}` ({})", known.nodes[sink].name, planned.sink.clearance))
+                }
+                _ => None,
+            };
+            let reached: Vec<String> = sinks[id].iter().filter_map(below).collect();
+            if reached.is_empty() {
+                continue;
+            }
+            let class = facts.classification;
+            let told = if compared { "what it holds" } else { "whether it has a value" };
+            let message = format!(
+                "the filter on `{}` ({class}) tells of every row that reaches {} {told}",
+                facts.name,
+                reached.join(", ")
+            );
+            let path = format!("steps.{}.sql", node.name);
+            let refused = compared && class == Classification::Restricted;
+            let diagnostic = if refused {
+                Diagnostic::error("filter-leak", path, message)
+            } else {
+                Diagnostic::warning("filter-leak", path, message)
+            };
+            let help = match compared {
+                true => "filter on a masked or less sensitive column, or raise the clearance of the sink",
+                false => "if that is all it tells, nothing needs to be done; a quality rule `not_null` keeps it out of the filter",
+            };
+            found.push(diagnostic.with_help(help));
+        }
+    }
+    found
+}

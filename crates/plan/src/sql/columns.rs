@@ -1,0 +1,92 @@
+//! Which columns an expression depends on, and how.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use datafusion::{
+    common::tree_node::{TreeNode, TreeNodeRecursion},
+    logical_expr::Expr,
+};
+
+use crate::plan::LineageKind;
+
+/// The columns of an expression with the kinds of their influence: IDENTITY for the column itself, TRANSFORMATION for what is
+/// computed from, CONDITIONAL for what decides (conditions of CASE, and so of COALESCE, NVL and NVL2, which DataFusion
+/// rewrites to CASE; both sides of NULLIF).
+pub(crate) fn column_uses(expr: &Expr) -> BTreeMap<String, BTreeSet<LineageKind>> {
+    let mut uses = BTreeMap::new();
+    match expr {
+        Expr::Column(column) => record(&mut uses, &column.name, LineageKind::Identity),
+        other => collect(other, LineageKind::Transformation, &mut uses),
+    }
+    uses
+}
+
+fn record(uses: &mut BTreeMap<String, BTreeSet<LineageKind>>, name: &str, kind: LineageKind) {
+    uses.entry(name.to_owned()).or_default().insert(kind);
+}
+
+fn collect(expr: &Expr, kind: LineageKind, uses: &mut BTreeMap<String, BTreeSet<LineageKind>>) {
+    let _ = expr.apply(|node| {
+        match node {
+            Expr::Column(column) => record(uses, &column.name, kind),
+            Expr::Case(case) => {
+                let conditions = case.expr.iter().chain(case.when_then_expr.iter().map(|(when, _)| when));
+                for condition in conditions {
+                    collect(condition, LineageKind::Conditional, uses);
+                }
+                for value in case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr) {
+                    collect(value, kind, uses);
+                }
+                return Ok(TreeNodeRecursion::Jump);
+            }
+            Expr::ScalarFunction(function) => match (function.name(), function.args.as_slice()) {
+                ("nullif", [value, test]) => {
+                    collect(value, kind, uses);
+                    collect(value, LineageKind::Conditional, uses);
+                    collect(test, LineageKind::Conditional, uses);
+                    return Ok(TreeNodeRecursion::Jump);
+                }
+                ("coalesce" | "nvl" | "ifnull", [tested @ .., last]) => {
+                    for value in tested {
+                        collect(value, kind, uses);
+                        collect(value, LineageKind::Conditional, uses);
+                    }
+                    collect(last, kind, uses);
+                    return Ok(TreeNodeRecursion::Jump);
+                }
+                ("nvl2", [test, values @ ..]) => {
+                    collect(test, LineageKind::Conditional, uses);
+                    for value in values {
+                        collect(value, kind, uses);
+                    }
+                    return Ok(TreeNodeRecursion::Jump);
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+}
+
+/// Of the columns of a filter, those that are only asked whether they are null.
+pub(crate) fn null_tested_only(filter: &Expr) -> BTreeSet<String> {
+    let mut tested = BTreeSet::new();
+    let mut compared = BTreeSet::new();
+    let _ = filter.apply(|node| {
+        match node {
+            Expr::IsNull(inner) | Expr::IsNotNull(inner) => {
+                if let Expr::Column(column) = inner.as_ref() {
+                    tested.insert(column.name.clone());
+                    return Ok(TreeNodeRecursion::Jump);
+                }
+            }
+            Expr::Column(column) => {
+                compared.insert(column.name.clone());
+            }
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    tested.difference(&compared).cloned().collect()
+}

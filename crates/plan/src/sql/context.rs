@@ -1,0 +1,146 @@
+//! What DataFusion's SQL planner may see: the input nodes as tables and the built-in scalar functions.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, LazyLock},
+};
+
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::{
+    common::{Result, TableReference, config::ConfigOptions, plan_err},
+    execution::SessionStateDefaults,
+    logical_expr::{AggregateUDF, HigherOrderUDF, LogicalTableSource, ScalarUDF, TableSource, Volatility, WindowUDF, planner::ExprPlanner},
+    sql::planner::{ContextProvider, ParserOptions},
+};
+
+/// The built-in functions by name.
+pub(crate) struct Functions {
+    scalar: HashMap<String, Arc<ScalarUDF>>,
+    aggregate: HashSet<String>,
+    window: HashSet<String>,
+    planners: Vec<Arc<dyn ExprPlanner>>,
+}
+
+/// What a function name stands for.
+pub(crate) enum FunctionKind {
+    Scalar,
+    /// Its result differs between calls or runs.
+    Volatile,
+    Aggregate,
+    Window,
+    Unknown,
+}
+
+pub(crate) static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
+    let mut scalar = HashMap::new();
+    for function in SessionStateDefaults::default_scalar_functions() {
+        for name in std::iter::once(function.name()).chain(function.aliases().iter().map(String::as_str)) {
+            scalar.insert(name.to_owned(), Arc::clone(&function));
+        }
+    }
+    let mut aggregate = HashSet::new();
+    for function in SessionStateDefaults::default_aggregate_functions() {
+        aggregate.insert(function.name().to_owned());
+        aggregate.extend(function.aliases().iter().cloned());
+    }
+    let mut window = HashSet::new();
+    for function in SessionStateDefaults::default_window_functions() {
+        window.insert(function.name().to_owned());
+        window.extend(function.aliases().iter().cloned());
+    }
+    Functions { scalar, aggregate, window, planners: SessionStateDefaults::default_expr_planners() }
+});
+
+/// Functions about the running session rather than the row.
+const SESSION: [&str; 2] = ["version", "arrow_metadata"];
+
+impl Functions {
+    pub fn kind(&self, name: &str) -> FunctionKind {
+        match self.scalar.get(name) {
+            Some(function) if function.signature().volatility != Volatility::Immutable || SESSION.contains(&name) => FunctionKind::Volatile,
+            Some(_) => FunctionKind::Scalar,
+            None if self.aggregate.contains(name) => FunctionKind::Aggregate,
+            None if self.window.contains(name) => FunctionKind::Window,
+            None => FunctionKind::Unknown,
+        }
+    }
+
+    /// The names of the functions that a query may call.
+    pub fn supported(&self) -> impl Iterator<Item = &str> {
+        self.scalar.keys().map(String::as_str).filter(|name| matches!(self.kind(name), FunctionKind::Scalar))
+    }
+}
+
+/// How SQL text is read: text types are plain strings, unquoted names are lower-cased, places are remembered for messages.
+pub fn parser_options() -> ParserOptions {
+    ParserOptions::new().with_collect_spans(true).with_map_string_types_to_utf8view(false)
+}
+
+/// The tables of one query.
+pub(crate) struct Context {
+    tables: HashMap<String, Arc<dyn TableSource>>,
+    options: ConfigOptions,
+}
+
+impl Context {
+    pub fn new<'t>(tables: impl IntoIterator<Item = (&'t str, SchemaRef)>) -> Self {
+        let source = |schema| Arc::new(LogicalTableSource::new(schema)) as Arc<dyn TableSource>;
+        Self {
+            tables: tables.into_iter().map(|(name, schema)| (name.to_owned(), source(schema))).collect(),
+            options: ConfigOptions::default(),
+        }
+    }
+}
+
+impl ContextProvider for Context {
+    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        match self.tables.get(name.table()) {
+            Some(table) => Ok(Arc::clone(table)),
+            None => plan_err!("`{name}` is neither a source nor a step"),
+        }
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        &FUNCTIONS.planners
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        FUNCTIONS.scalar.get(name).cloned()
+    }
+
+    fn get_higher_order_meta(&self, _name: &str) -> Option<Arc<HigherOrderUDF>> {
+        None
+    }
+
+    fn get_aggregate_meta(&self, _name: &str) -> Option<Arc<AggregateUDF>> {
+        None
+    }
+
+    fn get_window_meta(&self, _name: &str) -> Option<Arc<WindowUDF>> {
+        None
+    }
+
+    fn get_variable_type(&self, _names: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        &self.options
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        FUNCTIONS.scalar.keys().cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,146 @@
+//! One `sql:` step: parsed, then typed against the schemas of its inputs.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow::datatypes::{DataType as Arrow, Field, Schema, SchemaRef};
+use datafusion::{
+    common::{Column, DataFusionError, config::ConfigOptions},
+    logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast},
+    optimizer::{
+        Analyzer, Optimizer, OptimizerContext, optimize_projections::OptimizeProjections, optimize_unions::OptimizeUnions,
+        simplify_expressions::SimplifyExpressions,
+    },
+    sql::{
+        parser::{DFParserBuilder, Statement},
+        planner::SqlToRel,
+        sqlparser::{ast, dialect::GenericDialect},
+    },
+};
+
+use super::{
+    context::{Context, parser_options},
+    error::{Issue, issues},
+    lower::{Branch, lower},
+    subset::{TableUse, check_query},
+};
+use crate::{plan::NodeId, schema};
+
+/// A query inside the subset, not yet typed.
+pub(crate) struct Query {
+    statement: ast::Statement,
+    /// The tables it reads, each named once.
+    pub tables: Vec<TableUse>,
+}
+
+/// A query that can run.
+pub(crate) struct Typed {
+    pub logical: LogicalPlan,
+    pub branches: Vec<Branch>,
+    pub schema: SchemaRef,
+}
+
+impl Query {
+    /// Parses the text and refuses what is outside the subset.
+    pub fn parse(text: &str) -> Result<Self, Vec<Issue>> {
+        let parse = || DFParserBuilder::new(text).with_dialect(&GenericDialect {}).build()?.parse_statements();
+        let mut statements = parse().map_err(|error| issues(error, &[]))?;
+        let statement = match (statements.pop_front(), statements.pop_front()) {
+            (Some(statement), None) => statement,
+            (None, _) => return Err(vec![Issue::new("sql-syntax", "the query is empty").help("write SELECT … FROM …")]),
+            (Some(_), Some(_)) => return Err(vec![Issue::new("sql-unsupported", "more than one statement").help("write one SELECT a step")]),
+        };
+        let refused = |what: &str| {
+            let issue = Issue::new("sql-unsupported", format!("{what} is not supported")).help("a step is one SELECT");
+            Err(vec![issue])
+        };
+        let statement = match statement {
+            Statement::Statement(statement) => *statement,
+            Statement::CreateExternalTable(_) => return refused("CREATE EXTERNAL TABLE"),
+            Statement::CopyTo(_) => return refused("COPY"),
+            Statement::Explain(_) => return refused("EXPLAIN"),
+            Statement::Reset(_) => return refused("RESET"),
+        };
+        let ast::Statement::Query(query) = &statement else {
+            let text = statement.to_string();
+            let words: Vec<_> = text.split_whitespace().take_while(|word| word.chars().all(|c| c.is_ascii_uppercase())).take(2).collect();
+            return refused(&words.join(" "));
+        };
+        let (mut tables, issues) = check_query(query);
+        if !issues.is_empty() {
+            return Err(issues);
+        }
+        let mut seen = std::collections::HashSet::new();
+        tables.retain(|table| seen.insert(table.name.clone()));
+        Ok(Self { statement, tables })
+    }
+
+    /// Types the query. `inputs` has every table of [`Query::tables`].
+    pub fn plan(self, inputs: &BTreeMap<String, (NodeId, SchemaRef)>) -> Result<Typed, Vec<Issue>> {
+        let columns: Vec<String> =
+            inputs.values().flat_map(|(_, schema)| schema.fields().iter().map(|field| field.name().clone())).collect();
+        let fail = |error: DataFusionError| issues(error, &columns);
+        let context = Context::new(inputs.iter().map(|(name, (_, schema))| (name.as_str(), Arc::clone(schema))));
+        let logical = SqlToRel::new_with_options(&context, parser_options()).sql_statement_to_plan(self.statement).map_err(fail)?;
+        let logical = Analyzer::new().execute_and_check(logical, &ConfigOptions::default(), |_, _| {}).map_err(fail)?;
+        check_names(&logical)?;
+        let logical = with_logical_types(logical)?;
+        let optimizer = Optimizer::with_rules(vec![
+            Arc::new(OptimizeUnions::new()),
+            Arc::new(SimplifyExpressions::new()),
+            Arc::new(OptimizeProjections::new()),
+        ]);
+        let config = OptimizerContext::new().without_query_execution_start_time();
+        let logical = optimizer.optimize(logical, &config, |_, _| {}).map_err(fail)?;
+        let branches = lower(&logical, inputs)?;
+        let fields: Vec<_> =
+            logical.schema().fields().iter().map(|field| Field::new(field.name(), field.data_type().clone(), true)).collect();
+        Ok(Typed { logical, branches, schema: Arc::new(Schema::new(fields)) })
+    }
+}
+
+/// What `*` and struct fields bring must have names as well.
+fn check_names(logical: &LogicalPlan) -> Result<(), Vec<Issue>> {
+    let mut found = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    for field in logical.schema().fields() {
+        if field.name().contains(['(', ')', '[', ']']) {
+            let help = "give every expression a name with AS";
+            found.push(Issue::new("unnamed-column", format!("the expression {} needs a name", field.name())).help(help));
+        } else if !seen.insert(field.name()) {
+            found.push(super::error::duplicate(field.name()));
+        }
+    }
+    if found.is_empty() { Ok(()) } else { Err(found) }
+}
+
+/// Casts result columns to types that documents can name.
+fn with_logical_types(logical: LogicalPlan) -> Result<LogicalPlan, Vec<Issue>> {
+    let mut found = Vec::new();
+    let mut exprs = Vec::new();
+    let mut changed = false;
+    for (qualifier, field) in logical.schema().iter() {
+        let column = Expr::Column(Column::from((qualifier, field)));
+        match schema::representable(field.data_type()) {
+            Some(target) if target == *field.data_type() => exprs.push(column),
+            Some(target) => {
+                changed = true;
+                exprs.push(cast(column, target).alias(field.name()));
+            }
+            None if *field.data_type() == Arrow::Null => {
+                let message = format!("the column `{}` has no type: it is always null", field.name());
+                found.push(Issue::new("sql-type", message).help("write CAST(NULL AS string) or the type you mean"));
+            }
+            None => {
+                let message = format!("the column `{}` has the type {}, which no document can name", field.name(), field.data_type());
+                found.push(Issue::new("sql-type", message).help("cast it, for example to string, int64, double or timestamp"));
+            }
+        }
+    }
+    if !found.is_empty() {
+        return Err(found);
+    }
+    if !changed {
+        return Ok(logical);
+    }
+    LogicalPlanBuilder::from(logical).project(exprs).and_then(LogicalPlanBuilder::build).map_err(|error| issues(error, &[]))
+}

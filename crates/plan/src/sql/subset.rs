@@ -1,0 +1,353 @@
+//! The subset of SQL that runs row by row: everything else is refused by name, before anything is planned.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::{
+    ast::{
+        Expr, Function, GroupByExpr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor,
+        Value, Visit, Visitor,
+    },
+    tokenizer::Span,
+};
+
+use super::{
+    context::{FUNCTIONS, FunctionKind},
+    error::{Issue, duplicate},
+};
+use crate::suggest;
+
+const SUPPORTED: &str = "supported are SELECT with expressions, WHERE, scalar functions, CASE, CAST, UNION ALL, subqueries in FROM and WITH";
+
+/// Column names that begin so belong to Weir.
+pub(crate) const RESERVED_PREFIX: &str = "_weir";
+
+/// A table that a query names, other than its own WITH tables.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TableUse {
+    pub name: String,
+    pub span: Span,
+}
+
+/// The tables of a query, and everything in it that is outside the subset.
+pub(crate) fn check_query(query: &Query) -> (Vec<TableUse>, Vec<Issue>) {
+    let mut walk = Walk::default();
+    walk.query(query, true);
+    (walk.tables, walk.issues)
+}
+
+/// Everything in a lone expression that is outside the subset.
+pub(crate) fn check_expression(expr: &Expr) -> Vec<Issue> {
+    let mut walk = Walk::default();
+    walk.expr(expr);
+    walk.issues
+}
+
+#[derive(Default)]
+struct Walk {
+    tables: Vec<TableUse>,
+    issues: Vec<Issue>,
+    /// The WITH tables in scope.
+    with: Vec<String>,
+}
+
+impl Walk {
+    fn refuse(&mut self, what: &str, span: Span) {
+        self.issues.push(Issue::new("sql-unsupported", format!("{what} is not supported")).help(SUPPORTED).at(span));
+    }
+
+    /// `names`: the names of this query's columns are seen outside it.
+    fn query(&mut self, query: &Query, names: bool) {
+        let scope = self.with.len();
+        if let Some(with) = &query.with {
+            if with.recursive {
+                self.refuse("WITH RECURSIVE", with.span());
+            }
+            for cte in &with.cte_tables {
+                self.query(&cte.query, cte.alias.columns.is_empty());
+                self.with.push(normalized(&cte.alias.name));
+            }
+        }
+        self.set_expr(&query.body, names);
+        let here = query.body.span();
+        for (present, what) in [
+            (query.order_by.is_some(), "ORDER BY (a stream has no last row)"),
+            (query.limit_clause.is_some(), "LIMIT (a stream has no last row)"),
+            (query.fetch.is_some(), "FETCH"),
+            (!query.locks.is_empty(), "FOR UPDATE"),
+            (query.for_clause.is_some(), "FOR"),
+            (query.settings.is_some(), "SETTINGS"),
+            (query.format_clause.is_some(), "FORMAT"),
+            (!query.pipe_operators.is_empty(), "the pipe operator |>"),
+        ] {
+            if present {
+                let span = query.order_by.as_ref().map_or(here, Spanned::span);
+                self.refuse(what, span);
+            }
+        }
+        self.with.truncate(scope);
+    }
+
+    fn set_expr(&mut self, body: &SetExpr, names: bool) {
+        match body {
+            SetExpr::Select(select) => self.select(select, names),
+            SetExpr::Query(query) => self.query(query, names),
+            SetExpr::SetOperation { left, op, set_quantifier, right } => {
+                match (op, set_quantifier) {
+                    (SetOperator::Union, SetQuantifier::All) => {}
+                    (SetOperator::Union, SetQuantifier::None | SetQuantifier::Distinct) => self.issues.push(
+                        Issue::new("sql-unsupported", "UNION without ALL, which removes duplicates, is not supported")
+                            .help("write UNION ALL")
+                            .at(right.span()),
+                    ),
+                    (SetOperator::Union, _) => self.refuse("UNION BY NAME", right.span()),
+                    (op, _) => self.refuse(&op.to_string(), right.span()),
+                }
+                self.set_expr(left, names);
+                // The names of the first arm are the names of the union.
+                self.set_expr(right, false);
+            }
+            SetExpr::Values(_) => self.refuse("VALUES", body.span()),
+            SetExpr::Insert(_) => self.refuse("INSERT", body.span()),
+            SetExpr::Update(_) => self.refuse("UPDATE", body.span()),
+            SetExpr::Delete(_) => self.refuse("DELETE", body.span()),
+            SetExpr::Merge(_) => self.refuse("MERGE", body.span()),
+            SetExpr::Table(_) => self.refuse("TABLE", body.span()),
+        }
+    }
+
+    fn select(&mut self, select: &Select, names: bool) {
+        let here = select.select_token.0.span;
+        let groups = match &select.group_by {
+            GroupByExpr::All(_) => true,
+            GroupByExpr::Expressions(exprs, modifiers) => !exprs.is_empty() || !modifiers.is_empty(),
+        };
+        for (present, what, span) in [
+            (select.distinct.is_some(), "DISTINCT", here),
+            (select.top.is_some(), "TOP", here),
+            (select.into.is_some(), "SELECT INTO", here),
+            (select.exclude.is_some(), "EXCLUDE", here),
+            (!select.lateral_views.is_empty(), "LATERAL VIEW", here),
+            (select.prewhere.is_some(), "PREWHERE", here),
+            (!select.connect_by.is_empty(), "CONNECT BY", here),
+            (groups, "GROUP BY", select.group_by.span()),
+            (!select.cluster_by.is_empty(), "CLUSTER BY", here),
+            (!select.distribute_by.is_empty(), "DISTRIBUTE BY", here),
+            (!select.sort_by.is_empty(), "SORT BY", here),
+            (select.having.is_some(), "HAVING", select.having.as_ref().map_or(here, Spanned::span)),
+            (!select.named_window.is_empty(), "WINDOW", here),
+            (select.qualify.is_some(), "QUALIFY", select.qualify.as_ref().map_or(here, Spanned::span)),
+            (select.value_table_mode.is_some(), "SELECT AS VALUE", here),
+            (select.select_modifiers.is_some(), "a modifier of SELECT", here),
+        ] {
+            if present {
+                self.refuse(what, if span == Span::empty() { here } else { span });
+            }
+        }
+        match select.from.as_slice() {
+            [] => self.issues.push(Issue::new("sql-unsupported", "SELECT without FROM").help("name a source or a step in FROM").at(here)),
+            [_] => {}
+            [_, second, ..] => self.refuse("a join (two tables in FROM)", second.span()),
+        }
+        for table in &select.from {
+            self.table(&table.relation);
+            for join in &table.joins {
+                self.refuse("JOIN", join.relation.span());
+                self.table(&join.relation);
+            }
+        }
+        if names {
+            self.names(&select.projection);
+        }
+        for item in &select.projection {
+            match item {
+                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => self.expr(expr),
+                SelectItem::ExprWithAliases { expr, .. } => self.refuse("more than one alias", expr.span()),
+                SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => {}
+            }
+        }
+        for expr in select.selection.iter().chain(&select.having).chain(&select.qualify) {
+            self.expr(expr);
+        }
+    }
+
+    /// Every column needs a name of its own.
+    fn names(&mut self, projection: &[SelectItem]) {
+        let mut seen: Vec<String> = Vec::new();
+        for item in projection {
+            let ident = match item {
+                SelectItem::ExprWithAlias { alias, .. } => alias,
+                SelectItem::UnnamedExpr(expr) => match plain_column(expr) {
+                    Some(ident) => ident,
+                    None => {
+                        let help = format!("write {expr} AS some_name");
+                        self.issues.push(Issue::new("unnamed-column", "an expression needs a name").help(help).at(expr.span()));
+                        continue;
+                    }
+                },
+                _ => continue,
+            };
+            let name = normalized(ident);
+            if name.to_lowercase().starts_with(RESERVED_PREFIX) {
+                let message = format!("the name `{name}` is reserved: names that begin with `{RESERVED_PREFIX}` belong to Weir");
+                self.issues.push(Issue::new("reserved-name", message).help("give it another name with AS").at(ident.span));
+            }
+            if seen.contains(&name) {
+                self.issues.push(duplicate(&name).at(ident.span));
+            } else {
+                seen.push(name);
+            }
+        }
+    }
+
+    fn table(&mut self, table: &TableFactor) {
+        let span = table.span();
+        match table {
+            TableFactor::Table { name, args, sample, version, with_hints, partitions, json_path, index_hints, with_ordinality, .. } => {
+                if args.is_some() {
+                    return self.table_function(name);
+                }
+                let extras = version.is_some() || json_path.is_some() || *with_ordinality;
+                if sample.is_some() {
+                    self.refuse("TABLESAMPLE", span);
+                } else if extras || !with_hints.is_empty() || !partitions.is_empty() || !index_hints.is_empty() {
+                    self.refuse("a modifier of a table", span);
+                }
+                let [part] = name.0.as_slice() else {
+                    let help = "write the bare name of a source or a step";
+                    return self.issues.push(Issue::new("unknown-reference", format!("unknown table `{name}`")).help(help).at(span));
+                };
+                let Some(ident) = part.as_ident() else { return self.refuse("a computed table name", span) };
+                let name = normalized(ident);
+                if !self.with.contains(&name) {
+                    self.tables.push(TableUse { name, span: ident.span });
+                }
+            }
+            TableFactor::Derived { lateral, subquery, sample, alias } => {
+                if *lateral {
+                    self.refuse("LATERAL", span);
+                }
+                if sample.is_some() {
+                    self.refuse("TABLESAMPLE", span);
+                }
+                self.query(subquery, alias.as_ref().is_none_or(|alias| alias.columns.is_empty()));
+            }
+            TableFactor::Function { name, .. } => self.table_function(name),
+            TableFactor::TableFunction { .. } => self.refuse("TABLE(…)", span),
+            TableFactor::UNNEST { .. } => self.refuse("UNNEST", span),
+            TableFactor::NestedJoin { table_with_joins, .. } => {
+                if !table_with_joins.joins.is_empty() {
+                    self.refuse("JOIN", span);
+                }
+                self.table(&table_with_joins.relation);
+            }
+            TableFactor::Pivot { .. } => self.refuse("PIVOT", span),
+            TableFactor::Unpivot { .. } => self.refuse("UNPIVOT", span),
+            TableFactor::MatchRecognize { .. } => self.refuse("MATCH_RECOGNIZE", span),
+            _ => self.refuse("this kind of table", span),
+        }
+    }
+
+    fn table_function(&mut self, name: &ObjectName) {
+        let what = match name.to_string().to_lowercase().as_str() {
+            window @ ("tumble" | "hop" | "session" | "cumulate") => format!("the window function {window}(…)"),
+            other => format!("the table function {other}(…)"),
+        };
+        self.refuse(&what, name.span());
+    }
+
+    fn expr(&mut self, expr: &Expr) {
+        let mut walk = ExprWalk { issues: &mut self.issues, depth: 0 };
+        // The walk never breaks off.
+        let _ = expr.visit(&mut walk);
+    }
+}
+
+/// The column of an expression that is nothing but a column.
+fn plain_column(expr: &Expr) -> Option<&Ident> {
+    match expr {
+        Expr::Identifier(ident) => Some(ident),
+        Expr::CompoundIdentifier(idents) => idents.last(),
+        Expr::Nested(inner) => plain_column(inner),
+        _ => None,
+    }
+}
+
+/// The name that an identifier stands for: unquoted ones are lower-cased.
+pub(crate) fn normalized(ident: &Ident) -> String {
+    match ident.quote_style {
+        Some(_) => ident.value.clone(),
+        None => ident.value.to_ascii_lowercase(),
+    }
+}
+
+struct ExprWalk<'w> {
+    issues: &'w mut Vec<Issue>,
+    /// Inside so many subqueries, which are refused as a whole.
+    depth: usize,
+}
+
+impl ExprWalk<'_> {
+    fn refuse(&mut self, what: String, span: Span) {
+        self.issues.push(Issue::new("sql-unsupported", format!("{what} is not supported")).help(SUPPORTED).at(span));
+    }
+
+    fn function(&mut self, function: &Function) {
+        let span = function.name.span();
+        let name = function.name.to_string().to_ascii_lowercase();
+        let kind = FUNCTIONS.kind(&name);
+        if function.over.is_some() || matches!(kind, FunctionKind::Window) {
+            return self.refuse(format!("the window function {name}(…)"), span);
+        }
+        match kind {
+            FunctionKind::Aggregate => self.refuse(format!("the aggregate function {name}(…)"), span),
+            FunctionKind::Volatile => self.issues.push(
+                Issue::new("sql-unsupported", format!("the function {name}() is not supported: its result differs from run to run"))
+                    .help("a pipeline that resumes must compute the same rows again; take times and numbers from columns")
+                    .at(span),
+            ),
+            FunctionKind::Unknown => {
+                let help = match suggest::nearest(&name, FUNCTIONS.supported()) {
+                    Some(nearest) => format!("did you mean {nearest}(…)?"),
+                    None => "the scalar functions of DataFusion are available".to_owned(),
+                };
+                self.issues.push(Issue::new("unknown-function", format!("unknown function {name}(…)")).help(help).at(span));
+            }
+            FunctionKind::Scalar if function.filter.is_some() || !function.within_group.is_empty() => {
+                self.refuse(format!("FILTER or WITHIN GROUP of {name}(…)"), span);
+            }
+            FunctionKind::Scalar | FunctionKind::Window => {}
+        }
+    }
+}
+
+impl Visitor for ExprWalk<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        if self.depth == 0 {
+            self.refuse("a subquery outside FROM".to_owned(), query.span());
+        }
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if self.depth == 0 {
+            match expr {
+                Expr::Function(function) => self.function(function),
+                Expr::Value(value) if matches!(value.value, Value::Placeholder(_)) => {
+                    self.refuse("a placeholder".to_owned(), value.span);
+                }
+                Expr::Identifier(ident) if ident.value.starts_with('@') => self.refuse("a variable".to_owned(), ident.span),
+                Expr::Lambda(_) => self.refuse("a lambda".to_owned(), expr.span()),
+                _ => {}
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,15 @@
+//! The tests of planning, in one binary, because linking DataFusion is slow.
+
+#![allow(clippy::unwrap_used)]
+
+mod consent;
+mod describe;
+mod errors;
+mod hashes;
+mod leaks;
+mod lineage;
+mod oracle;
+mod queries;
+mod refused;
+mod schema;
+mod support;

@@ -1,0 +1,55 @@
+//! Queries of the subset and the branches they become.
+
+use std::fmt::Write;
+
+use expect_test::expect;
+use weir_plan::NodeKind;
+
+use crate::support::{planned, query};
+
+fn branches(queries: &[&str]) -> String {
+    let mut text = String::new();
+    for sql in queries {
+        let plan = planned(&query(sql));
+        let NodeKind::Sql(node) = &plan.node("q").unwrap().kind else { unreachable!() };
+        writeln!(text, "{sql}").unwrap();
+        for branch in &node.branches {
+            let filter: Vec<_> = branch.filter.iter().map(ToString::to_string).collect();
+            let projection: Vec<_> = branch.projection.iter().map(|(expr, name)| format!("{name} = {expr}")).collect();
+            writeln!(text, "  {} | {} | {}", plan.nodes[branch.input].name, filter.join(" ; "), projection.join(", ")).unwrap();
+        }
+    }
+    text
+}
+
+#[test]
+fn are_flattened() {
+    expect![[""]].assert_eq(&branches(&[
+        "SELECT kind, amount AS a FROM payments",
+        "SELECT kind FROM payments WHERE amount > 10",
+        "SELECT k2 FROM (SELECT upper(kind) AS k2, amount AS a FROM payments WHERE flagged) s WHERE a > 1 AND k2 <> 'X'",
+        "WITH s AS (SELECT items + 1 AS n FROM payments) SELECT n * 2 AS m FROM s WHERE n > 3",
+        "SELECT kind AS k, items AS n FROM payments UNION ALL SELECT country, 1.5 FROM payments WHERE flagged UNION ALL SELECT 'x', NULL FROM payments",
+        "SELECT k FROM (SELECT kind AS k FROM payments UNION ALL SELECT country FROM payments WHERE flagged) u WHERE k = 'x'",
+        "SELECT kind FROM payments WHERE true AND 1 = 1",
+        "SELECT kind FROM payments WHERE 1 = 0",
+        "SELECT \"kind\" FROM \"payments\"",
+        "SELECT coalesce(country, 'NL') AS c FROM payments",
+        "FROM payments SELECT kind",
+        "SELECT amount, score FROM payments WHERE paid_at >= '2026-01-01' AND birth_date < DATE '2000-01-01'",
+    ]));
+}
+
+#[test]
+fn bring_types_that_documents_can_name() {
+    let plan = planned(&query(
+        "SELECT arrow_cast(kind, 'Utf8View') AS text, arrow_cast(items, 'UInt8') AS small, arrow_cast(items, 'UInt64') AS large,
+                to_timestamp(items) AS at, arrow_cast(kind, 'LargeBinary') AS bytes, ascii(kind) AS code, amount * 2 AS twice,
+                amount / items AS each, date_part('year', birth_date) AS year, tags, address
+         FROM payments",
+    ));
+    let node = plan.node("q").unwrap();
+    let types: Vec<_> = weir_plan::describe(&plan).nodes[1].columns.iter().map(|c| format!("{} {}", c.facts.name, c.data_type)).collect();
+    assert!(node.schema.fields().iter().all(|field| field.is_nullable()));
+    expect![[""]].assert_eq(&types.join("\n"));
+}
