@@ -46,7 +46,10 @@ impl ConnectorError {
         match self {
             Self::Io { error, .. } => !matches!(
                 error.kind(),
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::InvalidInput
+                std::io::ErrorKind::NotFound
+                    | std::io::ErrorKind::PermissionDenied
+                    | std::io::ErrorKind::InvalidInput
+                    | std::io::ErrorKind::BrokenPipe
             ),
             _ => false,
         }

@@ -11,10 +11,25 @@
 //!
 //! Nothing here knows of pipelines, policies or databases. What cannot be decoded is data ([`Malformed`]), not an error.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod context;
 pub mod error;
+pub mod file;
+pub mod format;
+pub mod generator;
+// pub mod http;
+pub mod registry;
+pub mod schema;
 pub mod sink;
 pub mod source;
+pub mod stdout;
 
+pub use context::{SinkContext, SourceContext};
 pub use error::{ConnectorError, Domain};
-pub use sink::{Encoded, EncodedPart, PreCommit, RowEncoder, SinkWriter};
-pub use source::{Chunk, Decoded, Malformed, MalformedReason, Offset, PartitionPosition, Payload, Read, ReadLimit, RowDecoder, SourceReader};
+pub use registry::{open_source, row_decoder, row_encoder, sink_writer};
+pub use schema::arrow_schema;
+pub use sink::{Encoded, EncodedPart, EncodedPayload, PreCommit, RowEncoder, SinkWriter};
+pub use source::{
+    Chunk, Decoded, Malformed, MalformedReason, Offset, PartitionPosition, Payload, Read, ReadLimit, RowDecoder, SourceReader,
+};

@@ -1,6 +1,6 @@
 //! The contract of sources: chunks in order, positions that can be resumed, malformed rows as data.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
@@ -42,6 +42,9 @@ pub struct Chunk {
     pub payload: Payload,
     /// What the reader itself had to reject: overlong lines, a truncated compressed stream. Part of `end.row - start.row`.
     pub malformed: Vec<Malformed>,
+    /// CSV: the names of the fields, from the header line of this partition. Absent for other formats, and for CSV without
+    /// a header, whose fields are in schema order.
+    pub header: Option<Arc<[String]>>,
 }
 
 #[derive(Clone, Debug)]
@@ -81,6 +84,8 @@ pub enum MalformedReason {
     TooFewFields { expected: u64, found: u64 },
     /// A compressed stream ended or broke in the middle; what came before was read.
     Truncated { detail: String },
+    /// A file without a single byte (after decompression).
+    EmptyFile,
 }
 
 impl std::fmt::Display for MalformedReason {
@@ -96,6 +101,7 @@ impl std::fmt::Display for MalformedReason {
             Self::TooManyFields { expected, found } => write!(f, "{found} fields where {expected} were expected"),
             Self::TooFewFields { expected, found } => write!(f, "{found} fields where {expected} were expected"),
             Self::Truncated { detail } => write!(f, "the compressed stream is broken: {detail}"),
+            Self::EmptyFile => f.write_str("the file is empty"),
         }
     }
 }
@@ -125,6 +131,12 @@ pub trait SourceReader: Send {
 
     /// The position after everything that `read` has returned so far, one entry a partition seen.
     fn positions(&self) -> Vec<PartitionPosition>;
+
+    /// The position of one partition; connectors with many partitions answer without listing them all.
+    fn position(&self, partition: u32) -> Option<PartitionPosition> {
+        let name = self.partition_name(partition);
+        self.positions().into_iter().find(|position| position.partition == name)
+    }
 
     /// The name of a partition that a chunk mentioned.
     fn partition_name(&self, partition: u32) -> &str;

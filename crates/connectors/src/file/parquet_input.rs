@@ -1,0 +1,113 @@
+//! Reading one Parquet file by batches, only the columns that are asked for, from any row on.
+
+use std::{collections::VecDeque, fs::File, path::Path};
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use parquet::arrow::{
+    ProjectionMask,
+    arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+};
+
+use crate::{
+    error::ConnectorError,
+    source::{Malformed, MalformedReason, Offset},
+};
+
+pub(super) struct ParquetInput {
+    state: State,
+    next: Offset,
+}
+
+enum State {
+    Unread { file: File, metadata: ArrowReaderMetadata, columns: Vec<usize> },
+    Reading { reader: ParquetRecordBatchReader, ready: VecDeque<RecordBatch> },
+    Damaged,
+    Done,
+}
+
+type Rows = (Offset, Offset, Option<RecordBatch>, Vec<Malformed>);
+
+impl ParquetInput {
+    /// Opens a file at row `from`. A file that is no Parquet, or damaged, is one malformed row.
+    pub fn open(path: &Path, schema: SchemaRef, required: &[String], from: u64) -> Result<Self, ConnectorError> {
+        let file = File::open(path).map_err(|error| ConnectorError::io(path, error))?;
+        let next = Offset { byte: 0, row: from };
+        let Ok(metadata) = ArrowReaderMetadata::load(&file, Default::default()) else {
+            return Ok(Self { state: State::Damaged, next });
+        };
+        let rows = metadata.metadata().file_metadata().num_rows().max(0) as u64;
+        if from > rows {
+            return Err(ConnectorError::Resume(format!(
+                "{}: has {rows} rows, but {from} were already read; put the original file back, or start the pipeline anew",
+                path.display()
+            )));
+        }
+        let stored = metadata.schema().fields();
+        if let Some(missing) = required.iter().find(|name| stored.find(name).is_none()) {
+            return Err(ConnectorError::Config(format!(
+                "{}: has no column `{missing}`, which is required",
+                path.display()
+            )));
+        }
+        let columns = schema.fields().iter().filter_map(|field| stored.find(field.name()).map(|(i, _)| i)).collect();
+        Ok(Self { state: State::Unread { file, metadata, columns }, next })
+    }
+
+    pub fn position(&self) -> Offset {
+        self.next
+    }
+
+    /// Nothing more will come.
+    pub fn is_exhausted(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    pub fn next_rows(&mut self, limit: usize) -> Result<Option<Rows>, ConnectorError> {
+        loop {
+            match std::mem::replace(&mut self.state, State::Done) {
+                State::Done => return Ok(None),
+                State::Damaged => {
+                    let start = self.next;
+                    self.next.row += 1;
+                    let reason = MalformedReason::Truncated { detail: "not a Parquet file, or damaged".into() };
+                    let malformed = Malformed { at: start, reason, raw: Vec::new(), raw_length: 0 };
+                    return Ok(Some((start, self.next, None, vec![malformed])));
+                }
+                State::Unread { file, metadata, columns } => {
+                    let mask = ProjectionMask::roots(metadata.parquet_schema(), columns);
+                    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+                        .with_projection(mask)
+                        .with_batch_size(limit.max(1))
+                        .with_offset(self.next.row as usize)
+                        .build();
+                    self.state = match reader {
+                        Ok(reader) => State::Reading { reader, ready: VecDeque::new() },
+                        Err(_) => State::Damaged,
+                    };
+                }
+                State::Reading { mut reader, mut ready } => {
+                    if ready.is_empty() {
+                        match reader.next() {
+                            None => return Ok(None),
+                            Some(Err(_)) => {
+                                self.state = State::Damaged;
+                                continue;
+                            }
+                            Some(Ok(batch)) => {
+                                let step = limit.max(1);
+                                ready.extend((0..batch.num_rows()).step_by(step).map(|at| batch.slice(at, step.min(batch.num_rows() - at))));
+                            }
+                        }
+                    }
+                    let batch = ready.pop_front();
+                    self.state = State::Reading { reader, ready };
+                    if let Some(batch) = batch {
+                        let start = self.next;
+                        self.next.row += batch.num_rows() as u64;
+                        return Ok(Some((start, self.next, Some(batch), Vec::new())));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! The file sink's writer: files grow under names that readers ignore and appear whole when their checkpoint is committed.
+//!
+//! A file is `.part-TAG-N` while it is written. The pre-commit flushes and fsyncs it and promises its final name,
+//! `part-EPOCH-N.json`; the commit renames it. Because a rename is atomic and only happens after the checkpoint that
+//! promises it is durable, a file is visible if and only if its checkpoint is, whenever the process dies:
+//!
+//! | dies | temporary | final | recovery |
+//! | --- | --- | --- | --- |
+//! | before the checkpoint | yes | no | removed: no checkpoint promises it |
+//! | after the checkpoint, before the rename | yes | no | renamed |
+//! | after the rename | no | yes | nothing to do |
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use parquet::arrow::ArrowWriter;
+use weir_spec::connector::{Compression, FileSink, Format};
+
+use super::{encode::compress, partition::Partitioner};
+use crate::{
+    context::SinkContext,
+    error::ConnectorError,
+    format::{csv, parquet::writer_properties},
+    sink::{Encoded, EncodedPayload, PreCommit, SinkWriter},
+};
+
+/// Files held open at a time; beyond it the one that was written least recently is closed.
+const MAX_OPEN: usize = 64;
+
+/// Writes the files of one sink.
+pub struct FileWriter {
+    root: PathBuf,
+    prefix: String,
+    format: Format,
+    compression: Compression,
+    max_bytes: u64,
+    schema: SchemaRef,
+    open: HashMap<String, OpenFile>,
+    /// Closed and durable, not promised yet.
+    closed: Vec<ClosedFile>,
+    sequence: u64,
+    clock: u64,
+    rows: u64,
+    bytes: u64,
+}
+
+struct OpenFile {
+    output: Output,
+    /// Relative to the root.
+    name: String,
+    bytes: u64,
+    used_at: u64,
+}
+
+enum Output {
+    Text(BufWriter<File>),
+    Parquet(Box<ArrowWriter<File>>),
+}
+
+struct ClosedFile {
+    folder: String,
+    name: String,
+}
+
+impl FileWriter {
+    /// A writer for a sink whose input has this schema. Makes the folder if need be.
+    pub fn new(config: &FileSink, format: Format, schema: SchemaRef, context: &SinkContext) -> Result<Self, ConnectorError> {
+        if format == Format::Parquet && config.compression != Compression::None {
+            return Err(ConnectorError::Config("`compression` is for json and csv; Parquet compresses by itself".into()));
+        }
+        if context.run_tag.is_empty() || context.run_tag.contains(['/', '\\', '\0']) {
+            return Err(ConnectorError::Internal("a sink's run tag must be a part of a file name".into()));
+        }
+        let root = context.base_dir.join(&config.path);
+        if root.exists() && !root.is_dir() {
+            return Err(ConnectorError::Config(format!(
+                "{} is a file; a file sink writes a folder of files, so give it a folder's path",
+                root.display()
+            )));
+        }
+        make_folders(&root)?;
+        Ok(Self {
+            prefix: format!(".part-{}-", context.run_tag),
+            root,
+            format,
+            compression: config.compression,
+            max_bytes: config.max_file_mib.max(1) << 20,
+            schema: Partitioner::new(config, &schema)?.file_schema(&schema)?,
+            open: HashMap::new(),
+            closed: Vec::new(),
+            sequence: 0,
+            clock: 0,
+            rows: 0,
+            bytes: 0,
+        })
+    }
+
+    fn ending(&self) -> &'static str {
+        match (self.format, self.compression) {
+            (Format::Parquet, _) => "parquet",
+            (Format::Json, Compression::None) => "json",
+            (Format::Json, Compression::Gzip) => "json.gz",
+            (Format::Json, Compression::Zstd) => "json.zst",
+            (Format::Csv, Compression::None) => "csv",
+            (Format::Csv, Compression::Gzip) => "csv.gz",
+            (Format::Csv, Compression::Zstd) => "csv.zst",
+        }
+    }
+
+    fn create(&mut self, folder: &str) -> Result<OpenFile, ConnectorError> {
+        make_folders(&self.root.join(folder))?;
+        let name = join(folder, &format!("{}{:08}", self.prefix, self.sequence));
+        self.sequence += 1;
+        let path = self.root.join(&name);
+        let failed = |error| ConnectorError::io(&path, error);
+        let file = File::create_new(&path).map_err(failed)?;
+        let mut bytes = 0;
+        let output = match self.format {
+            Format::Parquet => Output::Parquet(Box::new(
+                ArrowWriter::try_new(file, self.schema.clone(), Some(writer_properties())).map_err(|e| parquet_failed(&path, e))?,
+            )),
+            Format::Json => Output::Text(BufWriter::with_capacity(1 << 17, file)),
+            Format::Csv => {
+                let mut header = Vec::new();
+                csv::write_header(&mut header, &self.schema);
+                let header = compress(self.compression, header)?;
+                let mut output = BufWriter::with_capacity(1 << 17, file);
+                output.write_all(&header).map_err(failed)?;
+                bytes = header.len() as u64;
+                Output::Text(output)
+            }
+        };
+        Ok(OpenFile { output, name, bytes, used_at: 0 })
+    }
+
+    fn close(&mut self, folder: &str) -> Result<(), ConnectorError> {
+        let Some(open) = self.open.remove(folder) else { return Ok(()) };
+        let path = self.root.join(&open.name);
+        let failed = |error: io::Error| ConnectorError::io(&path, error);
+        let file = match open.output {
+            Output::Text(output) => output.into_inner().map_err(|error| failed(error.into_error()))?,
+            Output::Parquet(writer) => writer.into_inner().map_err(|error| parquet_failed(&path, error))?,
+        };
+        file.sync_all().map_err(failed)?;
+        self.bytes += file.metadata().map_err(failed)?.len();
+        self.closed.push(ClosedFile { folder: folder.to_owned(), name: open.name });
+        Ok(())
+    }
+
+    /// Closes the file that was written least recently, if there are too many.
+    fn make_room(&mut self) -> Result<(), ConnectorError> {
+        if self.open.len() < MAX_OPEN {
+            return Ok(());
+        }
+        let oldest = self.open.iter().min_by_key(|(_, file)| file.used_at).map(|(folder, _)| folder.clone());
+        oldest.map_or(Ok(()), |folder| self.close(&folder))
+    }
+
+    fn append(&mut self, folder: &str, payload: EncodedPayload) -> Result<(), ConnectorError> {
+        let mut open = match self.open.remove(folder) {
+            Some(open) => open,
+            None => {
+                self.make_room()?;
+                self.create(folder)?
+            }
+        };
+        self.clock += 1;
+        open.used_at = self.clock;
+        let path = self.root.join(&open.name);
+        match (&mut open.output, payload) {
+            (Output::Text(output), EncodedPayload::Bytes(bytes)) => {
+                output.write_all(&bytes).map_err(|error| ConnectorError::io(&path, error))?;
+                open.bytes += bytes.len() as u64;
+            }
+            (Output::Parquet(writer), EncodedPayload::Rows(rows)) => {
+                write_parquet(writer, &rows).map_err(|error| parquet_failed(&path, error))?;
+                open.bytes = (writer.bytes_written() + writer.in_progress_size()) as u64;
+            }
+            _ => return Err(ConnectorError::Internal("a part that was encoded for another format".into())),
+        }
+        let full = open.bytes >= self.max_bytes;
+        self.open.insert(folder.to_owned(), open);
+        if full { self.close(folder) } else { Ok(()) }
+    }
+
+    fn sync_folders(&self, names: impl Iterator<Item = impl AsRef<str>>) -> Result<(), ConnectorError> {
+        let folders: BTreeSet<PathBuf> =
+            names.filter_map(|name| self.root.join(name.as_ref()).parent().map(Path::to_owned)).collect();
+        folders.iter().try_for_each(|folder| sync_folder(folder))
+    }
+
+    /// Removes this sink's temporary files, except those that `kept` promises.
+    fn remove_dead(&self, folder: &Path, kept: &BTreeSet<PathBuf>) -> Result<(), ConnectorError> {
+        let failed = |error| ConnectorError::io(folder, error);
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let (path, name) = (entry.path(), entry.file_name());
+            let name = name.to_string_lossy();
+            if entry.file_type().map_err(failed)?.is_dir() {
+                if !name.starts_with(['.', '_']) {
+                    self.remove_dead(&path, kept)?;
+                }
+            } else if self.is_own_temporary(&name) && !kept.contains(&path) {
+                fs::remove_file(&path).map_err(|error| ConnectorError::io(&path, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole of the name counts, so that the tag `a` does not own the files of the tag `a-b`.
+    fn is_own_temporary(&self, name: &str) -> bool {
+        name.strip_prefix(&self.prefix).is_some_and(|number| number.len() == 8 && number.bytes().all(|b| b.is_ascii_digit()))
+    }
+}
+
+impl SinkWriter for FileWriter {
+    fn write(&mut self, rows: Encoded) -> Result<(), ConnectorError> {
+        for part in rows.parts {
+            self.rows += part.rows;
+            self.append(&part.path, part.payload)?;
+        }
+        Ok(())
+    }
+
+    fn pre_commit(&mut self, epoch: u64) -> Result<PreCommit, ConnectorError> {
+        let mut folders: Vec<String> = self.open.keys().cloned().collect();
+        folders.sort();
+        folders.iter().try_for_each(|folder| self.close(folder))?;
+        let mut renames = Vec::with_capacity(self.closed.len());
+        let mut number = 0;
+        for file in std::mem::take(&mut self.closed) {
+            let target = loop {
+                let target = join(&file.folder, &format!("part-{epoch:08}-{number:04}.{}", self.ending()));
+                number += 1;
+                if !self.root.join(&target).exists() {
+                    break target;
+                }
+            };
+            renames.push((file.name, target));
+        }
+        self.sync_folders(renames.iter().map(|(from, _)| from))?;
+        let (rows, bytes) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.bytes));
+        Ok(PreCommit { epoch, rows, bytes, renames })
+    }
+
+    fn commit(&mut self, pre_commit: &PreCommit) -> Result<(), ConnectorError> {
+        for (from, to) in &pre_commit.renames {
+            let (from, to) = (self.root.join(from), self.root.join(to));
+            match (from.exists(), to.exists()) {
+                (true, false) => fs::rename(&from, &to).map_err(|error| ConnectorError::io(&to, error))?,
+                (false, true) => {}
+                (true, true) => {
+                    return Err(ConnectorError::Config(format!(
+                        "{}: a file of that name appeared while the sink was writing; move it away, and give every sink its own folder",
+                        to.display()
+                    )));
+                }
+                (false, false) => {
+                    return Err(ConnectorError::Resume(format!(
+                        "{}: the checkpoint promises this file, but neither it nor its temporary {} exists; rows are missing from the sink, so start the pipeline anew",
+                        to.display(),
+                        from.display()
+                    )));
+                }
+            }
+        }
+        self.sync_folders(pre_commit.renames.iter().map(|(_, to)| to))
+    }
+
+    fn recover(&mut self, last: Option<&PreCommit>) -> Result<(), ConnectorError> {
+        if let Some(last) = last {
+            self.commit(last)?;
+        }
+        self.remove_dead(&self.root, &BTreeSet::new())
+    }
+}
+
+/// Nested names use `/`.
+fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+fn write_parquet(writer: &mut ArrowWriter<File>, rows: &RecordBatch) -> Result<(), parquet::errors::ParquetError> {
+    writer.write(rows)
+}
+
+fn parquet_failed(path: &Path, error: parquet::errors::ParquetError) -> ConnectorError {
+    match error {
+        parquet::errors::ParquetError::External(source) => match source.downcast::<io::Error>() {
+            Ok(error) => ConnectorError::io(path, *error),
+            Err(other) => ConnectorError::Internal(format!("{}: {other}", path.display())),
+        },
+        other => ConnectorError::Internal(format!("{}: {other}", path.display())),
+    }
+}
+
+/// Makes a folder and those above it, each durable in the one above.
+fn make_folders(folder: &Path) -> Result<(), ConnectorError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        make_folders(parent)?;
+    }
+    match fs::create_dir(folder) {
+        Ok(()) => folder.parent().map_or(Ok(()), sync_folder),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(ConnectorError::io(folder, error)),
+    }
+}
+
+fn sync_folder(folder: &Path) -> Result<(), ConnectorError> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    File::open(folder).and_then(|opened| opened.sync_all()).map_err(|error| ConnectorError::io(folder, error))
+}
