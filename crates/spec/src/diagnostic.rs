@@ -84,6 +84,19 @@ impl Diagnostic {
         self
     }
 
+    /// Whether this says that `key` was misspelt in the map at `path`; then nothing more is to be said of its absence.
+    pub(crate) fn is_misspelling(&self, path: &str, key: &str) -> bool {
+        let inside = self
+            .path
+            .strip_prefix(path)
+            .is_some_and(|rest| rest.starts_with('.') && !rest[1..].contains('.'));
+        let suggests = self
+            .help
+            .as_ref()
+            .is_some_and(|help| *help == format!("did you mean `{key}`?"));
+        self.code == "unknown-key" && inside && suggests
+    }
+
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }

@@ -3,7 +3,7 @@
 use crate::{
     check,
     contract::Contract,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, Span},
     grammar::{
         Shape,
         contract::CONTRACT,
@@ -165,6 +165,16 @@ fn decode<T>(
 
 fn finish<T>(value: Option<T>, mut diagnostics: Vec<Diagnostic>, spans: SpanMap) -> Parsed<T> {
     spans.locate(&mut diagnostics);
+    // What was refused already when it was read is no further news.
+    let refused: Vec<Span> = diagnostics
+        .iter()
+        .filter(|d| matches!(d.code.as_str(), "alias" | "tag"))
+        .filter_map(|d| d.span)
+        .collect();
+    diagnostics.retain(|d| {
+        matches!(d.code.as_str(), "alias" | "tag")
+            || !d.span.is_some_and(|span| refused.contains(&span))
+    });
     diagnostics.sort_by_key(|d| d.span.map(|span| span.start));
     let broken = diagnostics.iter().any(Diagnostic::is_error);
     Parsed {

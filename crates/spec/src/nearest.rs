@@ -12,9 +12,9 @@ pub fn nearest<'c>(
         return None;
     }
     let limit = match length {
-        0..=3 => 1,
-        4..=6 => 2,
-        _ => length / 3,
+        0..=5 => 1,
+        6..=8 => 2,
+        _ => 3,
     };
     candidates
         .into_iter()

@@ -28,6 +28,11 @@ fn schema(scope: &Scope<'_>, name: &str, path: &str, source: &Source, found: &mu
     let schema = format!("{path}.schema");
     let has_contract = scope.is_given(&contract, source.contract.is_some());
     let has_schema = scope.is_given(&schema, source.schema.is_some());
+    // A source that is broken itself, or whose key is misspelt, has been spoken of.
+    let explained = scope.earlier.iter().any(|error| {
+        let keys = ["contract", "schema", "generator"];
+        error.path == path || keys.iter().any(|key| error.is_misspelling(path, key))
+    });
     match (has_contract, has_schema) {
         (true, true) => {
             let error = Diagnostic::error(
@@ -38,8 +43,7 @@ fn schema(scope: &Scope<'_>, name: &str, path: &str, source: &Source, found: &mu
             found.push(error.with_help("keep one: the contract says what the columns are"));
         }
         (false, false)
-            if !matches!(source.connector, SourceConnector::Generator(_))
-                && !scope.earlier.iter().any(|e| e.path == path) =>
+            if !matches!(source.connector, SourceConnector::Generator(_)) && !explained =>
         {
             let error = Diagnostic::error(
                 "no-schema",

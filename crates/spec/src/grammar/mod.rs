@@ -178,7 +178,7 @@ impl Field {
     }
 }
 
-/// The names of an enum, with the doc comments of its variants, in the order of its declaration.
+/// The names of an enum, with the doc comments of its variants; those that have none come first.
 pub fn choices<T: JsonSchema>() -> Vec<Choice> {
     let schema = schemars::schema_for!(T).to_value();
     let text = |value: &Json| value.as_str().map(str::to_owned);

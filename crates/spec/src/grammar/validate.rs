@@ -61,12 +61,13 @@ impl Validator {
     }
 
     fn wrong_type(&mut self, node: &Node, at: &At, expected: &str) {
-        let help = match node.value {
-            Value::Int(_) | Value::Float(_) | Value::Bool(_) if expected.contains("text") => {
-                Some("put quotes around it to make it a text".to_owned())
-            }
-            _ => None,
-        };
+        self.mistyped(node, at, expected, false);
+    }
+
+    fn mistyped(&mut self, node: &Node, at: &At, expected: &str, wants_text: bool) {
+        let is_plain = matches!(node.value, Value::Int(_) | Value::Float(_) | Value::Bool(_));
+        let help =
+            (wants_text && is_plain).then(|| "put quotes around it to make it a text".to_owned());
         let message = format!(
             "{}: expected {expected}, found {}",
             at.name(),
@@ -106,7 +107,7 @@ impl Validator {
                         self.refused(node, at, refusal);
                     }
                 }
-                None => self.wrong_type(node, at, kind.expected()),
+                None => self.mistyped(node, at, kind.expected(), true),
             },
             Shape::Boolean => {
                 if node.as_bool().is_none() {
@@ -132,7 +133,11 @@ impl Validator {
                 None => self.wrong_type(node, at, "a number"),
                 Some(value) if (*min..=*max).contains(&value) => {}
                 Some(value) => {
-                    let message = format!("{}: {value} is not between {min} and {max}", at.name());
+                    let message = if *max == f64::MAX {
+                        format!("{}: {value:?} is not a positive number", at.name())
+                    } else {
+                        format!("{}: {value} is not between {min} and {max}", at.name())
+                    };
                     self.error("out-of-range", at, node.span, message, None);
                 }
             },
@@ -431,7 +436,7 @@ impl Validator {
 
     /// What something is missing from: ``a source (`payments`)``.
     fn subject(&self, object: &Object, at: &At) -> String {
-        if at.path.is_empty() || at.path.ends_with(']') {
+        if at.path.is_empty() || at.path.ends_with(']') || object.what.starts_with('`') {
             object.what.to_owned()
         } else {
             format!("{} ({})", object.what, at.name())

@@ -24,7 +24,12 @@ impl Reader<'_> {
             if let Ok(found) = physical.parse() {
                 return found;
             }
-            if self.is_clean(&logical_path) {
+            if self.is_clean(&logical_path)
+                && !self
+                    .earlier
+                    .iter()
+                    .any(|e| e.is_misspelling(path, "logicalType"))
+            {
                 let message = format!(
                     "nothing says what type {} has",
                     quoted(text("name").unwrap_or("the element"))

@@ -65,6 +65,7 @@ impl Reader<'_> {
                 "a query over the whole data set",
                 "write a row rule with `type: custom, engine: weir`",
             ),
+            (_, Some(_)) if !self.is_clean(&format!("{path}.metric")) => {}
             (_, Some(metric)) => self.library(node, path, metric, column),
             (_, None) if self.is_clean(&format!("{path}.metric")) => {
                 self.error(

@@ -44,10 +44,9 @@ fn refused(text: &str) -> Option<Diagnostic> {
     let mut at = Position { line: 1, column: 1 };
     let mut previous = '\0';
     for c in text.chars() {
-        // The scanner takes NUL for the end of its input; a document must not end where a reader sees more.
-        if (c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{85}'))
-            || c == '\u{feff}' && previous != '\0'
-        {
+        // The scanner takes NUL for the end of its input; a document must not end where a reader sees more. The others are
+        // not text in YAML nor in JSON.
+        if c < ' ' && !matches!(c, '\n' | '\r' | '\t') {
             let message = format!(
                 "the character U+{:04X} is not allowed in a document",
                 c as u32
