@@ -1,1 +1,25 @@
-//! Background work: apalis jobs, and the supervisor that keeps pipeline runs alive.
+//! Background work: pipeline runs and the supervisor that keeps them alive, and apalis jobs.
+//!
+//! ```text
+//! Supervisor --lease--> runner::Runner --threads--> weir_engine::run
+//!                            |                            |
+//!                            +--- host::StoreHost <-------+   checkpoints, consent, keys, quarantine: weir-store, weir-vault
+//! ```
+//!
+//! The engine knows a [`weir_engine::Host`] only; here that host is the control database. Whoever runs a pipeline, the
+//! supervisor of `weir serve` or `weir run` in the foreground, goes through [`runner`].
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod consent;
+pub mod error;
+pub mod foreground;
+pub mod host;
+pub mod ingest;
+pub mod jobs;
+pub mod lock;
+pub mod runner;
+pub mod supervisor;
+
+pub use error::WorkerError;
+pub use supervisor::Supervisor;

@@ -1,2 +1,79 @@
-//! Automation: run, test, ci, bench, the wasm set-up.
-fn main() {}
+//! Automation: `cargo xtask run | test | build | bench | wasm`.
+//!
+//! Everything that a fresh machine with Rust and a C compiler needs to build, run and test Weir is done from here. What can be
+//! installed is installed; what cannot is named.
+
+mod bench;
+mod browser;
+mod run;
+mod shell;
+mod site;
+mod test;
+mod tidy;
+mod wasm;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Build, run and test Weir")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds everything and starts `weir serve --demo` on 127.0.0.1:8080.
+    Run {
+        /// The data folder.
+        #[arg(long, default_value = "weir-data")]
+        data: String,
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        listen: String,
+        /// The cargo profile of the binary.
+        #[arg(long, default_value = "quick")]
+        profile: String,
+    },
+    /// Builds the console and the binary `weir`.
+    Build {
+        #[arg(long, default_value = "quick")]
+        profile: String,
+    },
+    /// Format, lints, all tests, the wasm build and the browser tests.
+    Test {
+        /// Only these parts: tidy, fmt, clippy, unit, wasm, browser.
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+    },
+    /// Runs a benchmark and prints one JSON line.
+    Bench {
+        /// `governed`
+        name: String,
+        /// Further arguments for the benchmark.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Makes sure of the wasm target and builds the console.
+    Wasm {
+        /// Only install the target.
+        #[arg(long)]
+        target_only: bool,
+    },
+    /// Checks what the layout promises: dependencies, headers, words that must not appear.
+    Tidy,
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().command {
+        Command::Run { data, listen, profile } => run::run(&data, &listen, &profile),
+        Command::Build { profile } => run::build(&profile).map(|_| ()),
+        Command::Test { only } => test::test(&only),
+        Command::Bench { name, args } => bench::bench(&name, &args),
+        Command::Wasm { target_only } => {
+            wasm::ensure_target()?;
+            if target_only { Ok(()) } else { site::build().map(|_| ()) }
+        }
+        Command::Tidy => tidy::tidy(),
+    }
+}

@@ -1,0 +1,100 @@
+//! Rows on their way: an Arrow batch that still knows where each row came from.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{BooleanArray, RecordBatch, UInt32Array},
+    buffer::BooleanBuffer,
+    compute::{filter_record_batch, take_record_batch},
+    datatypes::SchemaRef,
+    error::ArrowError,
+};
+
+/// The chunk of input a batch was decoded from.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Index of the source among the plan's nodes.
+    pub source: usize,
+    /// The partition's name.
+    pub partition: Arc<str>,
+    /// Row offset in the partition that the positions of [`Batch::offset`] are relative to.
+    pub first_row: u64,
+}
+
+/// Rows of one chunk, or of what is left of it.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub rows: RecordBatch,
+    pub origin: Arc<Origin>,
+    /// Row offset of each row, relative to `origin.first_row`; absent while they are 0, 1, 2, ...
+    pub offsets: Option<Arc<[u32]>>,
+}
+
+impl Batch {
+    pub fn new(rows: RecordBatch, origin: Arc<Origin>, offsets: Option<Vec<u32>>) -> Self {
+        Self { rows, origin, offsets: offsets.map(Into::into) }
+    }
+
+    pub fn num_rows(&self) -> usize {
+        self.rows.num_rows()
+    }
+
+    /// The offset of a row in its partition.
+    pub fn offset(&self, row: usize) -> u64 {
+        self.origin.first_row + self.offsets.as_ref().map_or(row as u64, |offsets| u64::from(offsets[row]))
+    }
+
+    /// The same rows with other columns.
+    pub fn with_rows(&self, rows: RecordBatch) -> Self {
+        debug_assert_eq!(rows.num_rows(), self.num_rows());
+        Self { rows, origin: Arc::clone(&self.origin), offsets: self.offsets.clone() }
+    }
+
+    /// The rows whose bit is set.
+    pub fn filter(&self, keep: &BooleanBuffer) -> Result<Self, ArrowError> {
+        let kept = keep.count_set_bits();
+        if kept == self.num_rows() {
+            return Ok(self.clone());
+        }
+        let rows = filter_record_batch(&self.rows, &BooleanArray::new(keep.clone(), None))?;
+        let offsets = match &self.offsets {
+            Some(offsets) => keep.set_indices().map(|i| offsets[i]).collect::<Arc<[u32]>>(),
+            None => keep.set_indices().map(|i| i as u32).collect(),
+        };
+        Ok(Self { rows, origin: Arc::clone(&self.origin), offsets: Some(offsets) })
+    }
+
+    /// The rows at these indices.
+    pub fn take(&self, indices: &[u32]) -> Result<RecordBatch, ArrowError> {
+        take_record_batch(&self.rows, &UInt32Array::from(indices.to_vec()))
+    }
+
+    pub fn schema(&self) -> SchemaRef {
+        self.rows.schema()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::{
+        array::{ArrayRef, Int64Array},
+        datatypes::Int64Type,
+    };
+
+    use super::*;
+
+    #[test]
+    fn filtering_keeps_each_rows_offset() {
+        let values: ArrayRef = Arc::new(Int64Array::from_iter_values(100..110));
+        let rows = RecordBatch::try_from_iter([("v", values)]).unwrap();
+        let origin = Arc::new(Origin { source: 0, partition: "p".into(), first_row: 1_000 });
+        let batch = Batch::new(rows, origin, None);
+
+        let even = batch.filter(&BooleanBuffer::collect_bool(10, |i| i % 2 == 0)).unwrap();
+        let last = even.filter(&BooleanBuffer::collect_bool(5, |i| i >= 3)).unwrap();
+
+        use arrow::array::AsArray;
+        assert_eq!(last.rows.column(0).as_primitive::<Int64Type>().values(), &[106, 108]);
+        assert_eq!((last.offset(0), last.offset(1)), (1_006, 1_008));
+    }
+}

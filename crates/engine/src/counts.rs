@@ -1,0 +1,61 @@
+//! Row counts per node, and the law they obey: nothing is lost and nothing appears from nowhere.
+
+use std::ops::AddAssign;
+
+use serde::{Deserialize, Serialize};
+
+/// Where the rows that entered a node went. Every row is counted in exactly one of the fields besides `rows_in`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeCounts {
+    pub rows_in: u64,
+    /// Went on to the next stage (for a sink: were written).
+    pub out: u64,
+    /// Could not be decoded or broke the contract.
+    pub malformed: u64,
+    /// Failed a rule, or could not be judged, and were sealed away.
+    pub quarantined: u64,
+    /// Refused because their subject does not allow the purpose.
+    pub denied: u64,
+    /// Came after the watermark had passed them.
+    pub late: u64,
+    /// Left out on purpose: by a filter, or by `on_fail: drop`.
+    pub dropped: u64,
+}
+
+impl NodeCounts {
+    /// Rows in equals rows out plus all ways of leaving.
+    pub fn is_conserved(&self) -> bool {
+        self.rows_in == self.out + self.rejected()
+    }
+
+    /// All that did not go on.
+    pub fn rejected(&self) -> u64 {
+        self.malformed + self.quarantined + self.denied + self.late + self.dropped
+    }
+}
+
+impl AddAssign for NodeCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.rows_in += other.rows_in;
+        self.out += other.out;
+        self.malformed += other.malformed;
+        self.quarantined += other.quarantined;
+        self.denied += other.denied;
+        self.late += other.late;
+        self.dropped += other.dropped;
+    }
+}
+
+/// How often a rule was asked and how often it failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleCounts {
+    pub evaluated: u64,
+    pub failed: u64,
+}
+
+impl AddAssign<&RuleCounts> for RuleCounts {
+    fn add_assign(&mut self, other: &Self) {
+        self.evaluated += other.evaluated;
+        self.failed += other.failed;
+    }
+}

@@ -1,0 +1,54 @@
+//! What a run needs of the outside.
+
+use std::{path::PathBuf, sync::Arc};
+
+use parking_lot::RwLock;
+use weir_vault::{ProjectKeys, SubjectHasher, SubjectKeyring};
+
+use crate::{
+    checkpoint::{Checkpoint, CheckpointCommit},
+    consent_table::ConsentTable,
+    error::EngineError,
+    quarantine::QuarantineSealer,
+    summary::EvidenceSummary,
+};
+
+/// A table of consent that changes while lanes read it. Lanes hold the lock for one batch at a time.
+pub type LiveConsent = Arc<RwLock<ConsentTable>>;
+
+/// The outside of a run: where checkpoints are committed, where consent and keys come from. One host serves one pipeline.
+pub trait Host: Send + Sync {
+    /// The last committed checkpoint of this pipeline, whichever run made it.
+    fn restore(&self) -> Result<Option<Checkpoint>, EngineError>;
+
+    /// Commits a checkpoint, its quarantined rows, new subject keys and its decision record in one transaction. When this
+    /// returns, the checkpoint is durable; when it fails, nothing of it is.
+    fn commit(&self, commit: CheckpointCommit) -> Result<(), EngineError>;
+
+    /// The evidence log as it is now: its size and root.
+    fn evidence(&self) -> Result<EvidenceSummary, EngineError>;
+
+    /// Everyone's consent to a purpose. The host keeps it current while the run lasts.
+    fn consent(&self, purpose: &str) -> Result<LiveConsent, EngineError>;
+
+    /// Turns subjects into keyed hashes.
+    fn subject_hasher(&self) -> Arc<SubjectHasher>;
+
+    /// The project's keys, for the masking operators.
+    fn project_keys(&self) -> Arc<ProjectKeys>;
+
+    /// The subjects' own keys, for encryption. New ones are stored with the checkpoint that follows.
+    fn keyring(&self) -> Arc<SubjectKeyring>;
+
+    /// Seals rejected rows.
+    fn quarantine_sealer(&self) -> Arc<QuarantineSealer>;
+
+    /// A secret for hashes in state files, so that a value cannot be guessed from them.
+    fn state_key(&self) -> [u8; 16];
+
+    /// The folder for operator state of this pipeline.
+    fn state_dir(&self) -> PathBuf;
+
+    /// The folder where rows posted over HTTP wait for this pipeline, and the key that seals them.
+    fn ingest(&self) -> Option<(PathBuf, [u8; 32])>;
+}

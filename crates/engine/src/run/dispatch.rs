@@ -1,0 +1,149 @@
+//! The dispatcher: numbers the chunks of all sources, hands them to lanes in turn, and injects barriers.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, Select, SendTimeoutError, Sender};
+use weir_connectors::{Chunk, PartitionPosition};
+
+use super::{
+    Control, Requests,
+    reader::{FromReader, Mailbox},
+};
+use crate::{error::EngineError, ordered::Cancel};
+
+/// Positions of one source, by partition.
+pub type Positions = BTreeMap<String, PartitionPosition>;
+
+/// What a lane is told.
+pub enum ToLane {
+    Work { ticket: u64, source: usize, partition: Arc<str>, chunk: Chunk },
+    Barrier { ticket: u64, epoch: u64 },
+}
+
+/// What the writer must know of a barrier besides what lanes tell it.
+pub struct BarrierNote {
+    pub epoch: u64,
+    /// Source node index -> its partitions' positions.
+    pub positions: BTreeMap<usize, Positions>,
+    /// The run ends with this barrier.
+    pub last: bool,
+    /// It ends because somebody asked for it.
+    pub stopped: bool,
+}
+
+pub struct Input {
+    pub node: usize,
+    pub chunks: Receiver<FromReader>,
+    /// Held so that the reader knows that the run still goes on.
+    pub _running: Mailbox,
+}
+
+pub struct Dispatcher {
+    pub inputs: Vec<Input>,
+    pub lanes: Vec<Sender<ToLane>>,
+    pub barriers: Sender<BarrierNote>,
+    pub every: Duration,
+    pub positions: BTreeMap<usize, Positions>,
+    pub next_epoch: u64,
+    pub control: Control,
+    pub cancel: Cancel,
+    pub requests: Arc<Requests>,
+}
+
+impl Dispatcher {
+    pub fn run(mut self) -> Result<(), EngineError> {
+        let mut ticket = 0;
+        let mut open: Vec<bool> = vec![true; self.inputs.len()];
+        let mut due = Instant::now() + self.every;
+        loop {
+            let wanted = Instant::now() >= due || self.requests.checkpoint.load(Ordering::Relaxed);
+            if wanted && !self.requests.in_flight.load(Ordering::SeqCst) {
+                self.requests.checkpoint.store(false, Ordering::Relaxed);
+                self.barrier(&mut ticket, false)?;
+                due = Instant::now() + self.every;
+            }
+            if open.iter().all(|open| !open) {
+                return self.barrier(&mut ticket, true);
+            }
+            let wait = due.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(1), Duration::from_millis(20));
+            let Some(input) = self.ready(&open, wait) else {
+                self.check()?;
+                continue;
+            };
+            match self.inputs[input].chunks.try_recv() {
+                Ok(FromReader::Chunk { chunk, partition, position }) => {
+                    let source = self.inputs[input].node;
+                    if let Some(position) = position {
+                        self.positions.entry(source).or_default().insert(position.partition.clone(), position);
+                    }
+                    let lane = (ticket % self.lanes.len() as u64) as usize;
+                    self.send(lane, ToLane::Work { ticket, source, partition, chunk })?;
+                    ticket += 1;
+                }
+                Ok(FromReader::End(positions)) => {
+                    let known = self.positions.entry(self.inputs[input].node).or_default();
+                    known.extend(positions.into_iter().map(|position| (position.partition.clone(), position)));
+                    open[input] = false;
+                }
+                Err(crossbeam_channel::TryRecvError::Empty) => {}
+                // A reader hangs up before its end only when it failed.
+                Err(crossbeam_channel::TryRecvError::Disconnected) => return Err(EngineError::Cancelled),
+            }
+        }
+    }
+
+    /// An open input that has something to say, if one has within the wait.
+    fn ready(&self, open: &[bool], wait: Duration) -> Option<usize> {
+        let mut select = Select::new();
+        let candidates: Vec<usize> = (0..self.inputs.len()).filter(|&input| open[input]).collect();
+        for &input in &candidates {
+            select.recv(&self.inputs[input].chunks);
+        }
+        select.ready_timeout(wait).ok().map(|index| candidates[index])
+    }
+
+    fn barrier(&mut self, ticket: &mut u64, last: bool) -> Result<(), EngineError> {
+        if last {
+            while self.requests.in_flight.load(Ordering::SeqCst) {
+                self.check()?;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        self.requests.in_flight.store(true, Ordering::SeqCst);
+        let note = BarrierNote {
+            epoch: self.next_epoch,
+            positions: self.positions.clone(),
+            last,
+            stopped: self.control.is_stopping(),
+        };
+        self.barriers.send(note).map_err(|_| EngineError::Cancelled)?;
+        for lane in 0..self.lanes.len() {
+            self.send(lane, ToLane::Barrier { ticket: *ticket, epoch: self.next_epoch })?;
+        }
+        self.next_epoch += 1;
+        *ticket += 1;
+        Ok(())
+    }
+
+    fn send(&self, lane: usize, message: ToLane) -> Result<(), EngineError> {
+        let mut message = message;
+        loop {
+            match self.lanes[lane].send_timeout(message, Duration::from_millis(50)) {
+                Ok(()) => return Ok(()),
+                Err(SendTimeoutError::Disconnected(_)) => return Err(EngineError::Cancelled),
+                Err(SendTimeoutError::Timeout(back)) => {
+                    self.check()?;
+                    message = back;
+                }
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), EngineError> {
+        if self.cancel.is_cancelled() { Err(EngineError::Cancelled) } else { Ok(()) }
+    }
+}

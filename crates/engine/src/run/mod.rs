@@ -1,0 +1,261 @@
+//! A run: threads for readers, one dispatcher, lanes and one writer, from start or from the last checkpoint to the end.
+
+mod compile;
+mod dispatch;
+mod lane;
+mod reader;
+mod writer;
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use crossbeam_channel::bounded;
+use parking_lot::Mutex;
+use weir_plan::{NodeKind, Plan};
+
+use crate::{checkpoint::Checkpoint, error::EngineError, host::Host, live::Live, ordered::Cancel, summary::Summary};
+
+/// Where and how a pipeline runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The run's id, for evidence and the summary.
+    pub run: String,
+    /// The folder of the document; relative paths begin here.
+    pub base_dir: PathBuf,
+    /// Names this pipeline's temporary files in sinks' folders; the same in every run of it. Letters, digits, `-`, `_`.
+    pub tag: String,
+}
+
+/// How to watch and stop a run from another thread.
+#[derive(Clone, Debug, Default)]
+pub struct Control {
+    stop: Arc<AtomicBool>,
+    abort: Cancel,
+    live: Arc<Mutex<Option<Arc<Live>>>>,
+}
+
+impl Control {
+    /// Asks the run to take a last checkpoint and end.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Ends the run at once, without a checkpoint, as if the process had died: for a lease that was lost.
+    pub fn abort(&self) {
+        self.abort.cancel();
+    }
+
+    /// The counts of a run that has begun, in the order of its plan's nodes.
+    pub fn live(&self) -> Option<Arc<Live>> {
+        self.live.lock().clone()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// All sources are bounded and exhausted.
+    Finished,
+    /// Somebody asked it to stop.
+    Stopped,
+}
+
+impl Status {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub status: Status,
+    pub summary: Summary,
+    /// Time from a chunk's arrival in a lane to its being encoded, in microseconds.
+    pub batch_micros: BatchTimes,
+}
+
+/// Percentiles of batch times, microseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BatchTimes {
+    pub p50: u64,
+    pub p99: u64,
+}
+
+/// Runs a pipeline to its end on the calling thread and others. Blocking.
+pub fn run(plan: &Arc<Plan>, host: &Arc<dyn Host>, options: &Options, control: &Control) -> Result<Outcome, EngineError> {
+    let started = Instant::now();
+    let restored = host.restore()?;
+    let cancel = control.abort.clone();
+    let compiled = compile::compile(plan, host, options, restored.as_ref(), &cancel)?;
+    *control.live.lock() = Some(Arc::clone(&compiled.live));
+
+    let lanes = compiled.lanes.len();
+    let failure = Failure::new(cancel.clone());
+    let requests = Arc::new(Requests::default());
+    let (barrier_tx, barrier_rx) = crossbeam_channel::unbounded();
+    let (to_lanes, lane_inputs): (Vec<_>, Vec<_>) = (0..lanes).map(|_| bounded(2)).unzip();
+    let (lane_outputs, from_lanes): (Vec<_>, Vec<_>) = (0..lanes).map(|_| bounded(8)).unzip();
+
+    let outcome = std::thread::scope(|scope| {
+        let mut inputs = Vec::new();
+        for source in compiled.readers {
+            let (tx, rx) = bounded(2);
+            inputs.push(dispatch::Input { node: source.node, chunks: rx, _running: Arc::clone(&source.mailbox) });
+            let reader = reader::ReaderThread { source, limit: plan.batch, chunks: tx, live: Arc::clone(&compiled.live), control: control.clone() };
+            let failure = failure.clone();
+            spawn(scope, "weir-reader", move || failure.watch(|| reader.run()));
+        }
+        for ((lane, input), output) in compiled.lanes.into_iter().zip(lane_inputs).zip(lane_outputs) {
+            let failure = failure.clone();
+            spawn(scope, "weir-lane", move || failure.watch(|| lane.run(&input, &output)));
+        }
+        let dispatcher = dispatch::Dispatcher {
+            inputs,
+            lanes: to_lanes,
+            barriers: barrier_tx,
+            every: plan.checkpoint.every.as_duration(),
+            positions: compiled.positions,
+            next_epoch: restored.as_ref().map_or(1, |checkpoint| checkpoint.epoch + 1),
+            control: control.clone(),
+            cancel: cancel.clone(),
+            requests: Arc::clone(&requests),
+        };
+        let watch = failure.clone();
+        spawn(scope, "weir-dispatcher", move || watch.watch(|| dispatcher.run()));
+
+        let writer = writer::Writer {
+            plan: Arc::clone(plan),
+            host: Arc::clone(host),
+            run: options.run.clone(),
+            started,
+            lanes: from_lanes,
+            barriers: barrier_rx,
+            sinks: compiled.sinks,
+            expected_flow: compiled.flow,
+            mailboxes: compiled.mailboxes,
+            last: restored.unwrap_or_default(),
+            definitions: compiled.definitions,
+            quarantine: host.quarantine_sealer(),
+            cancel: cancel.clone(),
+            requests,
+        };
+        failure.watch(|| writer.run())
+    });
+    // The first failure is the one to tell; the others only followed from it.
+    if let Some(error) = failure.take() {
+        return Err(error);
+    }
+    let finished = outcome.ok_or(EngineError::Cancelled)?;
+    let status = if finished.stopped { Status::Stopped } else { Status::Finished };
+    let summary = summarise(plan, options, status, &finished.last, &finished.evidence);
+    Ok(Outcome { status, summary, batch_micros: finished.batch_micros })
+}
+
+fn spawn<'scope, F>(scope: &'scope std::thread::Scope<'scope, '_>, name: &str, work: F)
+where
+    F: FnOnce() -> Option<()> + Send + 'scope,
+{
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn_scoped(scope, move || {
+            work();
+        })
+        .expect("the system can start a thread");
+}
+
+fn summarise(plan: &Plan, options: &Options, status: Status, last: &Checkpoint, evidence: &crate::summary::EvidenceSummary) -> Summary {
+    use crate::summary::{SinkSummary, SourceSummary, StepSummary};
+    let mut summary = Summary {
+        pipeline: plan.pipeline.clone(),
+        run: options.run.clone(),
+        status: status.as_str().to_owned(),
+        seconds: last.seconds,
+        checkpoints: last.checkpoints,
+        sources: Default::default(),
+        steps: Default::default(),
+        sinks: Default::default(),
+        evidence: evidence.clone(),
+    };
+    for node in &plan.nodes {
+        let counts = last.counts.get(&node.name).copied().unwrap_or_default();
+        let name = node.name.clone();
+        match node.kind {
+            NodeKind::Source(_) => {
+                let source = SourceSummary { rows_in: counts.rows_in, malformed: counts.malformed, late: counts.late, out: counts.out };
+                summary.sources.insert(name, source);
+            }
+            NodeKind::Sink(_) => {
+                summary.sinks.insert(name, SinkSummary { rows_in: counts.rows_in, written: counts.out });
+            }
+            _ => {
+                let step = StepSummary {
+                    rows_in: counts.rows_in,
+                    out: counts.out,
+                    quarantined: counts.quarantined,
+                    denied: counts.denied,
+                    late: counts.late,
+                    dropped: counts.dropped,
+                };
+                summary.steps.insert(name, step);
+            }
+        }
+    }
+    summary
+}
+
+/// What the writer asks of the dispatcher.
+#[derive(Debug, Default)]
+struct Requests {
+    /// Take a checkpoint soon: rejected rows fill the memory.
+    checkpoint: AtomicBool,
+    /// A barrier is on its way; no other is sent before it has been committed.
+    in_flight: AtomicBool,
+}
+
+/// The first failure of any thread; raising it cancels the others.
+#[derive(Clone)]
+struct Failure {
+    first: Arc<Mutex<Option<EngineError>>>,
+    cancel: Cancel,
+}
+
+impl Failure {
+    fn new(cancel: Cancel) -> Self {
+        Self { first: Arc::default(), cancel }
+    }
+
+    /// Runs a thread's work; its error, or its panic, becomes the run's failure.
+    fn watch<R>(&self, work: impl FnOnce() -> Result<R, EngineError>) -> Option<R> {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+            .unwrap_or_else(|_| Err(EngineError::internal(std::thread::current().name().unwrap_or("thread"), "panicked")));
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let mut first = self.first.lock();
+                if first.as_ref().is_none_or(|first| matches!(first, EngineError::Cancelled)) {
+                    *first = Some(error);
+                }
+                drop(first);
+                self.cancel.cancel();
+                None
+            }
+        }
+    }
+
+    fn take(&self) -> Option<EngineError> {
+        self.first.lock().take()
+    }
+}

@@ -1,0 +1,142 @@
+//! From chunk to rows: decode, contract, event time. What comes out has the shape the contract promises.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow::buffer::BooleanBuffer;
+use weir_connectors::{Chunk, RowDecoder};
+use weir_spec::{connector::LatePolicy, pipeline::OnMalformed};
+
+use super::{
+    Processed, Reason, Rejected, RejectedContent, StageKind, Turn,
+    event_time::EventTimeCheck,
+    guard,
+    quality::RuleSet,
+};
+use crate::{
+    batch::{Batch, Origin},
+    checkpoint::OperatorState,
+    counts::{NodeCounts, RuleCounts},
+    error::EngineError,
+};
+
+/// A source's part of a lane.
+pub struct DecodeStage {
+    pub node: String,
+    /// Index of the source among the plan's nodes.
+    pub index: usize,
+    pub decoder: Box<dyn RowDecoder>,
+    /// The contract's rules; `required` among them.
+    pub contract: RuleSet,
+    pub event_time: Option<EventTimeCheck>,
+    pub on_malformed: OnMalformed,
+    pub counts: NodeCounts,
+}
+
+impl DecodeStage {
+    /// Decodes a chunk and holds its rows against the contract.
+    pub fn process(&mut self, chunk: &Chunk, partition: &Arc<str>, turn: Turn) -> Result<Processed, EngineError> {
+        let rows_in = chunk.end.row - chunk.start.row;
+        let decoded = self.decoder.decode(chunk).map_err(|e| EngineError::connector(&self.node, e))?;
+        let schema = decoded.rows.schema();
+        let origin = Arc::new(Origin { source: self.index, partition: Arc::clone(partition), first_row: chunk.start.row });
+        let mut batch = Batch::new(decoded.rows, origin, decoded.row_offsets);
+        let mut processed = Processed { malformed: decoded.malformed.len() as u64, ..Processed::default() };
+
+        if let Some(first) = decoded.malformed.first() {
+            if self.on_malformed == OnMalformed::Fail {
+                let what = first.reason.to_string();
+                // The turn is not taken: the run fails and wakes whoever waits for it.
+                return Err(self.malformed(partition, first.at.row, &what));
+            }
+            if self.on_malformed == OnMalformed::Quarantine {
+                processed.rejected.push(Rejected {
+                    stage: StageKind::Decode,
+                    partition: Arc::clone(partition),
+                    content: RejectedContent::Raw(decoded.malformed),
+                });
+            }
+        }
+        if let Some(kept) = self.check_contract(&batch, &mut processed)? {
+            batch = kept;
+        }
+        if let Some(kept) = self.check_lateness(&batch, turn, &mut processed)? {
+            batch = kept;
+        }
+        processed.out.push(batch);
+        self.counts += guard::account(&self.node, rows_in, &processed, &schema)?;
+        Ok(processed)
+    }
+
+    fn check_contract(&mut self, batch: &Batch, processed: &mut Processed) -> Result<Option<Batch>, EngineError> {
+        if self.contract.is_empty() {
+            return Ok(None);
+        }
+        let findings = self.contract.evaluate(&self.node, &batch.rows)?;
+        let Some(any) = &findings.any else { return Ok(None) };
+        let failed: Vec<u32> = any.set_indices().map(|row| row as u32).collect();
+        let reasons = self.contract.reasons(&findings, &failed);
+        if self.on_malformed == OnMalformed::Fail {
+            let what = reasons[0].iter().map(|reason| &*reason.detail).collect::<Vec<_>>().join("; ");
+            return Err(self.malformed(&batch.origin.partition, batch.offset(failed[0] as usize), &what));
+        }
+        processed.malformed += failed.len() as u64;
+        if self.on_malformed == OnMalformed::Quarantine {
+            processed.rejected.push(self.reject(StageKind::Contract, batch, &failed, reasons)?);
+        }
+        self.keep(batch, &!any).map(Some)
+    }
+
+    fn check_lateness(&mut self, batch: &Batch, turn: Turn, processed: &mut Processed) -> Result<Option<Batch>, EngineError> {
+        let Some(event_time) = &self.event_time else { return Ok(None) };
+        let Some(late) = event_time.late(batch, turn)? else { return Ok(None) };
+        let rows: Vec<u32> = late.set_indices().map(|row| row as u32).collect();
+        processed.late += rows.len() as u64;
+        if event_time.policy == LatePolicy::Quarantine {
+            let reason = Reason::new("late", "came after the watermark had passed its event time");
+            processed.rejected.push(self.reject(StageKind::Source, batch, &rows, vec![vec![reason]; rows.len()])?);
+        }
+        self.keep(batch, &!&late).map(Some)
+    }
+
+    fn reject(&self, stage: StageKind, batch: &Batch, rows: &[u32], reasons: Vec<Vec<Reason>>) -> Result<Rejected, EngineError> {
+        Ok(Rejected {
+            stage,
+            partition: Arc::clone(&batch.origin.partition),
+            content: RejectedContent::Rows {
+                rows: batch.take(rows).map_err(|e| EngineError::internal(&self.node, e))?,
+                offsets: rows.iter().map(|&row| batch.offset(row as usize)).collect(),
+                reasons,
+            },
+        })
+    }
+
+    fn keep(&self, batch: &Batch, keep: &BooleanBuffer) -> Result<Batch, EngineError> {
+        batch.filter(keep).map_err(|e| EngineError::internal(&self.node, e))
+    }
+
+    fn malformed(&self, partition: &str, row: u64, what: &str) -> EngineError {
+        EngineError::Stopped {
+            node: self.node.clone(),
+            message: format!("row {row} of partition {partition} is malformed ({what}), and the source says `on_malformed: fail`"),
+        }
+    }
+
+    pub fn take_rules(&mut self) -> BTreeMap<String, RuleCounts> {
+        let mut counts = BTreeMap::new();
+        self.contract.take_counts(&mut counts);
+        counts
+    }
+
+    /// The watermarks as of a barrier.
+    pub fn snapshot(&mut self, ticket: u64) -> Result<Option<OperatorState>, EngineError> {
+        let Some(event_time) = &self.event_time else { return Ok(None) };
+        let newest = event_time.watermarks.snapshot(ticket)?;
+        Ok(Some(OperatorState::Inline(serde_json::json!(newest))))
+    }
+
+    pub fn skip(&self, ticket: u64) {
+        if let Some(event_time) = &self.event_time {
+            event_time.watermarks.skip(ticket);
+        }
+    }
+}

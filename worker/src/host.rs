@@ -1,0 +1,304 @@
+//! The engine's outside, made of the control database and the vault.
+
+use std::{
+    error::Error,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use weir_api::{DeploymentId, ProjectId, SegmentId};
+use weir_engine::{
+    Checkpoint, CheckpointCommit, EngineError, Host, NodeCounts,
+    host::LiveConsent,
+    quarantine::{QuarantineSealer, QuarantineSegment},
+    summary::EvidenceSummary,
+};
+use weir_plan::{NodeKind, Plan};
+use weir_store::{
+    StoreError, checkpoints, evidence,
+    host::BlockingStore,
+    leases::Lease,
+    quarantine::NewSegment,
+    runs::RowTotals,
+    subject_keys::{self, NewSubjectKey},
+};
+use weir_vault::{
+    Lookup, ProjectKeys, Sealed, StoredKey, SubjectHasher, SubjectId, SubjectKeyId, SubjectKeyStore, SubjectKeyring,
+    quarantine::count_by_rule,
+};
+
+use crate::consent::ConsentFeed;
+
+/// How long a lease lasts without being renewed.
+pub const LEASE: Duration = Duration::from_secs(15);
+
+/// Subjects' keys kept in memory.
+const KEYS_IN_MEMORY: usize = 500_000;
+
+/// The outside of one pipeline's runs.
+pub struct StoreHost {
+    store: BlockingStore,
+    project: ProjectId,
+    deployment: DeploymentId,
+    plan: Arc<Plan>,
+    lease: Mutex<Lease>,
+    consent: Arc<ConsentFeed>,
+    keys: Arc<ProjectKeys>,
+    keyring: Arc<SubjectKeyring>,
+    hasher: Arc<SubjectHasher>,
+    quarantine: Arc<QuarantineSealer>,
+    state_dir: PathBuf,
+    ingest_dir: PathBuf,
+    last_epoch: AtomicU64,
+    fingerprint: String,
+}
+
+/// Where a pipeline keeps files, below the data folder.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    pub state: PathBuf,
+    pub ingest: PathBuf,
+}
+
+impl Folders {
+    pub fn of(data: &std::path::Path, project: ProjectId, pipeline: &str) -> Self {
+        let project = project.to_string();
+        Self { state: data.join("state").join(&project).join(pipeline), ingest: data.join("ingest").join(&project).join(pipeline) }
+    }
+}
+
+impl StoreHost {
+    pub fn new(
+        store: BlockingStore,
+        project: ProjectId,
+        deployment: DeploymentId,
+        plan: Arc<Plan>,
+        lease: Lease,
+        consent: Arc<ConsentFeed>,
+        keys: Arc<ProjectKeys>,
+        folders: Folders,
+    ) -> Self {
+        let key_store = Arc::new(KeyStore { store: store.clone(), project });
+        let keyring = Arc::new(SubjectKeyring::new(key_store, keys.subject_key_sealer(), KEYS_IN_MEMORY));
+        let hasher = Arc::new(keys.subject_hasher());
+        let quarantine =
+            QuarantineSealer { sealer: keys.quarantine_sealer(), hasher: Arc::clone(&hasher), project: project.to_string() };
+        Self {
+            fingerprint: hex_of(&plan.fingerprint),
+            store,
+            project,
+            deployment,
+            plan,
+            lease: Mutex::new(lease),
+            consent,
+            keys,
+            keyring,
+            hasher,
+            quarantine: Arc::new(quarantine),
+            state_dir: folders.state,
+            ingest_dir: folders.ingest,
+            last_epoch: AtomicU64::new(0),
+        }
+    }
+
+    /// The lease as last renewed.
+    pub fn lease(&self) -> Lease {
+        self.lease.lock().clone()
+    }
+
+    /// The epoch of the last checkpoint this host has committed or restored.
+    pub fn last_epoch(&self) -> Option<u64> {
+        Some(self.last_epoch.load(Ordering::Relaxed)).filter(|&epoch| epoch > 0)
+    }
+}
+
+impl Host for StoreHost {
+    fn restore(&self) -> Result<Option<Checkpoint>, EngineError> {
+        let stored = self.store.wait(checkpoints::restorable(self.store.store(), self.deployment)).map_err(failed)?;
+        let mut damaged = None;
+        for candidate in stored {
+            match candidate {
+                Ok(stored) => {
+                    let checkpoint: Checkpoint = serde_json::from_slice(&stored.content)
+                        .map_err(|e| EngineError::Resume(format!("checkpoint {} cannot be read: {e}", stored.epoch)))?;
+                    if let Some(damage) = damaged {
+                        return Err(EngineError::Resume(format!(
+                            "{damage}; the one before it is epoch {}, but sinks may have committed beyond it, so going on from there could repeat rows",
+                            stored.epoch
+                        )));
+                    }
+                    self.last_epoch.store(checkpoint.epoch, Ordering::Relaxed);
+                    return Ok(Some(checkpoint));
+                }
+                Err(error) => damaged = Some(error.to_string()),
+            }
+        }
+        match damaged {
+            Some(damage) => Err(EngineError::Resume(damage)),
+            None => Ok(None),
+        }
+    }
+
+    fn commit(&self, commit: CheckpointCommit) -> Result<(), EngineError> {
+        let began = Instant::now();
+        let CheckpointCommit { checkpoint, quarantine, decision } = commit;
+        let new_keys = self.keyring.drain_new();
+        let content = serde_json::to_vec(&checkpoint).map_err(|e| EngineError::internal("checkpoint", e))?;
+        let to_value = |value| serde_json::to_value(value).map_err(|e| EngineError::internal("checkpoint", e));
+        let committed = self.store.commit_checkpoint(
+            checkpoints::CheckpointCommit {
+                lease: self.lease(),
+                renew: Some(LEASE),
+                epoch: checkpoint.epoch,
+                at: chrono::Utc::now(),
+                duration_ms: Some(began.elapsed().as_millis() as u64),
+                plan_fingerprint: self.fingerprint.clone(),
+                content,
+                positions: serde_json::to_value(&checkpoint.positions).map_err(|e| EngineError::internal("checkpoint", e))?,
+                counters: to_value(&checkpoint.counts)?,
+                totals: totals(&self.plan, &checkpoint),
+                new_subject_keys: new_keys.iter().map(new_subject_key).collect(),
+                quarantine: quarantine.into_iter().map(segment).collect::<Result<_, _>>()?,
+                metrics: None,
+                decision: Box::new(decision),
+            },
+            Vec::new(),
+        );
+        let committed = committed.map_err(|error| {
+            self.keyring.requeue(new_keys.clone());
+            failed(error)
+        })?;
+        self.keyring.confirm(&new_keys);
+        self.last_epoch.store(checkpoint.epoch, Ordering::Relaxed);
+        *self.lease.lock() = committed.lease;
+        Ok(())
+    }
+
+    fn evidence(&self) -> Result<EvidenceSummary, EngineError> {
+        let log = self.store.wait(evidence::state(self.store.store())).map_err(failed)?;
+        Ok(EvidenceSummary { leaves: log.range.size(), root: log.range.root().to_string() })
+    }
+
+    fn consent(&self, purpose: &str) -> Result<LiveConsent, EngineError> {
+        self.store.wait(self.consent.table(purpose)).map_err(failed)
+    }
+
+    fn subject_hasher(&self) -> Arc<SubjectHasher> {
+        Arc::clone(&self.hasher)
+    }
+
+    fn project_keys(&self) -> Arc<ProjectKeys> {
+        Arc::clone(&self.keys)
+    }
+
+    fn keyring(&self) -> Arc<SubjectKeyring> {
+        Arc::clone(&self.keyring)
+    }
+
+    fn quarantine_sealer(&self) -> Arc<QuarantineSealer> {
+        Arc::clone(&self.quarantine)
+    }
+
+    fn state_key(&self) -> [u8; 16] {
+        let key = self.keys.derive("operator-state");
+        std::array::from_fn(|i| key.expose()[i])
+    }
+
+    fn state_dir(&self) -> PathBuf {
+        self.state_dir.clone()
+    }
+
+    fn ingest(&self) -> Option<(PathBuf, [u8; 32])> {
+        Some((self.ingest_dir.clone(), *self.keys.derive("ingest-log").expose()))
+    }
+}
+
+fn failed(error: StoreError) -> EngineError {
+    match error {
+        StoreError::StaleLease { .. } => EngineError::LeaseLost,
+        StoreError::Corrupt(_) => EngineError::Resume(error.to_string()),
+        other => EngineError::Host { message: other.to_string(), retryable: true },
+    }
+}
+
+fn segment(segment: QuarantineSegment) -> Result<NewSegment, EngineError> {
+    let stage = serde_json::to_value(segment.stage).map_err(|e| EngineError::internal(&segment.node, e))?;
+    Ok(NewSegment {
+        id: SegmentId::generate(),
+        stage: stage.as_str().unwrap_or_default().to_owned(),
+        contract: segment.contract,
+        classification: segment.classification.to_string(),
+        rows: u32::try_from(segment.entries.len()).unwrap_or(u32::MAX),
+        counts: count_by_rule(&segment.entries),
+        entries: serde_json::to_string(&segment.entries).map_err(|e| EngineError::internal(&segment.node, e))?,
+        subjects: segment.subjects.iter().map(|subject| *subject.as_bytes()).collect(),
+        sealed: segment.sealed,
+        node: segment.node,
+    })
+}
+
+fn new_subject_key(key: &StoredKey) -> NewSubjectKey {
+    NewSubjectKey { subject_hash: *key.subject.as_bytes(), key_id: key.key_id.to_string(), sealed: key.sealed.as_bytes().to_vec() }
+}
+
+/// What became of the rows, for lists: sources' input, sinks' output.
+pub fn totals(plan: &Plan, checkpoint: &Checkpoint) -> RowTotals {
+    let mut totals = RowTotals::default();
+    for node in &plan.nodes {
+        let counts: NodeCounts = checkpoint.counts.get(&node.name).copied().unwrap_or_default();
+        match node.kind {
+            NodeKind::Source(_) => {
+                totals.rows_in += counts.rows_in;
+                totals.rows_quarantined += counts.malformed;
+                totals.rows_refused += counts.late;
+            }
+            NodeKind::Sink(_) => totals.rows_out += counts.out,
+            _ => {
+                totals.rows_quarantined += counts.quarantined;
+                totals.rows_refused += counts.denied + counts.late + counts.dropped;
+            }
+        }
+    }
+    totals
+}
+
+fn hex_of(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Subjects' keys in the control database.
+struct KeyStore {
+    store: BlockingStore,
+    project: ProjectId,
+}
+
+impl SubjectKeyStore for KeyStore {
+    fn load(&self, subjects: &[SubjectId]) -> Result<Vec<Lookup>, Box<dyn Error + Send + Sync>> {
+        let hashes: Vec<[u8; 32]> = subjects.iter().map(|subject| *subject.as_bytes()).collect();
+        let known = self.store.wait(subject_keys::of(self.store.store(), self.project, &hashes))?;
+        let mut found = std::collections::HashMap::with_capacity(known.len());
+        for key in known {
+            let subject = SubjectId::from_bytes(key.subject_hash);
+            let lookup = match key.sealed.filter(|_| key.erased_at.is_none()) {
+                Some(sealed) => Lookup::Known(StoredKey { subject, key_id: parse_key_id(&key.key_id)?, sealed: Sealed::from_bytes(sealed)? }),
+                None => Lookup::Erased,
+            };
+            found.insert(subject, lookup);
+        }
+        Ok(subjects.iter().map(|subject| found.get(subject).cloned().unwrap_or(Lookup::Unknown)).collect())
+    }
+}
+
+fn parse_key_id(text: &str) -> Result<SubjectKeyId, Box<dyn Error + Send + Sync>> {
+    let mut bytes = [0; 16];
+    for (i, byte) in bytes.iter_mut().enumerate() {
+        let digits = text.get(2 * i..2 * i + 2).ok_or("a subject key's id is too short")?;
+        *byte = u8::from_str_radix(digits, 16)?;
+    }
+    Ok(SubjectKeyId::from_bytes(bytes))
+}
