@@ -2,7 +2,7 @@
 
 use leptos::{form::ActionForm, prelude::*};
 use leptos_router::components::Form;
-use weir_api::{AuditEntry, AuditKind, AuditQuery, DateTime, Head, Outcome, Utc, VerifyResult};
+use weir_api::{AuditEntry, AuditQuery, DateTime, Head, Outcome, Utc, VerifyResult};
 
 use super::{given, query};
 use crate::{
@@ -26,6 +26,7 @@ struct Filters {
     text: Memo<String>,
     actor: Memo<String>,
     action: Memo<String>,
+    kind: Memo<String>,
     outcome: Memo<String>,
     from: Memo<String>,
     until: Memo<String>,
@@ -38,6 +39,7 @@ impl Filters {
             text: query("text"),
             actor: query("actor"),
             action: query("action"),
+            kind: query("kind"),
             outcome: query("outcome"),
             from: query("from"),
             until: query("until"),
@@ -45,11 +47,12 @@ impl Filters {
         }
     }
 
-    fn pairs(self) -> [(&'static str, String); 6] {
+    fn pairs(self) -> [(&'static str, String); 7] {
         [
             ("text", self.text.get()),
             ("actor", self.actor.get()),
             ("action", self.action.get()),
+            ("kind", self.kind.get()),
             ("outcome", self.outcome.get()),
             ("from", self.from.get()),
             ("until", self.until.get()),
@@ -66,6 +69,7 @@ impl Filters {
             actor: given(self.actor.get()),
             action: given(self.action.get()),
             resource: None,
+            kind: given(self.kind.get()),
             outcome: match self.outcome.get().as_str() {
                 "allowed" => Some(Outcome::Allowed),
                 "denied" => Some(Outcome::Denied),
@@ -153,10 +157,10 @@ fn row(project: &str, entry: AuditEntry) -> impl IntoView + use<> {
         <tr>
             <td>
                 <a class="row-link" href=links::audit_entry(project, entry.index)>{entry.action}</a>
-                <span class="cell-sub">{kind(entry.kind)}</span>
+                <span class="cell-sub">{kind(&entry.kind)}</span>
             </td>
             <td data-label="On"><code class="break">{entry.resource}</code></td>
-            <td data-label="Who">{entry.actor}</td>
+            <td data-label="Who">{entry.actor_name.unwrap_or(entry.actor)}</td>
             <td data-label="Outcome"><OutcomeBadge outcome=entry.outcome/></td>
             <td class="num" data-label="When"><Ago at=entry.at/></td>
             <td class="num muted" data-label="Entry">{format::count(entry.index)}</td>
@@ -164,20 +168,30 @@ fn row(project: &str, entry: AuditEntry) -> impl IntoView + use<> {
     }
 }
 
+/// The kinds of entries, with what each speaks of.
+const KINDS: [(&str, &str); 10] = [
+    ("admin", "somebody's act"),
+    ("checkpoint", "a checkpoint's decisions"),
+    ("run_started", "a run began"),
+    ("run_ended", "a run ended"),
+    ("quarantine_read", "a quarantined row was read"),
+    ("consent_change", "a consent changed"),
+    ("consent_imported", "consents were imported"),
+    ("contract_registered", "a contract was registered"),
+    ("key_event", "a key was made or changed"),
+    ("log_started", "the log began"),
+];
+
 /// What an entry speaks of, in words.
-pub fn kind(kind: AuditKind) -> &'static str {
-    match kind {
-        AuditKind::Administration => "somebody's act",
-        AuditKind::Checkpoint => "a checkpoint's decisions",
-        AuditKind::System => "an event of the system",
-    }
+pub fn kind(kind: &str) -> String {
+    KINDS.iter().find(|(name, _)| *name == kind).map_or_else(|| kind.to_owned(), |(_, words)| (*words).to_owned())
 }
 
 #[component]
 fn Search(project: Memo<String>, filters: Filters) -> impl IntoView {
     let text = |id: &'static str, label: &'static str, hint: &'static str, kind: &'static str, value: Memo<String>| {
         view! {
-            <div class=if id == "text" { "field field--grow" } else { "field" }>
+            <div class={if id == "text" { "field field--grow" } else { "field" }}>
                 <label class="field__label" for=format!("a-{id}")>{label}</label>
                 <input
                     class="input" id=format!("a-{id}") name=id type=kind placeholder=hint
@@ -186,10 +200,10 @@ fn Search(project: Memo<String>, filters: Filters) -> impl IntoView {
             </div>
         }
     };
-    let outcome = filters.outcome;
-    let option = move |value: &'static str, label: &'static str| {
-        view! { <option value=value selected=move || outcome.get() == value>{label}</option> }
+    let option = |chosen: Memo<String>, value: &'static str, label: &'static str| {
+        view! { <option value=value selected=move || chosen.get() == value>{label}</option> }
     };
+    let (outcome, of_kind) = (filters.outcome, filters.kind);
     view! {
         <Form method="get" action=links::audit(&project.get_untracked())>
             <div class="filters" role="search">
@@ -197,11 +211,18 @@ fn Search(project: Memo<String>, filters: Filters) -> impl IntoView {
                 {text("actor", "Who", "anyone", "text", filters.actor)}
                 {text("action", "Action", "any, such as pipeline.deploy", "text", filters.action)}
                 <div class="field">
+                    <label class="field__label" for="a-kind">"Kind"</label>
+                    <select class="input" id="a-kind" name="kind">
+                        {option(of_kind, "", "Any")}
+                        {KINDS.map(|(value, words)| option(of_kind, value, words)).collect_view()}
+                    </select>
+                </div>
+                <div class="field">
                     <label class="field__label" for="a-outcome">"Outcome"</label>
                     <select class="input" id="a-outcome" name="outcome">
-                        {option("", "Any")}
-                        {option("allowed", "Allowed")}
-                        {option("denied", "Denied")}
+                        {option(outcome, "", "Any")}
+                        {option(outcome, "allowed", "Allowed")}
+                        {option(outcome, "denied", "Denied")}
                     </select>
                 </div>
                 {text("from", "From (UTC)", "", "datetime-local", filters.from)}

@@ -46,7 +46,8 @@ pub fn AuditEntryPage() -> impl IntoView {
 fn Entry(project: String, entry: AuditEntry, proof: Result<InclusionProof, Fault>) -> impl IntoView {
     let crumbs = vec![("Audit log".to_owned(), links::audit(&project))];
     let outcome = entry.outcome;
-    let lead = format!("{}: {} on {}, by {}.", capital(kind(entry.kind)), entry.action, entry.resource, entry.actor);
+    let who = entry.actor_name.clone().unwrap_or_else(|| entry.actor.clone());
+    let lead = format!("{}: {} on {}, by {}.", capital(&kind(&entry.kind)), entry.action, entry.resource, who);
     let leaf = serde_json::to_string_pretty(&entry.leaf).unwrap_or_default();
     let before = entry.index.checked_sub(1).map(|index| view! { <a class="btn btn--small" rel="prev" href=links::audit_entry(&project, index)>"Entry before"</a> });
     let after = links::audit_entry(&project, entry.index + 1);
@@ -64,7 +65,8 @@ fn Entry(project: String, entry: AuditEntry, proof: Result<InclusionProof, Fault
                         <h2 id="facts">"What happened"</h2>
                         <dl class="facts">
                             <dt>"When"</dt><dd><Moment at=entry.at/></dd>
-                            {fact("Who", Some(entry.actor.clone()))}
+                            {fact("Who", entry.actor_name.clone())}
+                            {fact("In the entry", Some(entry.actor.clone()))}
                             {fact("Action", Some(entry.action.clone()))}
                             {fact("On", Some(entry.resource.clone()))}
                             {fact("Rule", entry.rule.clone())}

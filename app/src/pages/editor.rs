@@ -158,17 +158,21 @@ fn Editor(
                 <CodeEditor name="document" label="Pipeline document, YAML" text findings area/>
                 <aside class="stack" aria-label="Findings">
                     <p class="row" role="status">
-                        <strong class=move || if findings.with(|findings| has_errors(findings)) { "is-unbalanced" } else { "" }>{state}</strong>
+                        <strong class=("is-unbalanced", move || findings.with(|findings| has_errors(findings)))>{state}</strong>
                     </p>
                     {move || unreachable().map(|fault| view! { <FaultNotice fault/> })}
                     <Findings findings area/>
                     <div class="field">
                         <label class="field__label" for="note">"What changed"</label>
-                        <input class="input" id="note" name="note" maxlength="200" placeholder=if is_new { "first version" } else { "in a few words, for those who review it" }/>
+                        <input class="input" id="note" name="note" maxlength="200" placeholder={if is_new { "first version" } else { "in a few words, for those who review it" }}/>
                     </div>
                     <div class="actions">
                         <button class="btn btn--primary" type="submit" name="then" value="deploy" aria-disabled=disabled(deploy_blocked)
-                            on:click=move |event| if deploy_blocked.get_untracked().is_some() { event.prevent_default() }>
+                            on:click=move |event| {
+                                if deploy_blocked.get_untracked().is_some() {
+                                    event.prevent_default();
+                                }
+                            }>
                             "Save and deploy…"
                         </button>
                         <button class="btn" type="submit" name="then" value="" aria-disabled=disabled(blocked)>"Save"</button>

@@ -20,7 +20,8 @@ pub fn Home() -> impl IntoView {
         <Suspense>
             {move || Suspend::new(async move {
                 match me.await {
-                    Ok(me) if me.projects.is_empty() => view! {
+                    Ok(weir_api::Me { project: Some(project), .. }) => view! { <Redirect path=links::overview(project.as_str())/> }.into_any(),
+                    Ok(_) => view! {
                         <main class="page page--narrow">
                             <Empty
                                 glyph=Glyph::Lock
@@ -30,7 +31,6 @@ pub fn Home() -> impl IntoView {
                         </main>
                     }
                     .into_any(),
-                    Ok(me) => view! { <Redirect path=links::overview(me.project.as_str())/> }.into_any(),
                     Err(fault) if fault.is_signed_out() => view! { <Redirect path=links::SIGN_IN/> }.into_any(),
                     Err(fault) => view! { <main><FaultPage fault/></main> }.into_any(),
                 }

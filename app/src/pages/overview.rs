@@ -35,7 +35,7 @@ pub fn OverviewPage() -> impl IntoView {
                     Err(fault) => view! { <FaultPage fault/> }.into_any(),
                     Ok(data) => {
                         let project = project.get_untracked();
-                        let title = me.as_ref().ok().and_then(|me| me.projects.iter().find(|one| one.project == me.project).map(|one| one.title.clone()));
+                        let title = me.as_ref().ok().and_then(|me| me.projects.iter().find(|one| Some(&one.project) == me.project.as_ref()).map(|one| one.title.clone()));
                         let may_create = me.map_or(Ok(()), |me| me.may("pipeline.create"));
                         let new = links::new_pipeline(&project);
                         let lead = title.map(|title| format!("{title}: everything that flows, and everything that was held back."));
@@ -132,8 +132,8 @@ fn Numbers(project: String, data: Data) -> impl IntoView {
             <Stat label="Written" value=format::short(overview.rows_out_per_second) unit="rows/s" note="to all sinks".to_owned()/>
             <Stat label="Rejected" value=format::short(overview.rejects_per_second) unit="rows/s" note="held, denied, late or dropped".to_owned()/>
             <Stat
-                label="In quarantine" value=format::count(quarantined) unit=if quarantined == 1 { "row" } else { "rows" }
-                note="sealed, with every reason".to_owned() href=links::quarantine(&project) tone=if quarantined > 0 { "warn" } else { "" }
+                label="In quarantine" value=format::count(quarantined) unit={if quarantined == 1 { "row" } else { "rows" }}
+                note="sealed, with every reason".to_owned() href=links::quarantine(&project) tone={if quarantined > 0 { "warn" } else { "" }}
             />
             <Stat label="Evidence" value=format::count(evidence.leaves) unit="entries" href=links::audit(&project)>
                 <span class="stat__note">{match signed {

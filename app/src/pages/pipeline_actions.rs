@@ -46,7 +46,6 @@ pub fn Confirm(
     data: Resource<Result<Data, Fault>>,
 ) -> impl IntoView {
     let (deploy, stop, delete) = (ServerAction::<Deploy>::new(), ServerAction::<Stop>::new(), ServerAction::<Delete>::new());
-    let base = move || links::pipeline(&project.get(), &name.get());
     tell(deploy.value(), move || format!("{} is being deployed.", name.get_untracked()), Some(data));
     tell(stop.value(), move || format!("{} takes its last checkpoint and stops.", name.get_untracked()), Some(data));
     tell(delete.value(), move || format!("{} is deleted.", name.get_untracked()), None);
@@ -54,76 +53,117 @@ pub fn Confirm(
     view! {
         <Suspense>
             {move || Suspend::new(async move {
-                let page = data.await.ok()?;
-                let version = page.pipeline.summary.version;
-                let hash = format::short_hash(&page.pipeline.hash);
-                let hidden = move || view! {
-                    <input type="hidden" name="project" value=project.get()/>
-                    <input type="hidden" name="name" value=name.get()/>
-                };
-                Some(move || match question.get().as_str() {
-                    "deploy" => {
-                        let running = page.pipeline.summary.deployed_version.filter(|_| can_stop(page.pipeline.summary.state));
-                        let now = match running {
-                            Some(running) => format!("Version {running} runs now; it takes its last checkpoint and this version goes on from there."),
-                            None => "It starts as soon as a worker takes it up.".to_owned(),
-                        };
-                        view! {
-                            <Dialog
-                                title=format!("Deploy version {version} of {}?", name.get()) cancel=base()
-                                confirm=move || view! {
-                                    <ActionForm action=deploy>
-                                        {hidden()}
-                                        <input type="hidden" name="version" value=version/>
-                                        <button class="btn btn--primary" type="submit">"Deploy"</button>
-                                    </ActionForm>
-                                }
-                            >
-                                <p>"Exactly the document with the hash " <span class="hash">{hash.clone()}</span> " is deployed. " {now}</p>
-                                {move || failed().map(|fault| view! { <FaultNotice fault/> })}
-                            </Dialog>
-                        }
-                        .into_any()
+                let page = StoredValue::new(data.await.ok());
+                move || {
+                    let page = page.get_value()?;
+                    let about = About { project: project.get(), name: name.get(), page };
+                    match question.get().as_str() {
+                        "deploy" => Some(about.deploy(deploy, failed().map(|fault| view! { <FaultNotice fault/> }))),
+                        "stop" => Some(about.stop(stop, failed().map(|fault| view! { <FaultNotice fault/> }))),
+                        "delete" => Some(about.delete(delete, failed().map(|fault| view! { <FaultNotice fault/> }))),
+                        _ => None,
                     }
-                    "stop" => view! {
-                        <Dialog
-                            title=format!("Stop {}?", name.get()) cancel=base()
-                            confirm=move || view! {
-                                <ActionForm action=stop>{hidden()}<button class="btn btn--primary" type="submit">"Stop after a checkpoint"</button></ActionForm>
-                            }
-                        >
-                            <p>"It takes a last checkpoint and ends. Nothing is lost: deployed again, it goes on from there."</p>
-                            {move || failed().map(|fault| view! { <FaultNotice fault/> })}
-                        </Dialog>
-                    }
-                    .into_any(),
-                    "delete" => view! {
-                        <Dialog
-                            title=format!("Delete {}?", name.get()) cancel=base()
-                            confirm=move || view! {
-                                <ActionForm action=delete>
-                                    {hidden()}
-                                    <input type="hidden" name="expected_version" value=version/>
-                                    <button class="btn btn--danger-solid" type="submit">{format!("Delete {}", name.get())}</button>
-                                </ActionForm>
-                            }
-                        >
-                            <p>{format!("The pipeline {} and its {} are destroyed. This cannot be undone.", name.get(), format::plural(version.into(), "version", "versions"))}</p>
-                            <p>"What it has written stays where it is, and so does its evidence in the audit log."</p>
-                            {move || failed().map(|fault| view! { <FaultNotice fault/> })}
-                        </Dialog>
-                    }
-                    .into_any(),
-                    _ => ().into_any(),
-                })
+                }
             })}
         </Suspense>
     }
 }
 
+/// What a question is about.
+struct About {
+    project: String,
+    name: String,
+    page: Data,
+}
+
+impl About {
+    /// The address without the question.
+    fn base(&self) -> String {
+        links::pipeline(&self.project, &self.name)
+    }
+
+    fn hidden(&self) -> impl Fn() -> AnyView + Clone + Send + Sync + 'static {
+        let (project, name) = (self.project.clone(), self.name.clone());
+        move || {
+            view! {
+                <input type="hidden" name="project" value=project.clone()/>
+                <input type="hidden" name="name" value=name.clone()/>
+            }
+            .into_any()
+        }
+    }
+
+    fn deploy(self, action: ServerAction<Deploy>, failed: impl IntoView + 'static) -> AnyView {
+        let summary = &self.page.pipeline.summary;
+        let version = summary.version;
+        let now = match summary.deployed_version.filter(|_| can_stop(summary.state)) {
+            Some(running) => format!("Version {running} runs now; it takes its last checkpoint, and this version goes on from there."),
+            None => "It starts as soon as a worker takes it up.".to_owned(),
+        };
+        let hash = format::short_hash(&self.page.pipeline.hash);
+        let (cancel, hidden) = (self.base(), self.hidden());
+        let confirm = move || {
+            let hidden = hidden();
+            view! {
+                <ActionForm action>
+                    {hidden}
+                    <input type="hidden" name="version" value=version/>
+                    <button class="btn btn--primary" type="submit">"Deploy"</button>
+                </ActionForm>
+            }
+        };
+        view! {
+            <Dialog title=format!("Deploy version {version} of {}?", self.name) cancel confirm>
+                <p>"Exactly the document with the hash " <span class="hash">{hash}</span> " is deployed. " {now}</p>
+                {failed}
+            </Dialog>
+        }
+        .into_any()
+    }
+
+    fn stop(self, action: ServerAction<Stop>, failed: impl IntoView + 'static) -> AnyView {
+        let (cancel, hidden) = (self.base(), self.hidden());
+        let confirm = move || {
+            let hidden = hidden();
+            view! { <ActionForm action>{hidden}<button class="btn btn--primary" type="submit">"Stop after a checkpoint"</button></ActionForm> }
+        };
+        view! {
+            <Dialog title=format!("Stop {}?", self.name) cancel confirm>
+                <p>"It takes a last checkpoint and ends. Nothing is lost: deployed again, it goes on from there."</p>
+                {failed}
+            </Dialog>
+        }
+        .into_any()
+    }
+
+    fn delete(self, action: ServerAction<Delete>, failed: impl IntoView + 'static) -> AnyView {
+        let version = self.page.pipeline.summary.version;
+        let (cancel, hidden, name) = (self.base(), self.hidden(), self.name.clone());
+        let confirm = move || {
+            let (hidden, label) = (hidden(), format!("Delete {name}"));
+            view! {
+                <ActionForm action>
+                    {hidden}
+                    <input type="hidden" name="expected_version" value=version/>
+                    <button class="btn btn--danger-solid" type="submit">{label}</button>
+                </ActionForm>
+            }
+        };
+        let what = format!("The pipeline {} and its {} are destroyed. This cannot be undone.", self.name, format::plural(version.into(), "version", "versions"));
+        view! {
+            <Dialog title=format!("Delete {}?", self.name) cancel confirm>
+                <p>{what}</p>
+                <p>"What it has written stays where it is, and so does its evidence in the audit log."</p>
+                {failed}
+            </Dialog>
+        }
+        .into_any()
+    }
+}
+
 /// Says that it is done and shows the new state. The server's answer has already led the way back.
-fn tell<T: Clone + Send + Sync + 'static>(
-    value: RwSignal<Option<Result<T, Fault>>>,
+fn tell(
+    value: impl Get<Value = Option<Result<(), Fault>>> + 'static,
     text: impl Fn() -> String + 'static,
     data: Option<Resource<Result<Data, Fault>>>,
 ) {

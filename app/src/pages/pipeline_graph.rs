@@ -164,14 +164,14 @@ fn NodePanel(
     let columns = columns(&node.columns);
     let heading = if node.kind == NodeKind::Sink { "Columns it receives" } else { "Columns that leave it" };
     let quarantine = links::with_query(&links::quarantine(&project), [("pipeline", pipeline.as_str()), ("node", node.name.as_str())]);
-    let name = node.name.clone();
+    let (name, label) = (node.name.clone(), format!("Node {}", node.name));
     let now = move || {
         let reading = live.rates.with(|rates| rates_of(rates, &name))?;
         Some(format!("{} rows/s in, {} rows/s out, {} rejects/s", format::short(reading.rows_in_per_second), format::short(reading.rows_out_per_second), format::short(reading.rejects_per_second)))
     };
     let rejects = counters.map(|counters| rejects(counters, quarantine));
     view! {
-        <section class=format!("panel c-{}", lane.as_str()) aria-label=format!("Node {}", node.name)>
+        <section class=format!("panel c-{}", lane.as_str()) aria-label=label>
             <div class="panel__head">
                 <div class="stack stack--tight">
                     <p class="row"><h2>{node.name}</h2><StageMark stage=lane.as_str()/></p>

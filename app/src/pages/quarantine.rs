@@ -65,6 +65,7 @@ pub fn QuarantineList(project: String, pipeline: Option<String>) -> impl IntoVie
             </div>
         }
     };
+    let all = base.clone();
     view! {
         <Form method="get" action=base.clone()>
             <div class="filters">
@@ -72,10 +73,7 @@ pub fn QuarantineList(project: String, pipeline: Option<String>) -> impl IntoVie
                 {field("node", "Source or step", "any", node)}
                 {field("rule", "Rule", "any, such as not_null(card)", rule)}
                 <button class="btn" type="submit">"Filter"</button>
-                {
-                    let base = base.clone();
-                    move || [of, node, rule, run].iter().any(|one| !one.get().is_empty()).then(|| view! { <a class="btn btn--quiet" href=base.clone()>"Clear"</a> })
-                }
+                {move || [of, node, rule, run].iter().any(|one| !one.get().is_empty()).then(|| view! { <a class="btn btn--quiet" href=all.clone()>"Clear"</a> })}
             </div>
         </Form>
         <Transition fallback=|| view! { <Loading/> }>
@@ -161,8 +159,6 @@ fn row(project: &str, entry: QuarantineEntry, fixed: bool) -> impl IntoView + us
 
 /// Where a row came from, in words.
 pub fn position(entry: &QuarantineEntry) -> String {
-    match entry.offset {
-        Some(offset) => format!("{}, {}, row {}", entry.source, entry.partition, format::count(offset)),
-        None => format!("{}, {}", entry.source, entry.partition),
-    }
+    let byte = entry.byte.map(|byte| format!(", byte {}", format::count(byte))).unwrap_or_default();
+    format!("{}, {}, row {}{byte}", entry.source, entry.partition, format::count(entry.offset))
 }

@@ -45,10 +45,7 @@ fn Row(project: String, entry: QuarantineEntry, may: Result<(), String>) -> impl
         ("Quarantine".to_owned(), links::quarantine(&project)),
         (pipeline.clone(), links::pipeline_tab(&project, &pipeline, "quarantine")),
     ];
-    let title = match entry.offset {
-        Some(offset) => format!("Row {} of {}", format::count(offset), entry.source),
-        None => format!("A row of {}", entry.source),
-    };
+    let title = format!("Row {} of {}", format::count(entry.offset), entry.source);
     let story = story(&entry);
     let count = entry.reasons.len() as u64;
     let reasons = entry
@@ -107,15 +104,18 @@ fn Content(project: String, entry: QuarantineEntry, may: Result<(), String>) -> 
     let (segment, row) = (entry.segment.to_string(), entry.row);
     let audit = project.clone();
     let form = move || match may.clone() {
-        Ok(()) => view! {
-            <ActionForm action=reveal>
-                <input type="hidden" name="project" value=project.clone()/>
-                <input type="hidden" name="segment" value=segment.clone()/>
-                <input type="hidden" name="row" value=row/>
-                <button class="btn btn--primary" type="submit" prop:disabled=move || reveal.pending().get()>"Reveal what it holds"</button>
-            </ActionForm>
+        Ok(()) => {
+            let (project, segment) = (project.clone(), segment.clone());
+            view! {
+                <ActionForm action=reveal>
+                    <input type="hidden" name="project" value=project/>
+                    <input type="hidden" name="segment" value=segment/>
+                    <input type="hidden" name="row" value=row/>
+                    <button class="btn btn--primary" type="submit" prop:disabled=move || reveal.pending().get()>"Reveal what it holds"</button>
+                </ActionForm>
+            }
+            .into_any()
         }
-        .into_any(),
         Err(reason) => view! {
             <span class="btn-why">
                 <button class="btn" type="button" aria-disabled="true">"Reveal what it holds"</button>
@@ -129,14 +129,20 @@ fn Content(project: String, entry: QuarantineEntry, may: Result<(), String>) -> 
             <h2 id="content">"What it holds"</h2>
             {move || match reveal.value().get() {
                 Some(Ok(row)) => view! { <Revealed project=audit.clone() row/> }.into_any(),
-                Some(Err(fault)) => view! { <FaultNotice fault/> {form()} }.into_any(),
-                None => view! {
-                    <Notice tone=Tone::Quiet title="Sealed">
-                        <p>"It may hold personal data that was never masked. Opening it writes your name, this row and the time to the audit log."</p>
-                    </Notice>
-                    {form()}
+                Some(Err(fault)) => {
+                    let form = form();
+                    view! { <FaultNotice fault/> {form} }.into_any()
                 }
-                .into_any(),
+                None => {
+                    let form = form();
+                    view! {
+                        <Notice tone=Tone::Quiet title="Sealed">
+                            <p>"It may hold personal data that was never masked. Opening it writes your name, this row and the time to the audit log."</p>
+                        </Notice>
+                        {form}
+                    }
+                    .into_any()
+                }
             }}
         </section>
     }
@@ -159,8 +165,16 @@ fn Revealed(project: String, row: QuarantineRow) -> impl IntoView {
             view! { <div class="table-wrap"><table class="table"><caption class="visually-hidden">"Columns of the row"</caption><tbody>{rows}</tbody></table></div> }.into_any()
         }
         QuarantineContent::Row { columns } => view! { <pre class="document" tabindex="0">{columns.to_string()}</pre> }.into_any(),
-        QuarantineContent::Text { text } => view! { <pre class="document" tabindex="0">{text}</pre> }.into_any(),
-        QuarantineContent::Bytes { hex } => view! { <p class="small muted">"Not text; its bytes in hexadecimal:"</p><pre class="document" tabindex="0">{hex}</pre> }.into_any(),
+        QuarantineContent::Text { text, length } => view! {
+            {((text.len() as u64) < length).then(|| view! { <p class="small muted">{format!("Cut; the whole row has {} bytes.", format::count(length))}</p> })}
+            <pre class="document" tabindex="0">{text}</pre>
+        }
+        .into_any(),
+        QuarantineContent::Bytes { hex, length } => view! {
+            <p class="small muted">{format!("Not text; the first of its {} bytes, in hexadecimal:", format::count(length))}</p>
+            <pre class="document" tabindex="0">{hex}</pre>
+        }
+        .into_any(),
     };
     let recorded = match row.leaf_index {
         Some(leaf) => view! { <p>"This reading is " <a href=links::audit_entry(&project, leaf)>{format!("entry {} of the audit log", format::count(leaf))}</a> "."</p> }.into_any(),

@@ -106,7 +106,7 @@ fn Run(project: String, run: RunDetail) -> impl IntoView {
                 <Stat
                     label="Quarantined" value=format::count(summary.rows_quarantined) href=quarantine
                     note=format::share(summary.rows_quarantined, summary.rows_in) + " of rows in"
-                    tone=if summary.rows_quarantined > 0 { "warn" } else { "" }
+                    tone={if summary.rows_quarantined > 0 { "warn" } else { "" }}
                 />
                 <Stat label="Refused" value=format::count(summary.rows_refused) note="denied, late or dropped".to_owned()/>
                 <Stat label="Lasted" value="">{summary.started_at.map(|from| view! { <Lasted from until=summary.ended_at/> })}</Stat>

@@ -1,6 +1,6 @@
 //! The audit log: search, one entry with its proof, and verification.
 
-use leptos::{prelude::*, server};
+use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use weir_api::{AuditEntry, AuditQuery, Head, InclusionProof, Page, VerifyResult};
 

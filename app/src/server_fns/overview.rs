@@ -1,6 +1,6 @@
 //! What the overview shows, in one answer.
 
-use leptos::{prelude::*, server};
+use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use weir_api::{Overview, PipelineSummary, RunDetail, RunRates};
 
@@ -24,7 +24,7 @@ pub struct OverviewPage {
     pub pipelines: Vec<PipelineRow>,
 }
 
-#[server(prefix = "/fn", endpoint = "overview", input = leptos::server_fn::codec::GetUrl)]
+#[server(name = LoadOverview, prefix = "/fn", endpoint = "overview", input = leptos::server_fn::codec::GetUrl)]
 pub async fn overview(project: String) -> Result<OverviewPage, Fault> {
     let cx = request::cx_in(&project).await?;
     let overview = weir_service::overview::show(&cx).await.map_err(|error| request::refuse(&cx, error))?;

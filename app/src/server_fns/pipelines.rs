@@ -1,6 +1,6 @@
 //! Pipelines: shown, checked, saved, deployed, stopped, deleted.
 
-use leptos::{prelude::*, server};
+use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use weir_api::{PipelineDetail, PipelineVersion, PipelineVersionDetail, RunDetail, RunRates, Validation};
 

@@ -1,6 +1,6 @@
 //! Quarantined rows: their reasons to everyone who may list them, their content by explicit request only.
 
-use leptos::{prelude::*, server};
+use leptos::prelude::*;
 use weir_api::{Page, QuarantineEntry, QuarantineQuery, QuarantineRow};
 
 use crate::fault::Fault;

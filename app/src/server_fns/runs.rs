@@ -1,6 +1,6 @@
 //! Runs and their checkpoints.
 
-use leptos::{prelude::*, server};
+use leptos::prelude::*;
 use weir_api::{Page, RunDetail, RunSummary};
 
 use crate::fault::Fault;

@@ -1,6 +1,6 @@
 //! Sign-in, sign-out, who the reader is, and their theme.
 
-use leptos::{prelude::*, server};
+use leptos::prelude::*;
 use weir_api::Me;
 
 use crate::fault::Fault;
@@ -9,7 +9,7 @@ use crate::fault::Fault;
 use crate::{links, request};
 
 /// The reader, with their roles and permissions in the project (their first one by default).
-#[server(prefix = "/fn", endpoint = "session/me", input = leptos::server_fn::codec::GetUrl)]
+#[server(name = LoadMe, prefix = "/fn", endpoint = "session/me", input = leptos::server_fn::codec::GetUrl)]
 pub async fn me(project: Option<String>) -> Result<Me, Fault> {
     let cx = match project {
         Some(project) => request::cx_in(&project).await?,

@@ -10,8 +10,8 @@ use crate::{
 
 #[component]
 pub fn ProjectSwitcher(me: Me) -> impl IntoView {
-    let current = me.project.to_string();
-    let title = me.projects.iter().find(|one| one.project == me.project).map_or(current.clone(), |one| one.title.clone());
+    let current = me.project.as_ref().map(ToString::to_string).unwrap_or_default();
+    let title = me.projects.iter().find(|one| one.project.as_str() == current).map_or(current.clone(), |one| one.title.clone());
     let others = me
         .projects
         .into_iter()

@@ -62,7 +62,6 @@ pub fn CodeEditor(
                         spellcheck="false"
                         autocapitalize="off"
                         autocomplete="off"
-                        autocorrect="off"
                         wrap="off"
                         required
                         prop:value=move || text.get()
