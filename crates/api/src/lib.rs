@@ -30,8 +30,8 @@ pub mod token;
 pub mod user;
 
 pub use audit::{
-    AuditEntry, AuditQuery, ConsistencyProof, Head, InclusionProof, Outcome,
-    VerifyFailure, VerifyResult,
+    AuditEntry, AuditQuery, ConsistencyProof, Head, InclusionProof, Outcome, VerifyFailure,
+    VerifyResult,
 };
 pub use consent::{
     ConsentHistory, ConsentRecord, ConsentState, ImportLineError, ImportResult, SetConsent,
@@ -66,7 +66,7 @@ pub use secret::Secret;
 pub use session::{ChangePassword, Me, Permission, ProjectRoles, SignIn};
 pub use token::{CreateToken, CreatedToken, Jwk, Jwks, TokenSummary};
 pub use user::{
-    CreateUser, CreatedUser, Member, SetMember, SetPassword, UpdateUser, User, UserRef,
+    AddMember, CreateUser, CreatedUser, Member, SetMember, SetPassword, UpdateUser, User, UserRef,
 };
 
 pub use chrono::{DateTime, Utc};

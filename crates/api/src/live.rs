@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ProjectId, RunId, Slug};
+use crate::{
+    graph::NodeKind,
+    id::{ProjectId, RunId, Slug},
+};
 
 /// The rates of one run, published about once a second while it lives. A reading, not evidence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +23,7 @@ pub struct RunRates {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NodeRates {
     pub node: String,
+    pub kind: NodeKind,
     pub rows_in_per_second: f64,
     pub rows_out_per_second: f64,
     /// Quarantined, denied, late, dropped and malformed rows.

@@ -3,10 +3,17 @@
 use std::{net::IpAddr, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use weir_api::{ProjectId, SessionId, Slug};
-use weir_authz::{Action, Actor, Grant, Resource};
+use weir_api::{ProjectId, SessionId, Slug, UserId};
+use weir_authz::{Action, Actor, Grant, Principal, Resource, ResourceKind, Role};
+use weir_evidence::{
+    Body,
+    record::{AdminAction, AdminDecision},
+};
+use weir_store::{Store, actors, evidence, projects, sessions::Session};
 
-use crate::{Result, services::Services};
+use crate::{Error, Result, services::Services};
+
+const OPERATOR: &str = "operator";
 
 /// Where a request comes from.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +23,7 @@ pub struct RequestInfo {
     pub remote_address: Option<IpAddr>,
 }
 
-/// A project that the caller is known to be a member of.
+/// A project that the caller may know of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProjectRef {
     pub id: ProjectId,
@@ -29,7 +36,7 @@ pub struct ProjectRef {
 pub struct Cx {
     pub(crate) services: Arc<Services>,
     pub(crate) actor: Arc<Actor>,
-    pub(crate) session: Option<SessionId>,
+    pub(crate) session: Option<Session>,
     pub(crate) project: Option<Arc<ProjectRef>>,
     pub(crate) request: Arc<RequestInfo>,
 }
@@ -45,6 +52,24 @@ impl Cx {
         Self::new(services, Actor::system(part), RequestInfo::default())
     }
 
+    /// Whoever may read the keys of this instance on its machine: an administrator of everything, for the command line.
+    pub fn operator(services: Arc<Services>) -> Self {
+        let actor = Actor {
+            instance_admin: true,
+            ..Actor::system(OPERATOR)
+        };
+        Self::new(services, actor, RequestInfo::default())
+    }
+
+    /// A user's own context, for what an operator does on their behalf on the command line.
+    pub async fn on_behalf_of(services: Arc<Services>, user: UserId) -> Result<Self> {
+        let resource = Resource::of_instance(ResourceKind::User).id(user);
+        let actor = actors::of_user(&services.store, user)
+            .await?
+            .ok_or_else(|| Error::missing(&resource))?;
+        Ok(Self::new(services, actor, RequestInfo::default()))
+    }
+
     pub(crate) fn new(services: Arc<Services>, actor: Actor, request: RequestInfo) -> Self {
         Self {
             services,
@@ -55,10 +80,51 @@ impl Cx {
         }
     }
 
-    /// The same caller inside a project. A project that does not exist and one that the caller is no member of are both 404.
+    /// The same caller inside a project. A project that does not exist and one that the caller may not know of are both 404, and
+    /// both are on record.
     pub async fn in_project(&self, slug: &Slug) -> Result<Self> {
-        let _ = slug;
-        todo!()
+        self.require_known()?;
+        let missing = || Error::not_found(format!("project {slug}"));
+        let Some(project) = projects::by_slug(self.store(), slug.as_str()).await? else {
+            // What was typed is not repeated on record: it is nobody's name.
+            self.refuse(
+                Action::ProjectRead,
+                &Resource::of_instance(ResourceKind::Project),
+                "unknown",
+            )
+            .await?;
+            return Err(missing());
+        };
+        if !matches!(self.actor.principal, Principal::System(_)) {
+            let resource = Resource::in_project(ResourceKind::Project, project.id).id(project.id);
+            // A token of this project may lack the scope `project.read` and yet work in it.
+            let token_of_project = matches!(&self.actor.principal, Principal::Token { project: Some(only), .. } if *only == project.id);
+            let member = self.actor.projects().any(|id| id == project.id);
+            if !(token_of_project && member) {
+                self.authorize(Action::ProjectRead, &resource)
+                    .await
+                    .map_err(|error| match error {
+                        Error::Denied { .. } | Error::NotFound { .. } => missing(),
+                        other => other,
+                    })?;
+            }
+        }
+        let actor = match self.actor.principal {
+            Principal::System(OPERATOR) => {
+                Arc::new((*self.actor).clone().with_role(project.id, Role::Admin))
+            }
+            _ => Arc::clone(&self.actor),
+        };
+        let project = ProjectRef {
+            id: project.id,
+            slug: slug.clone(),
+            title: project.title,
+        };
+        Ok(Self {
+            actor,
+            project: Some(Arc::new(project)),
+            ..self.clone()
+        })
     }
 
     pub fn services(&self) -> &Arc<Services> {
@@ -73,21 +139,120 @@ impl Cx {
         &self.request
     }
 
+    /// The browser session, where there is one.
+    pub fn session_id(&self) -> Option<SessionId> {
+        self.session.as_ref().map(|session| session.id)
+    }
+
     pub fn now(&self) -> DateTime<Utc> {
-        todo!()
+        self.services.now()
     }
 
     /// The project of this request. Errors with 404 when [`Cx::in_project`] was not called.
     pub fn project(&self) -> Result<&ProjectRef> {
         self.project
             .as_deref()
-            .ok_or_else(|| crate::Error::not_found("project"))
+            .ok_or_else(|| Error::not_found("project"))
     }
 
-    /// The one choke point: a grant, or 401, 403 or 404. A refusal is written to the audit log, and so is the permission when
-    /// the action changes something or opens something sensitive.
+    /// The one choke point: a grant, or 401, 403 or 404. A refusal is written to the audit log here; what a permission was used
+    /// for is written by the change itself, in the same transaction.
     pub async fn authorize(&self, action: Action, resource: &Resource) -> Result<Grant> {
-        let _ = (action, resource);
-        todo!()
+        self.require_known()?;
+        match self
+            .services
+            .authorizer
+            .authorize(&self.actor, action, resource)
+        {
+            Ok(permitted) => Ok(permitted),
+            Err(denied) => {
+                let refusal = self.refuse(action, resource, &denied.rule).await?;
+                Err(if denied.concealed {
+                    Error::missing(resource)
+                } else {
+                    refusal
+                })
+            }
+        }
+    }
+
+    /// Puts a refusal on record and returns it as an error.
+    pub(crate) async fn refuse(
+        &self,
+        action: Action,
+        resource: &Resource,
+        rule: &str,
+    ) -> Result<Error> {
+        let act = AdminAction {
+            address: self.address(),
+            action: action.as_str().to_owned(),
+            resource: resource.to_string(),
+            decision: AdminDecision::Denied,
+            rule: Some(rule.to_owned()),
+            before: None,
+            after: None,
+            request_id: self.request_id(),
+        };
+        let tx = self.services.store.begin().await?;
+        evidence::append(&tx, vec![self.leaf(resource.project, Body::Admin(act))]).await?;
+        tx.commit().await?;
+        tracing::info!(actor = %self.actor.audit_name(), %action, %resource, rule, request_id = %self.request.request_id, "denied");
+        Ok(Error::Denied {
+            action,
+            rule: rule.to_owned(),
+        })
+    }
+
+    /// Nobody who has not signed in gets as far as a decision; the log does not grow at strangers' will.
+    fn require_known(&self) -> Result<()> {
+        if self.actor.principal == Principal::Anonymous {
+            Err(Error::Unauthenticated)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The user behind the request, be it directly or by a token.
+    pub(crate) fn require_signed_in(&self) -> Result<UserId> {
+        self.actor.user_id().ok_or(Error::Unauthenticated)
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.services.store
+    }
+
+    pub(crate) fn leaf(&self, project: Option<ProjectId>, body: Body) -> evidence::NewLeaf {
+        evidence::NewLeaf {
+            project,
+            at: self.now(),
+            actor: self.actor.audit_name(),
+            run: None,
+            body,
+        }
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.request
+            .remote_address
+            .map_or_else(|| "local".to_owned(), |address| address.to_string())
+    }
+
+    pub(crate) fn request_id(&self) -> Option<String> {
+        Some(self.request.request_id.clone()).filter(|id| !id.is_empty())
+    }
+}
+
+/// The resource that an action would be done to at best: of the caller's own, where ownership matters.
+pub(crate) fn example_resource(action: Action, project: Option<ProjectId>, me: UserId) -> Resource {
+    let kind = action.on();
+    match (kind, project) {
+        (ResourceKind::Instance | ResourceKind::User, _) | (_, None) => Resource::of_instance(kind),
+        (ResourceKind::Project, _) if action == Action::ProjectCreate => {
+            Resource::of_instance(kind)
+        }
+        (ResourceKind::Pipeline | ResourceKind::Token, Some(project)) => {
+            Resource::in_project(kind, project).owned_by(me)
+        }
+        (_, Some(project)) => Resource::in_project(kind, project),
     }
 }

@@ -11,7 +11,8 @@
 use std::time::Duration;
 
 use weir_api::{Diagnostic, FieldError, Problem, ProblemError};
-use weir_authz::Action;
+use weir_authz::{Action, Resource};
+use weir_store::StoreError;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -67,6 +68,17 @@ impl Error {
         Self::NotFound { what: what.into() }
     }
 
+    /// The answer for a resource that is not there, and for one that the caller may not know of.
+    pub(crate) fn missing(resource: &Resource) -> Self {
+        Self::NotFound {
+            what: resource.to_string().replacen(':', " ", 1),
+        }
+    }
+
+    pub(crate) fn internal(what: &str, error: impl std::fmt::Display) -> Self {
+        Self::Internal(format!("{what}: {error}"))
+    }
+
     pub(crate) fn invalid(field: &str, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError {
             field: field.to_owned(),
@@ -116,6 +128,38 @@ impl Error {
             _ => {}
         }
         problem
+    }
+}
+
+/// What the database refused because of what was asked for is the caller's to mend; the rest is ours.
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound { what, id } => Self::NotFound {
+                what: format!("{what} {id}"),
+            },
+            StoreError::Exists { .. } | StoreError::Conflict(_) => {
+                Self::Conflict(error.to_string())
+            }
+            StoreError::VersionConflict {
+                what,
+                expected,
+                found,
+            } => Self::Stale {
+                what: what.to_owned(),
+                expected: u32::try_from(expected).unwrap_or(u32::MAX),
+                found: u32::try_from(found).unwrap_or(u32::MAX),
+            },
+            StoreError::StaleLease { .. }
+            | StoreError::WrongGrant { .. }
+            | StoreError::Corrupt(_)
+            | StoreError::Evidence(_)
+            | StoreError::Open { .. } => Self::Internal(error.to_string()),
+            StoreError::Database(_) if error.is_retryable() => {
+                Self::Unavailable("the database is busy; try again".to_owned())
+            }
+            StoreError::Database(_) => Self::Internal(error.to_string()),
+        }
     }
 }
 

@@ -1,9 +1,15 @@
 //! Rows posted over HTTP: permission here, the durable log with its owner.
 
 use async_trait::async_trait;
-use weir_api::{IngestReceipt, ProjectId, Slug};
+use weir_api::{DeploymentId, IngestReceipt, ProjectId, Slug};
+use weir_authz::{Action, Resource, ResourceKind};
+use weir_spec::{connector::SourceConnector, parse_pipeline};
+use weir_store::{
+    deployments::{self, Desired},
+    documents,
+};
 
-use crate::{Cx, Result};
+use crate::{Cx, Error, Result, pipelines};
 
 /// The body's shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,12 +21,14 @@ pub enum IngestFormat {
 }
 
 /// Rows to append, permission already given.
-#[derive(Debug)]
 pub struct IngestRequest {
     pub project: ProjectId,
+    pub deployment: DeploymentId,
     pub pipeline: Slug,
     pub source: String,
     pub format: IngestFormat,
+    /// The source's limit: rows that wait beyond it are refused with `Busy`.
+    pub max_backlog_bytes: u64,
     pub idempotency_key: Option<String>,
     pub body: Vec<u8>,
 }
@@ -28,11 +36,13 @@ pub struct IngestRequest {
 /// The durable log behind `http` sources, given by the host.
 #[async_trait]
 pub trait IngestLog: Send + Sync {
-    /// Returns only after the rows are durable. Errors: `Busy` when the pipeline is behind, `Invalid` when the body cannot be cut into rows.
+    /// Returns only after the rows are durable. Errors: `Busy` when the pipeline is behind, `Invalid` when the body cannot be cut
+    /// into rows, `Conflict` when the idempotency key was used for another body.
     async fn append(&self, request: IngestRequest) -> Result<IngestReceipt>;
 }
 
-/// Appends rows to an `http` source of a deployed pipeline.
+/// Appends rows to an `http` source of a deployed pipeline. The rows themselves are evidence of the run that reads them; who posted
+/// them is in the server's log, because a leaf a request would outgrow the data.
 pub async fn append(
     cx: &Cx,
     pipeline: &Slug,
@@ -41,6 +51,63 @@ pub async fn append(
     idempotency_key: Option<String>,
     body: Vec<u8>,
 ) -> Result<IngestReceipt> {
-    let _ = (cx, pipeline, source, format, idempotency_key, body);
-    todo!()
+    let project = cx.project()?.id;
+    let resource =
+        Resource::in_project(ResourceKind::Ingest, project).id(format!("{pipeline}/{source}"));
+    cx.authorize(Action::IngestWrite, &resource).await?;
+    if idempotency_key
+        .as_ref()
+        .is_some_and(|key| key.is_empty() || key.len() > 255)
+    {
+        return Err(Error::invalid("Idempotency-Key", "use 1 to 255 characters"));
+    }
+    let missing = || {
+        Error::not_found(format!(
+            "http source {source} in a deployed pipeline {pipeline}"
+        ))
+    };
+    let found = documents::by_name(
+        cx.store(),
+        project,
+        documents::DocumentKind::Pipeline,
+        pipeline.as_str(),
+    )
+    .await?;
+    let document = found.ok_or_else(missing)?;
+    let deployment = deployments::by_document(cx.store(), document.id)
+        .await?
+        .ok_or_else(missing)?;
+    let stored = documents::version(cx.store(), document.id, deployment.version)
+        .await?
+        .ok_or_else(missing)?;
+    let parsed = parse_pipeline(&stored.text).value.ok_or_else(|| {
+        Error::Internal(format!(
+            "{} no longer parses",
+            pipelines::resource(&document)
+        ))
+    })?;
+    let Some(SourceConnector::Http(http)) =
+        parsed.sources.get(source).map(|source| &source.connector)
+    else {
+        return Err(missing());
+    };
+    if deployment.desired != Desired::Running {
+        return Err(Error::Conflict(format!(
+            "pipeline {pipeline} is stopped; deploy it before rows are posted to it"
+        )));
+    }
+    let log = cx.services.ingest.get().ok_or_else(|| {
+        Error::Unavailable("this instance takes no rows; its worker is not running".to_owned())
+    })?;
+    log.append(IngestRequest {
+        project,
+        deployment: deployment.id,
+        pipeline: pipeline.clone(),
+        source: source.to_owned(),
+        format,
+        max_backlog_bytes: http.max_backlog_mib.saturating_mul(1 << 20),
+        idempotency_key,
+        body,
+    })
+    .await
 }

@@ -12,6 +12,16 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod change;
+mod consent_csv;
+mod graph;
+mod jwt;
+mod keys;
+mod lockout;
+mod paging;
+mod password;
+mod random;
+
 pub mod audit;
 pub mod auth;
 pub mod bootstrap;
@@ -26,6 +36,7 @@ pub mod live;
 pub mod members;
 pub mod overview;
 pub mod pipelines;
+pub mod planning;
 pub mod projects;
 pub mod quarantine;
 pub mod runs;
@@ -36,4 +47,4 @@ pub mod users;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use cx::{Cx, RequestInfo};
 pub use error::{Error, Result};
-pub use services::Services;
+pub use services::{Limits, Services, ServicesConfig};

@@ -1,17 +1,119 @@
 //! Who has which roles in a project.
 
-use weir_api::{Member, Page, PageQuery, SetMember, UserId};
+use std::collections::BTreeSet;
 
-use crate::{Cx, Result};
+use weir_api::{AddMember, Member, Page, PageQuery, ProjectId, Role, SetMember, UserId};
+use weir_authz::{Action, Grant, Resource, ResourceKind};
+use weir_store::{projects, users};
+
+use crate::{Cx, Error, Result, change::Change, paging::page, users as service_users};
 
 /// The members of the project, by name.
 pub async fn list(cx: &Cx, query: PageQuery) -> Result<Page<Member>> {
-    let _ = (cx, query);
-    todo!()
+    let project = cx.project()?.id;
+    cx.authorize(
+        Action::MemberRead,
+        &Resource::in_project(ResourceKind::Member, project),
+    )
+    .await?;
+    let mut roles = projects::members(cx.store(), project).await?;
+    let users = users::list(cx.store()).await?;
+    let members = users
+        .into_iter()
+        .filter_map(|user| {
+            roles.remove(&user.id).map(|roles| Member {
+                user: service_users::dto(user),
+                roles: roles.into_iter().collect(),
+            })
+        })
+        .collect();
+    Ok(page(members, &query, |member| member.user.name.clone()))
+}
+
+/// Takes an existing user into the project, by sign-in name.
+pub async fn add(cx: &Cx, request: AddMember) -> Result<Member> {
+    let project = cx.project()?.id;
+    let permitted = cx
+        .authorize(
+            Action::MemberWrite,
+            &Resource::in_project(ResourceKind::Member, project),
+        )
+        .await?;
+    if request.roles.is_empty() {
+        return Err(Error::invalid("roles", "name at least one role"));
+    }
+    let name = service_users::normal_name(&request.name);
+    let Some(found) = users::by_name(cx.store(), &name).await? else {
+        return Err(Error::invalid(
+            "name",
+            "nobody has this sign-in name; an administrator of the instance can create the user",
+        ));
+    };
+    let roles: BTreeSet<Role> = request.roles.into_iter().collect();
+    let mut change = cx.change(&permitted).await?;
+    write(cx, &mut change, &permitted, project, found.user.id, &roles).await?;
+    change.commit().await?;
+    Ok(Member {
+        user: service_users::dto(found.user),
+        roles: roles.into_iter().collect(),
+    })
 }
 
 /// Sets the roles of a user in the project; none removes the membership. A project keeps at least one administrator.
 pub async fn set(cx: &Cx, user: UserId, request: SetMember) -> Result<Option<Member>> {
-    let _ = (cx, user, request);
-    todo!()
+    let project = cx.project()?.id;
+    let resource = Resource::in_project(ResourceKind::Member, project).id(user);
+    let permitted = cx.authorize(Action::MemberWrite, &resource).await?;
+    let roles: BTreeSet<Role> = request.roles.into_iter().collect();
+    let mut change = cx.change(&permitted).await?;
+    let Some(found) = users::by_id(change.tx(), user).await? else {
+        return Err(Error::missing(&resource));
+    };
+    write(cx, &mut change, &permitted, project, user, &roles).await?;
+    change.commit().await?;
+    Ok((!roles.is_empty()).then(|| Member {
+        user: service_users::dto(found),
+        roles: roles.into_iter().collect(),
+    }))
+}
+
+async fn write(
+    cx: &Cx,
+    change: &mut Change,
+    permitted: &Grant,
+    project: ProjectId,
+    user: UserId,
+    roles: &BTreeSet<Role>,
+) -> Result<()> {
+    let members = projects::members(change.tx(), project).await?;
+    let admins_elsewhere = members
+        .iter()
+        .any(|(other, roles)| *other != user && roles.contains(&Role::Admin));
+    let was_admin = members
+        .get(&user)
+        .is_some_and(|roles| roles.contains(&Role::Admin));
+    if was_admin && !admins_elsewhere && !roles.contains(&Role::Admin) {
+        return Err(Error::Conflict(
+            "a project keeps at least one administrator; make somebody else one first".to_owned(),
+        ));
+    }
+    projects::set_roles(change.tx(), permitted, project, user, roles, cx.now()).await?;
+    change.before(format!(
+        "user:{user} {}",
+        members.get(&user).map(names).unwrap_or_default()
+    ));
+    change.after(format!("user:{user} {}", names(roles)));
+    Ok(())
+}
+
+/// Roles as the audit log writes them: `engineer, viewer`, or `no role`.
+pub(crate) fn names(roles: &BTreeSet<Role>) -> String {
+    if roles.is_empty() {
+        return "no role".to_owned();
+    }
+    roles
+        .iter()
+        .map(|role| role.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -1,74 +1,486 @@
 //! Pipelines: documents, versions, deployments.
 
+use sha2::{Digest, Sha256};
 use weir_api::{
-    CreatePipeline, DeployPipeline, Deployment, Page, PageQuery, PipelineDetail, PipelineSummary,
-    PipelineVersion, PipelineVersionDetail, Slug, UpdatePipeline, ValidatePipeline, Validation,
+    CreatePipeline, DeployPipeline, Deployment, Diagnostic, FieldError, Page, PageQuery,
+    PipelineDetail, PipelineState, PipelineSummary, PipelineVersion, PipelineVersionDetail,
+    RunState, Slug, UpdatePipeline, UserRef, ValidatePipeline, Validation,
+};
+use weir_authz::{Action, Resource, ResourceKind};
+use weir_spec::Pipeline;
+use weir_store::{
+    StoreError,
+    deployments::{self, Desired},
+    documents::{self, Document, DocumentKind, NewVersion, VersionInfo},
+    runs,
 };
 
-use crate::{Cx, Result};
+use crate::{
+    Cx, Error, Result, graph,
+    paging::page,
+    planning::{self, Checked},
+    runs as service_runs, users,
+};
+
+/// The longest document accepted, in bytes.
+const MAX_DOCUMENT: usize = 1 << 20;
+const KIND: DocumentKind = DocumentKind::Pipeline;
 
 /// The pipelines of the project, by name.
 pub async fn list(cx: &Cx, query: PageQuery) -> Result<Page<PipelineSummary>> {
-    let _ = (cx, query);
-    todo!()
+    let project = cx.project()?.id;
+    cx.authorize(
+        Action::PipelineRead,
+        &Resource::in_project(ResourceKind::Pipeline, project),
+    )
+    .await?;
+    let all = documents::list(cx.store(), project, KIND).await?;
+    let page = page(all, &query, |(document, _)| document.name.clone());
+    let mut items = Vec::with_capacity(page.items.len());
+    let names = users::refs(cx.store()).await?;
+    for (document, latest) in page.items {
+        items.push(
+            summary(cx, &document, &latest, |id| names.get(&id?).cloned())
+                .await?
+                .0,
+        );
+    }
+    Ok(Page {
+        items,
+        next: page.next,
+    })
 }
 
 /// One pipeline with its newest document, its graph and its deployment.
 pub async fn get(cx: &Cx, name: &Slug) -> Result<PipelineDetail> {
-    let _ = (cx, name);
-    todo!()
+    let document = find(cx, name, Action::PipelineRead).await?;
+    detail(cx, &document).await
 }
 
-/// Stores the first version of a new pipeline. Errors: `Document` when it has errors, `Conflict` when the name is taken.
+/// Stores the first version of a new pipeline. Errors: `Document` when the text cannot be read, `Conflict` when the name is taken.
+/// What only planning finds (a leak, a missing contract) does not stand against a draft, but against its deployment.
 pub async fn create(cx: &Cx, request: CreatePipeline) -> Result<PipelineDetail> {
-    let _ = (cx, request);
-    todo!()
+    let project = cx.project()?.id;
+    let resource = Resource::in_project(ResourceKind::Pipeline, project);
+    let permitted = cx.authorize(Action::PipelineCreate, &resource).await?;
+    let checked = check(cx, &request.document).await?;
+    let pipeline = readable(&checked)?;
+    let name: Slug = pipeline
+        .name
+        .parse()
+        .map_err(|e: weir_api::InvalidId| Error::invalid("name", e.to_string()))?;
+    let first = new_version(&request.document, pipeline, request.note)?;
+    let mut change = cx.change(&permitted).await?;
+    let created = documents::create(
+        change.tx(),
+        &permitted,
+        project,
+        KIND,
+        name.as_str(),
+        first,
+        cx.now(),
+    )
+    .await;
+    let (document, info) = created.map_err(|error| match error {
+        StoreError::Exists { .. } => Error::Conflict(format!(
+            "there is a pipeline {name} already; change that one, or choose another name"
+        )),
+        other => other.into(),
+    })?;
+    change.after(format!("pipeline:{name}@1 sha256:{}", info.hash));
+    change.commit().await?;
+    detail(cx, &document).await
 }
 
-/// Stores a new version. Errors: `Document`, `Stale`.
+/// Stores a new version. Errors: `Document`, `Stale`. The same text again changes nothing.
 pub async fn update(cx: &Cx, name: &Slug, request: UpdatePipeline) -> Result<PipelineDetail> {
-    let _ = (cx, name, request);
-    todo!()
+    let document = find(cx, name, Action::PipelineUpdate).await?;
+    let permitted = cx
+        .authorize(Action::PipelineUpdate, &resource(&document))
+        .await?;
+    let checked = check(cx, &request.document).await?;
+    let pipeline = readable(&checked)?;
+    if pipeline.name != document.name {
+        let message = format!(
+            "is {}, but this is the pipeline {}; a pipeline keeps its name",
+            pipeline.name, document.name
+        );
+        return Err(Error::Invalid(vec![FieldError {
+            field: "name".to_owned(),
+            message,
+        }]));
+    }
+    let new = new_version(&request.document, pipeline, request.note)?;
+    let mut change = cx.change(&permitted).await?;
+    let current = documents::version(change.tx(), document.id, document.latest_version).await?;
+    if document.latest_version == request.expected_version
+        && current
+            .as_ref()
+            .is_some_and(|one| one.text == request.document)
+    {
+        return detail(cx, &document).await;
+    }
+    let added = documents::add_version(
+        change.tx(),
+        &permitted,
+        document.id,
+        request.expected_version,
+        new,
+        cx.now(),
+    )
+    .await;
+    let info = added.map_err(|error| stale(name, error))?;
+    if let Some(current) = current {
+        change.before(format!(
+            "pipeline:{name}@{} sha256:{}",
+            current.info.version, current.info.hash
+        ));
+    }
+    change.after(format!(
+        "pipeline:{name}@{} sha256:{}",
+        info.version, info.hash
+    ));
+    change.commit().await?;
+    let document = Document {
+        latest_version: info.version,
+        updated_at: info.created_at,
+        ..document
+    };
+    detail(cx, &document).await
 }
 
 /// Everything that is wrong with a document, without storing it.
 pub async fn validate(cx: &Cx, request: ValidatePipeline) -> Result<Validation> {
-    let _ = (cx, request);
-    todo!()
+    let project = cx.project()?.id;
+    cx.authorize(
+        Action::PipelineValidate,
+        &Resource::in_project(ResourceKind::Pipeline, project),
+    )
+    .await?;
+    let checked = check(cx, &request.document).await?;
+    Ok(Validation {
+        deployable: checked.plan.is_some() && !checked.errors(),
+        graph: graph::draw(&checked),
+        diagnostics: checked.diagnostics,
+    })
 }
 
 /// The versions, newest first.
 pub async fn versions(cx: &Cx, name: &Slug, query: PageQuery) -> Result<Page<PipelineVersion>> {
-    let _ = (cx, name, query);
-    todo!()
+    let document = find(cx, name, Action::PipelineRead).await?;
+    let versions = documents::versions(cx.store(), document.id).await?;
+    let names = users::refs(cx.store()).await?;
+    Ok(page(versions, &query, |info| info.version)
+        .map(|info| version_dto(info, |id| names.get(&id?).cloned())))
 }
 
 /// One version with its text.
 pub async fn version(cx: &Cx, name: &Slug, version: u32) -> Result<PipelineVersionDetail> {
-    let _ = (cx, name, version);
-    todo!()
+    let document = find(cx, name, Action::PipelineRead).await?;
+    let stored = stored_version(cx, &document, version).await?;
+    let names = users::refs(cx.store()).await?;
+    Ok(PipelineVersionDetail {
+        version: version_dto(stored.info, |id| names.get(&id?).cloned()),
+        document: stored.text,
+    })
 }
 
-/// Puts a version to work. Refused with `Document` when the plan refuses it.
+/// Puts a version to work. Refused with `Document` when the plan refuses it. A run of another version is asked to stop first; the
+/// supervisor then starts this one from its last checkpoint. Who may deploy depends on the most sensitive class that leaves the
+/// pipeline through a sink.
 pub async fn deploy(cx: &Cx, name: &Slug, request: DeployPipeline) -> Result<Deployment> {
-    let _ = (cx, name, request);
-    todo!()
+    let document = find(cx, name, Action::PipelineDeploy).await?;
+    let number = request.version.unwrap_or(document.latest_version);
+    // Whether one may deploy at all comes first: the findings tell of the document.
+    cx.authorize(Action::PipelineDeploy, &resource(&document))
+        .await?;
+    let stored = stored_version(cx, &document, number).await?;
+    let checked = check(cx, &stored.text).await?;
+    let (Some(plan), false) = (&checked.plan, checked.errors()) else {
+        return Err(Error::Document(checked.diagnostics));
+    };
+    let classified = resource(&document)
+        .classified(checked.classification())
+        .for_purpose(plan.purpose.clone());
+    let permitted = cx.authorize(Action::PipelineDeploy, &classified).await?;
+    let mut change = cx.change(&permitted).await?;
+    if let Some(current) = deployments::by_document(change.tx(), document.id).await? {
+        change.before(format!(
+            "pipeline:{name}@{} {}",
+            current.version,
+            current.desired.as_str()
+        ));
+        if current.version != number
+            && let Some(alive) = runs::alive(change.tx(), current.id).await?
+        {
+            runs::request_stop(change.tx(), &permitted, alive.id, cx.now()).await?;
+        }
+    }
+    let deployment =
+        deployments::deploy(change.tx(), &permitted, &document, number, cx.now()).await?;
+    // The text's hash says what was deployed, the plan's also which contracts it stood for.
+    change.after(format!(
+        "pipeline:{name}@{number} running sha256:{} plan:{}",
+        stored.info.hash,
+        hex::encode(plan.document_hash)
+    ));
+    change.commit().await?;
+    cx.services.notify_deployments();
+    deployment_dto(cx, &document, deployment).await
 }
 
 /// Asks the run to take a last checkpoint and end.
 pub async fn stop(cx: &Cx, name: &Slug) -> Result<Deployment> {
-    let _ = (cx, name);
-    todo!()
+    let document = find(cx, name, Action::PipelineStop).await?;
+    let permitted = cx
+        .authorize(Action::PipelineStop, &resource(&document))
+        .await?;
+    let mut change = cx.change(&permitted).await?;
+    let Some(current) = deployments::by_document(change.tx(), document.id).await? else {
+        return Err(Error::Conflict(format!(
+            "pipeline {name} was never deployed"
+        )));
+    };
+    change.before(format!(
+        "pipeline:{name}@{} {}",
+        current.version,
+        current.desired.as_str()
+    ));
+    let deployment = deployments::stop(change.tx(), &permitted, current.id, cx.now()).await?;
+    if let Some(alive) = runs::alive(change.tx(), current.id).await? {
+        runs::request_stop(change.tx(), &permitted, alive.id, cx.now()).await?;
+    }
+    change.after(format!("pipeline:{name}@{} stopped", deployment.version));
+    change.commit().await?;
+    cx.services.notify_deployments();
+    deployment_dto(cx, &document, deployment).await
 }
 
-/// Deletes a pipeline that does not run. `expected_version` is the newest version the caller has seen.
+/// Deletes a pipeline that does not run. `expected_version` is the newest version the caller has seen. Versions, runs and evidence
+/// stay on record; the name is free again.
 pub async fn delete(cx: &Cx, name: &Slug, expected_version: u32) -> Result<()> {
-    let _ = (cx, name, expected_version);
-    todo!()
+    let document = find(cx, name, Action::PipelineDelete).await?;
+    let permitted = cx
+        .authorize(Action::PipelineDelete, &resource(&document))
+        .await?;
+    let mut change = cx.change(&permitted).await?;
+    if let Some(current) = deployments::by_document(change.tx(), document.id).await? {
+        let alive = runs::alive(change.tx(), current.id).await?;
+        if current.desired == Desired::Running || alive.is_some() {
+            return Err(Error::Conflict(format!(
+                "pipeline {name} runs; stop it and wait for its last checkpoint, then delete it"
+            )));
+        }
+    }
+    documents::delete(
+        change.tx(),
+        &permitted,
+        document.id,
+        expected_version,
+        cx.now(),
+    )
+    .await
+    .map_err(|error| stale(name, error))?;
+    change.before(format!("pipeline:{name}@{}", document.latest_version));
+    change.commit().await?;
+    Ok(())
 }
 
 /// The newest document as text, for `weir diff` and for a download.
 pub async fn export(cx: &Cx, name: &Slug) -> Result<String> {
-    let _ = (cx, name);
-    todo!()
+    let document = find(cx, name, Action::PipelineRead).await?;
+    Ok(stored_version(cx, &document, document.latest_version)
+        .await?
+        .text)
+}
+
+/// The pipeline, once the caller may know of it. Without one, the action on its name decides between 403 and 404, so that a refusal
+/// does not tell which names exist.
+pub(crate) async fn find(cx: &Cx, name: &Slug, action: Action) -> Result<Document> {
+    let project = cx.project()?.id;
+    let found = documents::by_name(cx.store(), project, KIND, name.as_str()).await?;
+    match found {
+        Some(document) => {
+            if action == Action::PipelineRead {
+                cx.authorize(action, &resource(&document)).await?;
+            }
+            Ok(document)
+        }
+        None => {
+            let unknown = Resource::in_project(ResourceKind::Pipeline, project).id(name);
+            cx.authorize(action, &unknown).await?;
+            Err(Error::missing(&unknown))
+        }
+    }
+}
+
+pub(crate) fn resource(document: &Document) -> Resource {
+    let resource =
+        Resource::in_project(ResourceKind::Pipeline, document.project).id(&document.name);
+    match document.owner {
+        Some(owner) => resource.owned_by(owner),
+        None => resource,
+    }
+}
+
+async fn check(cx: &Cx, text: &str) -> Result<Checked> {
+    if text.len() > MAX_DOCUMENT {
+        return Err(Error::TooLarge(format!(
+            "the document has {} bytes; at most {MAX_DOCUMENT} are accepted",
+            text.len()
+        )));
+    }
+    planning::check(
+        cx.store(),
+        cx.services.generator_columns,
+        cx.project()?.id,
+        text,
+    )
+    .await
+}
+
+fn readable(checked: &Checked) -> Result<&Pipeline> {
+    checked
+        .pipeline
+        .as_ref()
+        .ok_or_else(|| Error::Document(checked.diagnostics.clone()))
+}
+
+fn new_version(text: &str, pipeline: &Pipeline, note: Option<String>) -> Result<NewVersion> {
+    let message = note
+        .map(|note| note.trim().to_owned())
+        .filter(|note| !note.is_empty());
+    if message
+        .as_ref()
+        .is_some_and(|note| note.chars().count() > 500)
+    {
+        return Err(Error::invalid("note", "use at most 500 characters"));
+    }
+    let summary = serde_json::json!({
+        "description": pipeline.description,
+        "owner": pipeline.owner,
+        "purpose": pipeline.purpose,
+    });
+    Ok(NewVersion {
+        text: text.to_owned(),
+        hash: hex::encode(Sha256::digest(text.as_bytes())),
+        label: None,
+        summary,
+        message,
+    })
+}
+
+async fn stored_version(cx: &Cx, document: &Document, number: u32) -> Result<documents::Version> {
+    let stored = documents::version(cx.store(), document.id, number).await?;
+    stored
+        .ok_or_else(|| Error::not_found(format!("version {number} of pipeline {}", document.name)))
+}
+
+fn stale(name: &Slug, error: StoreError) -> Error {
+    match error.into() {
+        Error::Stale {
+            expected, found, ..
+        } => Error::Stale {
+            what: format!("pipeline {name}"),
+            expected,
+            found,
+        },
+        other => other,
+    }
+}
+
+async fn detail(cx: &Cx, document: &Document) -> Result<PipelineDetail> {
+    let stored = stored_version(cx, document, document.latest_version).await?;
+    let checked = check(cx, &stored.text).await?;
+    let names = users::refs(cx.store()).await?;
+    let (summary, deployment) =
+        summary(cx, document, &stored.info, |id| names.get(&id?).cloned()).await?;
+    Ok(PipelineDetail {
+        summary,
+        hash: stored.info.hash,
+        document: stored.text,
+        graph: graph::draw(&checked),
+        diagnostics: checked.diagnostics,
+        deployment,
+    })
+}
+
+async fn summary(
+    cx: &Cx,
+    document: &Document,
+    latest: &VersionInfo,
+    name: impl Fn(Option<weir_api::UserId>) -> Option<UserRef>,
+) -> Result<(PipelineSummary, Option<Deployment>)> {
+    let deployment = deployments::by_document(cx.store(), document.id).await?;
+    let last_run = runs::latest(cx.store(), document.id).await?;
+    let text = |key: &str| latest.summary[key].as_str().map(str::to_owned);
+    let deployment = match deployment {
+        Some(deployment) => Some(deployment_dto(cx, document, deployment).await?),
+        None => None,
+    };
+    let summary = PipelineSummary {
+        name: service_runs::slug(&document.name)?,
+        description: text("description"),
+        owner: text("owner"),
+        purpose: text("purpose").unwrap_or_default(),
+        state: deployment
+            .as_ref()
+            .map_or(PipelineState::Draft, |deployment| deployment.state),
+        version: document.latest_version,
+        deployed_version: deployment.as_ref().map(|deployment| deployment.version),
+        updated_at: document.updated_at,
+        updated_by: name(latest.author),
+        last_run: last_run.map(service_runs::summary).transpose()?,
+    };
+    Ok((summary, deployment))
+}
+
+async fn deployment_dto(
+    cx: &Cx,
+    document: &Document,
+    deployment: deployments::Deployment,
+) -> Result<Deployment> {
+    let stored = stored_version(cx, document, deployment.version).await?;
+    let run = runs::latest(cx.store(), document.id)
+        .await?
+        .filter(|run| run.deployment == deployment.id);
+    let names = users::refs(cx.store()).await?;
+    Ok(Deployment {
+        state: state(&deployment, run.as_ref()),
+        version: deployment.version,
+        hash: stored.info.hash,
+        run: run.map(|run| run.id),
+        changed_at: deployment.changed_at,
+        changed_by: deployment.changed_by.and_then(|id| names.get(&id).cloned()),
+    })
+}
+
+/// What was asked for and what the newest run says, told in one word.
+pub(crate) fn state(
+    deployment: &deployments::Deployment,
+    run: Option<&runs::Run>,
+) -> PipelineState {
+    let run_state = run.map(|run| run.state);
+    match (deployment.desired, run_state) {
+        (_, Some(RunState::Stopping)) => PipelineState::Stopping,
+        (Desired::Running, Some(RunState::Running)) => PipelineState::Running,
+        (Desired::Running, _) => PipelineState::Starting,
+        (Desired::Stopped, Some(RunState::Running | RunState::Pending)) => PipelineState::Stopping,
+        (Desired::Stopped, Some(RunState::Finished)) => PipelineState::Finished,
+        (Desired::Stopped, Some(RunState::Failed)) => PipelineState::Failed,
+        (Desired::Stopped, _) => PipelineState::Stopped,
+    }
+}
+
+fn version_dto(
+    info: VersionInfo,
+    name: impl Fn(Option<weir_api::UserId>) -> Option<UserRef>,
+) -> PipelineVersion {
+    PipelineVersion {
+        version: info.version,
+        hash: info.hash,
+        created_at: info.created_at,
+        created_by: name(info.author),
+        note: info.message,
+    }
 }

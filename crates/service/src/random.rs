@@ -12,7 +12,8 @@ const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ234567
 /// `N` random bytes.
 pub(crate) fn bytes<const N: usize>() -> Result<Zeroizing<[u8; N]>> {
     let mut bytes = Zeroizing::new([0; N]);
-    getrandom::fill(bytes.as_mut_slice()).map_err(|e| Error::Internal(format!("the operating system gave no random bytes: {e}")))?;
+    getrandom::fill(bytes.as_mut_slice())
+        .map_err(|e| Error::Internal(format!("the operating system gave no random bytes: {e}")))?;
     Ok(bytes)
 }
 
@@ -28,7 +29,11 @@ pub(crate) fn password() -> Result<Secret> {
     // The greatest multiple of the alphabet's length: what lies above it would favour the first letters.
     let fair = (256 / ALPHABET.len() * ALPHABET.len()) as u16;
     while taken < 20 {
-        for byte in bytes::<32>()?.iter().filter(|byte| u16::from(**byte) < fair).take(20 - taken) {
+        for byte in bytes::<32>()?
+            .iter()
+            .filter(|byte| u16::from(**byte) < fair)
+            .take(20 - taken)
+        {
             if taken > 0 && taken % 5 == 0 {
                 text.push('-');
             }
@@ -47,7 +52,11 @@ mod tests {
     fn passwords_are_long_typeable_and_differ() {
         let one = password().unwrap();
         assert_eq!(one.expose().len(), 23);
-        assert!(one.expose().split('-').all(|group| group.len() == 5 && group.bytes().all(|b| ALPHABET.contains(&b))));
+        assert!(
+            one.expose()
+                .split('-')
+                .all(|group| group.len() == 5 && group.bytes().all(|b| ALPHABET.contains(&b)))
+        );
         assert_ne!(one, password().unwrap());
     }
 

@@ -1,4 +1,208 @@
-//! What the use cases work with: store, keys, authorizer, evidence signer, live metrics.
+//! What the use cases work with: store, keys, authorizer, evidence signer, live metrics, and what the host adds.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock, RwLock},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Notify;
+use weir_api::ProjectId;
+use weir_authz::Authorizer;
+use weir_evidence::{PublicKey, SigningKey};
+use weir_spec::{Column, connector::GeneratorKind};
+use weir_store::Store;
+use weir_vault::{MasterKey, ProjectKeys};
+
+use crate::{
+    Clock, Error, Result, SystemClock, ingest::IngestLog, jwt::TokenSigner, keys, live::LiveHub,
+    lockout::Strangers,
+};
+
+/// Beside the database when `WEIR_MASTER_KEY` does not hold the key.
+pub const MASTER_KEY_FILE: &str = "master.key";
+
+/// The columns that a generator brings; connectors know them, and services do not know connectors.
+pub type GeneratorColumns = fn(GeneratorKind) -> Vec<Column>;
+
+/// How long things last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// A session ends after so long, whatever happens.
+    pub session_lifetime: TimeDelta,
+    /// A session that nobody used for so long is over.
+    pub session_idle: TimeDelta,
+    /// The longest life of an API token.
+    pub token_lifetime: TimeDelta,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            session_lifetime: TimeDelta::hours(12),
+            session_idle: TimeDelta::hours(2),
+            token_lifetime: TimeDelta::days(90),
+        }
+    }
+}
+
+/// What [`Services::open`] needs.
+pub struct ServicesConfig {
+    pub store: Store,
+    pub master_key: MasterKey,
+    /// Signed heads are appended to [`crate::heads::FILE`] in this folder.
+    pub data: PathBuf,
+    pub generator_columns: GeneratorColumns,
+    pub clock: Arc<dyn Clock>,
+    pub limits: Limits,
+}
+
+impl ServicesConfig {
+    /// The machine's clock and the usual limits.
+    pub fn new(
+        store: Store,
+        master_key: MasterKey,
+        data: &Path,
+        generator_columns: GeneratorColumns,
+    ) -> Self {
+        Self {
+            store,
+            master_key,
+            data: data.to_owned(),
+            generator_columns,
+            clock: Arc::new(SystemClock),
+            limits: Limits::default(),
+        }
+    }
+}
 
 /// Everything a use case needs besides the caller. One per process, shared.
-pub struct Services {}
+pub struct Services {
+    pub(crate) store: Store,
+    pub(crate) authorizer: Authorizer,
+    pub(crate) live: LiveHub,
+    pub(crate) limits: Limits,
+    pub(crate) strangers: Strangers,
+    pub(crate) token_signer: TokenSigner,
+    pub(crate) evidence_key: SigningKey,
+    /// Keys that signed heads of this log, the current one first.
+    pub(crate) evidence_keys: Vec<PublicKey>,
+    pub(crate) master_key: MasterKey,
+    pub(crate) project_keys: RwLock<HashMap<ProjectId, Arc<ProjectKeys>>>,
+    pub(crate) heads_file: PathBuf,
+    /// One head is signed at a time.
+    pub(crate) signing: tokio::sync::Mutex<()>,
+    pub(crate) ingest: OnceLock<Arc<dyn IngestLog>>,
+    pub(crate) generator_columns: GeneratorColumns,
+    deployments_changed: Notify,
+    consent_changed: Notify,
+    clock: Arc<dyn Clock>,
+}
+
+impl Services {
+    /// Opens the keys of the instance, or makes them and begins the evidence log when it is new.
+    pub async fn open(config: ServicesConfig) -> Result<Arc<Self>> {
+        let authorizer =
+            Authorizer::new().map_err(|e| Error::internal("the permission policies", e))?;
+        let now = config.clock.now();
+        let instance = keys::open_instance(&config.store, &config.master_key, now).await?;
+        let issuer = format!("weir:{}", config.store.log_id());
+        Ok(Arc::new(Self {
+            authorizer,
+            live: LiveHub::default(),
+            limits: config.limits,
+            strangers: Strangers::default(),
+            token_signer: TokenSigner::new(&instance.token, issuer),
+            evidence_key: instance.evidence,
+            evidence_keys: instance.evidence_keys,
+            master_key: config.master_key,
+            project_keys: RwLock::default(),
+            heads_file: config.data.join(crate::heads::FILE),
+            signing: tokio::sync::Mutex::default(),
+            ingest: OnceLock::new(),
+            generator_columns: config.generator_columns,
+            deployments_changed: Notify::new(),
+            consent_changed: Notify::new(),
+            clock: config.clock,
+            store: config.store,
+        }))
+    }
+
+    /// Opens a data folder: its database and its master key (from `WEIR_MASTER_KEY`, else `master.key` in the folder, made when
+    /// it is missing).
+    pub async fn open_folder(
+        data: &Path,
+        generator_columns: GeneratorColumns,
+    ) -> Result<Arc<Self>> {
+        let store = Store::open(data, SystemClock.now()).await?;
+        let (master_key, _) = MasterKey::load(&data.join(MASTER_KEY_FILE))
+            .map_err(|e| Error::internal("the master key", e))?;
+        Self::open(ServicesConfig::new(
+            store,
+            master_key,
+            data,
+            generator_columns,
+        ))
+        .await
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// For the supervisor and for background jobs; handlers use the use cases.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Where workers publish the rates of their runs.
+    pub fn live(&self) -> &LiveHub {
+        &self.live
+    }
+
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The file beside the database to which signed heads are appended.
+    pub fn heads_file(&self) -> &Path {
+        &self.heads_file
+    }
+
+    /// What names this instance's evidence log.
+    pub fn log_id(&self) -> String {
+        self.store.log_id().to_string()
+    }
+
+    /// The keys of a project, for masking, hashing and quarantine.
+    pub async fn project_keys(&self, project: ProjectId) -> Result<Arc<ProjectKeys>> {
+        keys::of_project(self, project).await
+    }
+
+    /// The durable log behind `http` sources. Set once, by the host that owns it.
+    pub fn set_ingest_log(&self, log: Arc<dyn IngestLog>) {
+        if self.ingest.set(log).is_err() {
+            tracing::warn!("the ingest log was set before; the first one stays");
+        }
+    }
+
+    /// Returns when somebody of this process has deployed or stopped a pipeline since the last call: the supervisor looks at once
+    /// instead of at its next round.
+    pub async fn deployments_changed(&self) {
+        self.deployments_changed.notified().await;
+    }
+
+    /// Returns when somebody of this process has changed consent since the last call.
+    pub async fn consent_changed(&self) {
+        self.consent_changed.notified().await;
+    }
+
+    pub(crate) fn notify_deployments(&self) {
+        self.deployments_changed.notify_one();
+    }
+
+    pub(crate) fn notify_consent(&self) {
+        self.consent_changed.notify_one();
+    }
+}
