@@ -12,7 +12,9 @@ use crate::action::Action;
 
 /// A text that is no scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a scope; write an action such as `pipeline.read`, or a kind such as `pipeline.*`")]
+#[error(
+    "`{0}` is not a scope; write an action such as `pipeline.read`, or a kind such as `pipeline.*`"
+)]
 pub struct InvalidScope(pub String);
 
 /// What a token may be used for: an action (`pipeline.read`) or all of a kind (`pipeline.*`).
@@ -40,7 +42,11 @@ impl FromStr for Scope {
             Some(kind) => Action::ALL.iter().any(|a| a.on().as_str() == kind),
             None => text.parse::<Action>().is_ok(),
         };
-        if known { Ok(Self(text.to_owned())) } else { Err(InvalidScope(text.to_owned())) }
+        if known {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidScope(text.to_owned()))
+        }
     }
 }
 
@@ -64,7 +70,12 @@ pub enum Principal {
     Anonymous,
     User(UserId),
     /// A token: it may do what its owner may, within its scopes and, if it names one, its project.
-    Token { token: TokenId, owner: UserId, project: Option<ProjectId>, scopes: BTreeSet<Scope> },
+    Token {
+        token: TokenId,
+        owner: UserId,
+        project: Option<ProjectId>,
+        scopes: BTreeSet<Scope>,
+    },
     /// A part of Weir itself, such as `worker` or `bootstrap`.
     System(&'static str),
 }
@@ -83,17 +94,32 @@ pub struct Actor {
 impl Actor {
     /// Somebody who has not signed in: may do nothing.
     pub fn anonymous() -> Self {
-        Self { principal: Principal::Anonymous, display_name: "anonymous".to_owned(), instance_admin: false, roles: BTreeMap::new() }
+        Self {
+            principal: Principal::Anonymous,
+            display_name: "anonymous".to_owned(),
+            instance_admin: false,
+            roles: BTreeMap::new(),
+        }
     }
 
     /// A part of Weir itself.
     pub fn system(part: &'static str) -> Self {
-        Self { principal: Principal::System(part), display_name: format!("weir {part}"), instance_admin: false, roles: BTreeMap::new() }
+        Self {
+            principal: Principal::System(part),
+            display_name: format!("weir {part}"),
+            instance_admin: false,
+            roles: BTreeMap::new(),
+        }
     }
 
     /// A person without roles; see [`Actor::with_role`].
     pub fn user(id: UserId, display_name: impl Into<String>) -> Self {
-        Self { principal: Principal::User(id), display_name: display_name.into(), instance_admin: false, roles: BTreeMap::new() }
+        Self {
+            principal: Principal::User(id),
+            display_name: display_name.into(),
+            instance_admin: false,
+            roles: BTreeMap::new(),
+        }
     }
 
     pub fn with_role(mut self, project: ProjectId, role: Role) -> Self {
@@ -121,9 +147,16 @@ impl Actor {
 
     /// The projects in which the actor has any role.
     pub fn projects(&self) -> impl Iterator<Item = ProjectId> + '_ {
-        self.roles.iter().filter(|(_, roles)| !roles.is_empty()).map(|(project, _)| *project).filter(|p| match &self.principal {
-            Principal::Token { project: Some(only), .. } => only == p,
-            _ => true,
-        })
+        self.roles
+            .iter()
+            .filter(|(_, roles)| !roles.is_empty())
+            .map(|(project, _)| *project)
+            .filter(|p| match &self.principal {
+                Principal::Token {
+                    project: Some(only),
+                    ..
+                } => only == p,
+                _ => true,
+            })
     }
 }

@@ -20,7 +20,7 @@ pub mod resource;
 
 pub use action::Action;
 pub use actor::{Actor, InvalidScope, Principal, Scope};
-pub use weir_api::Role;
 pub use authorizer::{Authorizer, Decision, Denied, PolicyError};
 pub use grant::Grant;
 pub use resource::{Resource, ResourceKind};
+pub use weir_api::Role;

@@ -51,7 +51,13 @@ struct Word {
 
 /// Takes over a batch, in one transaction with whatever else the caller does. For millions, call it with some 50,000 at a time, each in
 /// a transaction of its own, so that others can write in between.
-pub async fn import(tx: &Tx, grant: &Grant, project: ProjectId, batch: &[NewConsent], now: DateTime<Utc>) -> Result<ImportOutcome> {
+pub async fn import(
+    tx: &Tx,
+    grant: &Grant,
+    project: ProjectId,
+    batch: &[NewConsent],
+    now: DateTime<Utc>,
+) -> Result<ImportOutcome> {
     needs_in(grant, &[Action::ConsentWrite], project)?;
     let mut outcome = ImportOutcome::default();
     let mut purposes: HashMap<&str, PurposeId> = HashMap::new();
@@ -70,7 +76,11 @@ pub async fn import(tx: &Tx, grant: &Grant, project: ProjectId, batch: &[NewCons
                 purpose
             }
         };
-        let word = Word { state: new.state, valid_from: new.valid_from, expires_at: new.expires_at };
+        let word = Word {
+            state: new.state,
+            valid_from: new.valid_from,
+            expires_at: new.expires_at,
+        };
         match words.entry((purpose, new.subject)) {
             std::collections::hash_map::Entry::Occupied(mut earlier) => {
                 outcome.outdated += 1;
@@ -95,10 +105,18 @@ pub async fn import(tx: &Tx, grant: &Grant, project: ProjectId, batch: &[NewCons
 }
 
 /// Removes the words to which the database has a later one. Returns how many.
-async fn drop_outdated(tx: &Tx, purpose: PurposeId, words: &mut HashMap<(PurposeId, [u8; 32]), Word>) -> Result<u64> {
+async fn drop_outdated(
+    tx: &Tx,
+    purpose: PurposeId,
+    words: &mut HashMap<(PurposeId, [u8; 32]), Word>,
+) -> Result<u64> {
     let conn = tx.conn();
     let backend = conn.get_database_backend();
-    let mut subjects: Vec<[u8; 32]> = words.keys().filter(|(p, _)| *p == purpose).map(|(_, subject)| *subject).collect();
+    let mut subjects: Vec<[u8; 32]> = words
+        .keys()
+        .filter(|(p, _)| *p == purpose)
+        .map(|(_, subject)| *subject)
+        .collect();
     subjects.sort_unstable();
     let mut outdated = 0;
     for subjects in subjects.chunks(AT_ONCE) {
@@ -113,8 +131,14 @@ async fn drop_outdated(tx: &Tx, purpose: PurposeId, words: &mut HashMap<(Purpose
         let mut values: Vec<Value> = Vec::with_capacity(subjects.len() + 1);
         values.push(purpose.0.into());
         values.extend(subjects.iter().map(|subject| Value::from(subject.to_vec())));
-        for row in conn.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await? {
-            let key = (purpose, hash32("a subject hash", &row.try_get_by_index::<Vec<u8>>(0)?)?);
+        for row in conn
+            .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
+            .await?
+        {
+            let key = (
+                purpose,
+                hash32("a subject hash", &row.try_get_by_index::<Vec<u8>>(0)?)?,
+            );
             let known: i64 = row.try_get_by_index(1)?;
             if words.get(&key).is_some_and(|word| word.valid_from < known) {
                 words.remove(&key);
@@ -126,8 +150,13 @@ async fn drop_outdated(tx: &Tx, purpose: PurposeId, words: &mut HashMap<(Purpose
 }
 
 /// Writes state and feed; returns the last version.
-async fn write(tx: &Tx, words: HashMap<(PurposeId, [u8; 32]), Word>, now: DateTime<Utc>) -> Result<u64> {
-    const STATE: &str = "INSERT INTO consent (purpose_id, subject_hash, state, valid_from, expires_at, version)";
+async fn write(
+    tx: &Tx,
+    words: HashMap<(PurposeId, [u8; 32]), Word>,
+    now: DateTime<Utc>,
+) -> Result<u64> {
+    const STATE: &str =
+        "INSERT INTO consent (purpose_id, subject_hash, state, valid_from, expires_at, version)";
     const UPSERT: &str = "ON CONFLICT (purpose_id, subject_hash) DO UPDATE SET state = excluded.state, \
          valid_from = excluded.valid_from, expires_at = excluded.expires_at, version = excluded.version";
     const FEED: &str = "INSERT INTO consent_changes (version, purpose_id, subject_hash, state, valid_from, expires_at, recorded_at)";

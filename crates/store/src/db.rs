@@ -2,10 +2,7 @@
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, StreamTrait};
 
-use crate::{
-    error::Result,
-    open::Store,
-};
+use crate::{error::Result, open::Store};
 
 mod sealed {
     pub trait Sealed {}

@@ -59,7 +59,10 @@ impl DocumentKind {
 impl std::str::FromStr for DocumentKind {
     type Err = ();
     fn from_str(text: &str) -> std::result::Result<Self, ()> {
-        [Self::Pipeline, Self::Contract, Self::Policy].into_iter().find(|kind| kind.as_str() == text).ok_or(())
+        [Self::Pipeline, Self::Contract, Self::Policy]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or(())
     }
 }
 
@@ -140,7 +143,14 @@ pub async fn create(
 
 /// Adds a version after `expected`, the latest that the author has seen. Errors with [`StoreError::VersionConflict`] when there is a
 /// later one, and with [`StoreError::Exists`] when the label is taken.
-pub async fn add_version(tx: &Tx, grant: &Grant, id: DocumentId, expected: u32, new: NewVersion, now: DateTime<Utc>) -> Result<VersionInfo> {
+pub async fn add_version(
+    tx: &Tx,
+    grant: &Grant,
+    id: DocumentId,
+    expected: u32,
+    new: NewVersion,
+    now: DateTime<Utc>,
+) -> Result<VersionInfo> {
     let document = at_version(tx, id, expected).await?;
     needs_in(grant, &[document.kind.update()], document.project)?;
     let next = expected + 1;
@@ -153,13 +163,23 @@ pub async fn add_version(tx: &Tx, grant: &Grant, id: DocumentId, expected: u32, 
         .exec(tx.conn())
         .await?;
     if moved.rows_affected == 0 {
-        return Err(StoreError::VersionConflict { what: "the document", expected: expected.into(), found: u64::from(next) });
+        return Err(StoreError::VersionConflict {
+            what: "the document",
+            expected: expected.into(),
+            found: u64::from(next),
+        });
     }
     insert_version(tx, grant, id, next, new, now).await
 }
 
 /// Deletes the document; its versions stay, for evidence, and its name is free again. Refused while it is deployed to run.
-pub async fn delete(tx: &Tx, grant: &Grant, id: DocumentId, expected: u32, now: DateTime<Utc>) -> Result<()> {
+pub async fn delete(
+    tx: &Tx,
+    grant: &Grant,
+    id: DocumentId,
+    expected: u32,
+    now: DateTime<Utc>,
+) -> Result<()> {
     let document = at_version(tx, id, expected).await?;
     needs_in(grant, &[document.kind.delete()], document.project)?;
     let deployed = deployments::Entity::find()
@@ -168,7 +188,11 @@ pub async fn delete(tx: &Tx, grant: &Grant, id: DocumentId, expected: u32, now: 
         .one(tx.conn())
         .await?;
     if deployed.is_some() {
-        return Err(StoreError::Conflict(format!("{} {} is deployed; stop it first", document.kind.as_str(), document.name)));
+        return Err(StoreError::Conflict(format!(
+            "{} {} is deployed; stop it first",
+            document.kind.as_str(),
+            document.name
+        )));
     }
     documents::Entity::update_many()
         .col_expr(documents::Column::DeletedAt, micros(now).into())
@@ -178,19 +202,38 @@ pub async fn delete(tx: &Tx, grant: &Grant, id: DocumentId, expected: u32, now: 
     Ok(())
 }
 
-pub async fn by_name(db: &impl Db, project: ProjectId, kind: DocumentKind, name: &str) -> Result<Option<Document>> {
-    let found = of_kind(project, kind).filter(documents::Column::Name.eq(name)).one(db.conn()).await?;
+pub async fn by_name(
+    db: &impl Db,
+    project: ProjectId,
+    kind: DocumentKind,
+    name: &str,
+) -> Result<Option<Document>> {
+    let found = of_kind(project, kind)
+        .filter(documents::Column::Name.eq(name))
+        .one(db.conn())
+        .await?;
     found.map(document).transpose()
 }
 
 /// The document, deleted or not.
 pub async fn by_id(db: &impl Db, id: DocumentId) -> Result<Option<Document>> {
-    documents::Entity::find_by_id(id.0).one(db.conn()).await?.map(document).transpose()
+    documents::Entity::find_by_id(id.0)
+        .one(db.conn())
+        .await?
+        .map(document)
+        .transpose()
 }
 
 /// All documents of a kind, by name, with their latest versions.
-pub async fn list(db: &impl Db, project: ProjectId, kind: DocumentKind) -> Result<Vec<(Document, VersionInfo)>> {
-    let rows = of_kind(project, kind).order_by_asc(documents::Column::Name).all(db.conn()).await?;
+pub async fn list(
+    db: &impl Db,
+    project: ProjectId,
+    kind: DocumentKind,
+) -> Result<Vec<(Document, VersionInfo)>> {
+    let rows = of_kind(project, kind)
+        .order_by_asc(documents::Column::Name)
+        .all(db.conn())
+        .await?;
     let mut list = Vec::with_capacity(rows.len());
     for row in rows {
         let latest = info_query(DocumentId(row.id))
@@ -198,7 +241,12 @@ pub async fn list(db: &impl Db, project: ProjectId, kind: DocumentKind) -> Resul
             .into_tuple::<InfoRow>()
             .one(db.conn())
             .await?
-            .ok_or_else(|| StoreError::Corrupt(format!("document {} has no version {}", row.id, row.latest_version)))?;
+            .ok_or_else(|| {
+                StoreError::Corrupt(format!(
+                    "document {} has no version {}",
+                    row.id, row.latest_version
+                ))
+            })?;
         list.push((document(row)?, info(latest)?));
     }
     Ok(list)
@@ -206,12 +254,20 @@ pub async fn list(db: &impl Db, project: ProjectId, kind: DocumentKind) -> Resul
 
 /// All versions, newest first, without their texts.
 pub async fn versions(db: &impl Db, id: DocumentId) -> Result<Vec<VersionInfo>> {
-    let rows = info_query(id).order_by_desc(document_versions::Column::Version).into_tuple::<InfoRow>().all(db.conn()).await?;
+    let rows = info_query(id)
+        .order_by_desc(document_versions::Column::Version)
+        .into_tuple::<InfoRow>()
+        .all(db.conn())
+        .await?;
     rows.into_iter().map(info).collect()
 }
 
 pub async fn version(db: &impl Db, id: DocumentId, number: u32) -> Result<Option<Version>> {
-    document_versions::Entity::find_by_id((id.0, i64::from(number))).one(db.conn()).await?.map(version_of).transpose()
+    document_versions::Entity::find_by_id((id.0, i64::from(number)))
+        .one(db.conn())
+        .await?
+        .map(version_of)
+        .transpose()
 }
 
 /// The version that calls itself so.
@@ -232,12 +288,23 @@ async fn at_version(tx: &Tx, id: DocumentId, expected: u32) -> Result<Document> 
         .ok_or_else(|| StoreError::not_found("document", id))?;
     let document = document(row)?;
     if document.latest_version != expected {
-        return Err(StoreError::VersionConflict { what: "the document", expected: expected.into(), found: document.latest_version.into() });
+        return Err(StoreError::VersionConflict {
+            what: "the document",
+            expected: expected.into(),
+            found: document.latest_version.into(),
+        });
     }
     Ok(document)
 }
 
-async fn insert_version(tx: &Tx, grant: &Grant, id: DocumentId, number: u32, new: NewVersion, now: DateTime<Utc>) -> Result<VersionInfo> {
+async fn insert_version(
+    tx: &Tx,
+    grant: &Grant,
+    id: DocumentId,
+    number: u32,
+    new: NewVersion,
+    now: DateTime<Utc>,
+) -> Result<VersionInfo> {
     let row = document_versions::Model {
         document_id: id.0,
         version: i64::from(number),
@@ -265,17 +332,32 @@ fn of_kind(project: ProjectId, kind: DocumentKind) -> sea_orm::Select<documents:
 }
 
 /// All columns but the text.
-type InfoRow = (uuid::Uuid, i64, Option<String>, String, String, Option<uuid::Uuid>, i64, Option<String>);
+type InfoRow = (
+    uuid::Uuid,
+    i64,
+    Option<String>,
+    String,
+    String,
+    Option<uuid::Uuid>,
+    i64,
+    Option<String>,
+);
 
 fn info_query(id: DocumentId) -> sea_orm::Select<document_versions::Entity> {
-    use document_versions::Column::{AuthorId, CreatedAt, DocumentId, Hash, Label, Message, Summary, Version};
+    use document_versions::Column::{
+        AuthorId, CreatedAt, DocumentId, Hash, Label, Message, Summary, Version,
+    };
     document_versions::Entity::find()
         .select_only()
-        .columns([DocumentId, Version, Label, Hash, Summary, AuthorId, CreatedAt, Message])
+        .columns([
+            DocumentId, Version, Label, Hash, Summary, AuthorId, CreatedAt, Message,
+        ])
         .filter(DocumentId.eq(id.0))
 }
 
-fn info((document, version, label, hash, summary, author, created_at, message): InfoRow) -> Result<VersionInfo> {
+fn info(
+    (document, version, label, hash, summary, author, created_at, message): InfoRow,
+) -> Result<VersionInfo> {
     Ok(VersionInfo {
         document: DocumentId(document),
         version: unsigned32("a version", version)?,
@@ -290,7 +372,16 @@ fn info((document, version, label, hash, summary, author, created_at, message): 
 
 fn version_of(row: document_versions::Model) -> Result<Version> {
     let text = row.body;
-    let info = info((row.document_id, row.version, row.label, row.hash, row.summary, row.author_id, row.created_at, row.message))?;
+    let info = info((
+        row.document_id,
+        row.version,
+        row.label,
+        row.hash,
+        row.summary,
+        row.author_id,
+        row.created_at,
+        row.message,
+    ))?;
     Ok(Version { info, text })
 }
 

@@ -8,7 +8,11 @@ pub(crate) fn micros(at: DateTime<Utc>) -> i64 {
 
 /// Total: what lies outside chrono's range, which nothing here writes, becomes the nearest end of it.
 pub(crate) fn at(micros: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_micros(micros).unwrap_or(if micros < 0 { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC })
+    DateTime::from_timestamp_micros(micros).unwrap_or(if micros < 0 {
+        DateTime::<Utc>::MIN_UTC
+    } else {
+        DateTime::<Utc>::MAX_UTC
+    })
 }
 
 pub(crate) fn at_opt(micros: Option<i64>) -> Option<DateTime<Utc>> {

@@ -47,7 +47,13 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .to_owned(),
         )
         .await?;
-    manager.create_index(unique("document_versions", "document_versions_by_label", &["document_id", "label"])).await?;
+    manager
+        .create_index(unique(
+            "document_versions",
+            "document_versions_by_label",
+            &["document_id", "label"],
+        ))
+        .await?;
     manager
         .create_table(
             table("deployments")
@@ -65,6 +71,14 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .to_owned(),
         )
         .await?;
-    manager.create_index(index("deployments", "deployments_by_project", &["project_id"])).await?;
-    manager.create_index(index("deployments", "deployments_by_desired", &["desired"])).await
+    manager
+        .create_index(index(
+            "deployments",
+            "deployments_by_project",
+            &["project_id"],
+        ))
+        .await?;
+    manager
+        .create_index(index("deployments", "deployments_by_desired", &["desired"]))
+        .await
 }

@@ -16,7 +16,14 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         )
         .await?;
     // Numbers that only grow and are handed out in a transaction, such as the consent version.
-    manager.create_table(table("counters").col(text("name").primary_key()).col(count("value")).to_owned()).await?;
+    manager
+        .create_table(
+            table("counters")
+                .col(text("name").primary_key())
+                .col(count("value"))
+                .to_owned(),
+        )
+        .await?;
     manager
         .create_table(
             table("users")
@@ -62,7 +69,13 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .to_owned(),
         )
         .await?;
-    manager.create_index(index("memberships", "memberships_by_project", &["project_id"])).await?;
+    manager
+        .create_index(index(
+            "memberships",
+            "memberships_by_project",
+            &["project_id"],
+        ))
+        .await?;
     manager
         .create_table(
             table("sessions")
@@ -77,8 +90,12 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .to_owned(),
         )
         .await?;
-    manager.create_index(index("sessions", "sessions_by_user", &["user_id"])).await?;
-    manager.create_index(index("sessions", "sessions_by_expiry", &["expires_at"])).await?;
+    manager
+        .create_index(index("sessions", "sessions_by_user", &["user_id"]))
+        .await?;
+    manager
+        .create_index(index("sessions", "sessions_by_expiry", &["expires_at"]))
+        .await?;
     manager
         .create_table(
             table("api_tokens")
@@ -96,8 +113,16 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .to_owned(),
         )
         .await?;
-    manager.create_index(index("api_tokens", "api_tokens_by_owner", &["owner_id"])).await?;
-    manager.create_index(index("api_tokens", "api_tokens_by_project", &["project_id"])).await?;
+    manager
+        .create_index(index("api_tokens", "api_tokens_by_owner", &["owner_id"]))
+        .await?;
+    manager
+        .create_index(index(
+            "api_tokens",
+            "api_tokens_by_project",
+            &["project_id"],
+        ))
+        .await?;
     // Answers of requests that carried an `Idempotency-Key`.
     manager
         .create_table(
@@ -115,5 +140,11 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .to_owned(),
         )
         .await?;
-    manager.create_index(index("idempotency", "idempotency_by_expiry", &["expires_at"])).await
+    manager
+        .create_index(index(
+            "idempotency",
+            "idempotency_by_expiry",
+            &["expires_at"],
+        ))
+        .await
 }
