@@ -1,5 +1,5 @@
 //! `generalize`: coarser values. Dates and times become the start of their year, month, day or hour (UTC), numbers the
-//! lower bound of their interval, text its first characters.
+//! lower bound of their interval, text its first characters (all of them, where it has no more).
 
 use std::sync::Arc;
 
@@ -125,9 +125,11 @@ fn numbers(array: &ArrayRef, width: f64) -> ArrayRef {
         ),
         DataType::Decimal128(precision, scale) => {
             let width = decimal_width(width, *scale).expect("invariant: checked by supports");
+            // As for integers: null where the interval begins below what the precision can hold.
+            let limit = 10i128.pow((*precision).into());
             let floored: PrimitiveArray<Decimal128Type> = array
                 .as_primitive::<Decimal128Type>()
-                .unary(|v| integer_floor(v, width));
+                .unary_opt(|v| Some(integer_floor(v, width)).filter(|v| v.abs() < limit));
             Arc::new(
                 floored
                     .with_precision_and_scale(*precision, *scale)
@@ -190,33 +192,29 @@ fn timestamps<T: ArrowTimestampType>(
     to: &Generalization,
 ) -> ArrayRef {
     let input = array.as_primitive::<T>();
+    let day = DAY_SECONDS * per_second;
+    let hour = 3_600 * per_second;
     let output: PrimitiveArray<T> = input.unary_opt(|value| {
-        let unit = if matches!(to, Generalization::Hour) {
-            3_600
-        } else {
-            DAY_SECONDS
-        } * per_second;
-        let units = value.div_euclid(unit);
+        let start = start_of_day(value.div_euclid(day), to)?;
         if matches!(to, Generalization::Hour) {
-            units
+            value.div_euclid(hour).checked_mul(hour)
         } else {
-            start_of_day(units, to)?
+            start.checked_mul(day)
         }
-        .checked_mul(unit)
     });
     Arc::new(output.with_timezone_opt(input.timezone()))
 }
 
-/// The first day (counted from 1970-01-01) of the day's month or year; the day itself for any other unit.
+/// The first day (counted from 1970-01-01) of the day's month or year; the day itself for finer units. None outside the
+/// calendar.
 fn start_of_day(day: i64, to: &Generalization) -> Option<i64> {
-    let month = match to {
-        Generalization::Year => Some(1),
-        Generalization::Month => None,
-        _ => return Some(day),
-    };
     let epoch = NaiveDate::default();
     let date = epoch.checked_add_signed(chrono::TimeDelta::try_days(day)?)?;
-    let start = NaiveDate::from_ymd_opt(date.year(), month.unwrap_or(date.month()), 1)?;
+    let start = match to {
+        Generalization::Year => NaiveDate::from_ymd_opt(date.year(), 1, 1)?,
+        Generalization::Month => date.with_day(1)?,
+        _ => date,
+    };
     Some((start - epoch).num_days())
 }
 
