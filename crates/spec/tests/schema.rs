@@ -31,6 +31,8 @@ fn grammar_accepts(text: &str) -> bool {
         "delivery",
         "wrong-column-type",
         "several-objects",
+        "no-metric",
+        "no-valid-values",
         "bad-bounds",
     ];
     let errors: Vec<_> = parse_any(text)
@@ -95,13 +97,10 @@ fn changes(document: &Json) -> Vec<(String, Json)> {
         json!(null),
         json!(true),
         json!(-1),
-        json!(0),
         json!(3),
         json!(1.5),
-        json!(1e300),
         json!(""),
         json!("x"),
-        json!("2s"),
         json!([]),
         json!(["x"]),
         json!({}),

@@ -2,7 +2,7 @@
 //! teams, service levels) is accepted and left alone; keys that the standard does not have are errors.
 
 use super::{
-    Field, List, Object, Shape, choices, optional, required,
+    Field, List, Object, Shape, When, choices, optional, required,
     text::Text::{ColumnName, DocumentName, Free, NonEmpty, OdcsVersion, Version},
 };
 use crate::types::Classification;
@@ -44,7 +44,7 @@ const ID: Field = optional(
 
 static PROPERTIES: List = List {
     of: Shape::Object(&PROPERTY),
-    min: 0,
+    min: 1,
     or_one: false,
 };
 
@@ -331,6 +331,22 @@ macro_rules! property_fields {
     };
 }
 
+/// What a nested type needs; its inside is described by the field itself.
+const NESTED: &[When] = &[
+    When {
+        key: "logicalType",
+        equals: "object",
+        then: "properties",
+        shape: Shape::Any,
+    },
+    When {
+        key: "logicalType",
+        equals: "array",
+        then: "items",
+        shape: Shape::Any,
+    },
+];
+
 static PROPERTY: Object = Object::new(
     "a property",
     property_fields!(required(
@@ -339,12 +355,16 @@ static PROPERTY: Object = Object::new(
         "The column's name."
     )),
 )
+.with_any_of(&["logicalType", "physicalType"])
+.with_when(NESTED)
 .lenient();
 
 static ITEM: Object = Object::new(
     "an item type",
     property_fields!(optional("name", TEXT, "The element's name.")),
 )
+.with_any_of(&["logicalType", "physicalType"])
+.with_when(NESTED)
 .lenient();
 
 fn logical_types() -> Vec<super::Choice> {
@@ -493,6 +513,13 @@ static QUALITY_CHECK: Object = Object::new(
         optional("customProperties", CUSTOM, "Further properties."),
     ],
 )
+.with_any_of(&["metric", "rule", "type"])
+.with_when(&[When {
+    key: "engine",
+    equals: "weir",
+    then: "implementation",
+    shape: Shape::Object(&super::pipeline::CHECK),
+}])
 .lenient();
 
 static ARGUMENTS: Object = Object::new(
@@ -544,6 +571,16 @@ static CUSTOM_PROPERTY: Object = Object::new(
         optional("description", TEXT, "What it means."),
     ],
 )
+.with_when(&[When {
+    key: "property",
+    equals: "categories",
+    then: "value",
+    shape: Shape::List(&List {
+        of: Shape::Text(NonEmpty),
+        min: 0,
+        or_one: true,
+    }),
+}])
 .lenient();
 
 static DEFINITION: Object = Object::new(

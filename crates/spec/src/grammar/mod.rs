@@ -68,6 +68,15 @@ pub struct Object {
     pub any_of: &'static [&'static str],
     /// A key with nothing behind it counts as absent.
     pub lenient_null: bool,
+    pub when: &'static [When],
+}
+
+/// Where `key` has this text, `then` must be given and have this shape.
+pub struct When {
+    pub key: &'static str,
+    pub equals: &'static str,
+    pub then: &'static str,
+    pub shape: Shape,
 }
 
 /// Keys of which exactly one is given: connectors, operators, checks.
@@ -139,7 +148,13 @@ impl Object {
             one_of: None,
             any_of: &[],
             lenient_null: false,
+            when: &[],
         }
+    }
+
+    pub const fn with_when(mut self, when: &'static [When]) -> Self {
+        self.when = when;
+        self
     }
 
     pub const fn with_one_of(mut self, what: &'static str, fields: &'static [Field]) -> Self {

@@ -161,7 +161,7 @@ impl Builder {
     fn object(&mut self, object: &'static Object) -> Json {
         let mut properties = JsonMap::new();
         for field in object.all_fields() {
-            let property = self.property(field, object.lenient_null && !field.required);
+            let property = self.property(field, object.lenient_null);
             properties.insert(field.key.to_owned(), property);
         }
         let mut schema =
@@ -184,24 +184,46 @@ impl Builder {
             schema["oneOf"] = json!(each);
         }
         if !object.any_of.is_empty() {
-            let each: Vec<Json> = object
-                .any_of
-                .iter()
-                .map(|key| json!({ "required": [key] }))
-                .collect();
-            schema["anyOf"] = json!(each);
+            let given = |key: &&str| {
+                if object.lenient_null {
+                    json!({ "required": [key], "properties": { *key: { "not": { "type": "null" } } } })
+                } else {
+                    json!({ "required": [key] })
+                }
+            };
+            schema["anyOf"] = json!(object.any_of.iter().map(given).collect::<Vec<_>>());
+        }
+        let when: Vec<Json> = object
+            .when
+            .iter()
+            .map(|when| {
+                json!({
+                    "if": { "properties": { when.key: { "const": when.equals } }, "required": [when.key] },
+                    "then": {
+                        "properties": { when.then: { "allOf": [self.shape(&when.shape), { "not": { "type": "null" } }] } },
+                        "required": [when.then],
+                    },
+                })
+            })
+            .collect();
+        if !when.is_empty() {
+            schema["allOf"] = json!(when);
         }
         schema
     }
 
-    fn property(&mut self, field: &'static Field, nullable: bool) -> Json {
+    fn property(&mut self, field: &'static Field, lenient: bool) -> Json {
         let mut property = self.shape(&field.shape);
+        let nullable = lenient && !field.required;
         if nullable
             && property
                 .as_object()
                 .is_some_and(|schema| !schema.is_empty())
         {
             property = json!({ "anyOf": [property, { "type": "null" }] });
+        }
+        if lenient && field.required && property == json!({}) {
+            property = json!({ "not": { "type": "null" } });
         }
         property["description"] = json!(field.about);
         if let Some(default) = field.default_json() {

@@ -366,22 +366,66 @@ impl Validator {
                 Some(help),
             );
         }
-        if !object.any_of.is_empty() && !object.any_of.iter().any(|key| given(key)) {
-            let message = format!(
-                "{} has neither {}",
-                self.subject(object, at),
-                one_of(object.any_of.iter().copied(), "nor")
-            );
-            self.error(
-                "missing-key",
-                at,
-                place,
-                message,
-                Some("give at least one of them".to_owned()),
-            );
-        }
+        self.any_of(object, at, place, given);
+        self.when(node, object, at, place);
         if let Some(group) = &object.one_of {
             self.group(node, object, group, at, place, &misspelt);
+        }
+    }
+
+    fn any_of(&mut self, object: &Object, at: &At, place: Span, given: impl Fn(&str) -> bool) {
+        if object.any_of.is_empty() || object.any_of.iter().any(|key| given(key)) {
+            return;
+        }
+        let (how, last) = if object.any_of.len() == 2 {
+            ("neither", "nor")
+        } else {
+            ("none of", "and")
+        };
+        let missing = one_of(object.any_of.iter().copied(), last);
+        let message = format!("{} has {how} {missing}", self.subject(object, at));
+        self.error(
+            "missing-key",
+            at,
+            place,
+            message,
+            Some("give at least one of them".to_owned()),
+        );
+    }
+
+    fn when(&mut self, node: &Node, object: &Object, at: &At, place: Span) {
+        for when in object
+            .when
+            .iter()
+            .filter(|when| node.get(when.key).and_then(Node::as_str) == Some(when.equals))
+        {
+            match node
+                .entries()
+                .iter()
+                .find(|entry| entry.key == when.then && entry.value.value != Value::Null)
+            {
+                Some(entry) => {
+                    let inside = At {
+                        path: join(&at.path, when.then),
+                        anchor: entry.key_span,
+                        lenient_null: false,
+                    };
+                    self.shape(&entry.value, &when.shape, &inside);
+                }
+                None => {
+                    let message = format!(
+                        "{} with `{}: {}` has no `{}`",
+                        object.what, when.key, when.equals, when.then
+                    );
+                    self.error(
+                        "missing-key",
+                        at,
+                        place,
+                        message,
+                        Some(format!("add `{}`", when.then)),
+                    );
+                }
+            }
         }
     }
 

@@ -24,17 +24,13 @@ impl Reader<'_> {
             if let Ok(found) = physical.parse() {
                 return found;
             }
-            if self.is_clean(&logical_path)
-                && !self
-                    .earlier
-                    .iter()
-                    .any(|e| e.is_misspelling(path, "logicalType"))
-            {
+            if !physical.is_empty() {
                 let message = format!(
-                    "nothing says what type {} has",
+                    "{} does not say what type {} has",
+                    quoted(&physical),
                     quoted(text("name").unwrap_or("the element"))
                 );
-                self.error("missing-key", path, message, "add `logicalType: string`, or number, integer, boolean, date, timestamp, object, array");
+                self.error("bad-type", &format!("{path}.physicalType"), message, "add `logicalType: string`, or number, integer, boolean, date, timestamp, object, array");
             }
             return DataType::String;
         };
@@ -124,26 +120,11 @@ impl Reader<'_> {
 
     fn object(&mut self, node: &Node, path: &str) -> DataType {
         let fields: Vec<Column> = self.properties(node, &format!("{path}.properties"), false);
-        if fields.is_empty() {
-            let message = "an object without properties has no columns".to_owned();
-            self.error(
-                "missing-key",
-                path,
-                message,
-                "add `properties:` with the object's fields",
-            );
-        }
         DataType::Struct(fields)
     }
 
     fn array(&mut self, node: &Node, path: &str) -> DataType {
         let Some(items) = node.get("items") else {
-            self.error(
-                "missing-key",
-                path,
-                "nothing says what the array holds".to_owned(),
-                "add `items: { logicalType: string }`",
-            );
             return DataType::List(Box::new(DataType::String));
         };
         DataType::List(Box::new(self.data_type(items, &format!("{path}.items"))))

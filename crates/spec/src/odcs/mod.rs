@@ -148,7 +148,7 @@ impl Reader<'_> {
             required: flag("required") || flag("primaryKey"),
             unique: flag("unique") || flag("primaryKey") && only_key,
             classification: choice(node, "classification").unwrap_or_default(),
-            categories: self.categories(node, path),
+            categories: categories(node),
             description: node
                 .get("description")
                 .and_then(Node::as_str)
@@ -170,49 +170,6 @@ impl Reader<'_> {
             );
         }
         column
-    }
-
-    fn categories(&mut self, node: &Node, path: &str) -> Vec<String> {
-        let mut categories: Vec<String> = Vec::new();
-        let mut add = |category: &str| {
-            if !category.is_empty() && !categories.iter().any(|known| known == category) {
-                categories.push(category.to_owned());
-            }
-        };
-        let custom = node
-            .get("customProperties")
-            .map(Node::items)
-            .unwrap_or_default();
-        for (i, property) in custom.iter().enumerate() {
-            if property.get("property").and_then(Node::as_str) != Some("categories") {
-                continue;
-            }
-            match property.get("value").map(|node| &node.value) {
-                Some(Value::String(one)) => add(one),
-                Some(Value::List(items)) if items.iter().all(|item| item.as_str().is_some()) => {
-                    items.iter().filter_map(Node::as_str).for_each(&mut add);
-                }
-                _ => {
-                    let path = format!("{path}.customProperties[{i}].value");
-                    let help = "write `value: [user.contact.email]`";
-                    self.found.push(
-                        Diagnostic::error(
-                            "wrong-type",
-                            path,
-                            "`categories`: expected a list of texts",
-                        )
-                        .with_help(help),
-                    );
-                }
-            }
-        }
-        let tags = node.get("tags").map(Node::items).unwrap_or_default();
-        tags.iter()
-            .filter_map(Node::as_str)
-            .filter_map(|tag| tag.strip_prefix(CATEGORY_TAG))
-            .map(str::trim)
-            .for_each(&mut add);
-        categories
     }
 
     fn unknown_columns(&mut self, columns: &[Column]) {
@@ -262,4 +219,36 @@ impl Reader<'_> {
         }
         self.rules = kept;
     }
+}
+
+/// Data categories, from the custom property and from tags.
+fn categories(node: &Node) -> Vec<String> {
+    let mut categories: Vec<String> = Vec::new();
+    let mut add = |category: &str| {
+        if !category.is_empty() && !categories.iter().any(|known| known == category) {
+            categories.push(category.to_owned());
+        }
+    };
+    let custom = node
+        .get("customProperties")
+        .map(Node::items)
+        .unwrap_or_default();
+    for property in custom {
+        if property.get("property").and_then(Node::as_str) != Some("categories") {
+            continue;
+        }
+        // The grammar has seen to it that this is a text or a list of texts.
+        match property.get("value").map(|node| &node.value) {
+            Some(Value::String(one)) => add(one),
+            Some(Value::List(items)) => items.iter().filter_map(Node::as_str).for_each(&mut add),
+            _ => {}
+        }
+    }
+    let tags = node.get("tags").map(Node::items).unwrap_or_default();
+    tags.iter()
+        .filter_map(Node::as_str)
+        .filter_map(|tag| tag.strip_prefix(CATEGORY_TAG))
+        .map(str::trim)
+        .for_each(&mut add);
+    categories
 }

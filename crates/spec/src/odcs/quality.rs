@@ -3,7 +3,7 @@
 use super::Reader;
 use crate::{
     check,
-    grammar::{Shape, contract, pipeline, validate::validate_at},
+    grammar::contract,
     parse::{Node, Value},
     quality::{Check, Rule, Scalar, TextFormat},
     read::rule as read_rule,
@@ -53,10 +53,16 @@ impl Reader<'_> {
         });
         match (kind, metric) {
             ("text", _) => {}
+            ("custom", _) if text("engine") == Some("weir") => self.own(node, path),
             ("custom", _)
                 if text("engine").is_some_and(|engine| engine.eq_ignore_ascii_case("weir")) =>
             {
-                self.own(node, path)
+                self.error(
+                    "bad-value",
+                    &format!("{path}.engine"),
+                    "Weir's own rules are of `engine: weir`".to_owned(),
+                    "write `weir`",
+                );
             }
             // Checks of other tools stay with those tools.
             ("custom", _) => {}
@@ -69,7 +75,7 @@ impl Reader<'_> {
             (_, Some(metric)) => self.library(node, path, metric, column),
             (_, None) if self.is_clean(&format!("{path}.metric")) => {
                 self.error(
-                    "missing-key",
+                    "no-metric",
                     path,
                     "a quality check has no `metric`".to_owned(),
                     "give `metric: nullValues`, or `type: text`",
@@ -79,24 +85,15 @@ impl Reader<'_> {
         }
     }
 
-    /// A rule as in a quality step.
+    /// A rule as in a quality step; the grammar has looked at its inside.
     fn own(&mut self, node: &Node, path: &str) {
         let at = format!("{path}.implementation");
-        let Some(implementation) = node.get("implementation") else {
-            self.error(
-                "missing-key",
-                path,
-                "a check of Weir has no `implementation`".to_owned(),
-                "write `implementation: { between: { column: amount, min: 0 } }`",
-            );
-            return;
-        };
-        let wrong = validate_at(implementation, &Shape::Object(&pipeline::CHECK), &at);
-        if !wrong.is_empty() {
-            self.found.extend(wrong);
-            return;
-        }
-        if let Some(check) = read_rule::check(implementation) {
+        let broken = self.earlier.iter().any(|error| error.path.starts_with(&at));
+        let check = node
+            .get("implementation")
+            .and_then(read_rule::check)
+            .filter(|_| !broken);
+        if let Some(check) = check {
             self.add(&at, node.get("name").and_then(Node::as_str), check);
         }
     }
@@ -160,7 +157,7 @@ impl Reader<'_> {
                     let help =
                         "add `arguments: { validValues: [...] }` or `arguments: { pattern: ... }`";
                     self.error(
-                        "missing-key",
+                        "no-valid-values",
                         path,
                         "nothing says which values are valid".to_owned(),
                         help,
