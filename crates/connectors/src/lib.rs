@@ -18,7 +18,7 @@ pub mod error;
 pub mod file;
 pub mod format;
 pub mod generator;
-// pub mod http;
+pub mod http;
 pub mod registry;
 pub mod schema;
 pub mod sink;
@@ -31,5 +31,6 @@ pub use registry::{open_source, row_decoder, row_encoder, sink_writer};
 pub use schema::arrow_schema;
 pub use sink::{Encoded, EncodedPart, EncodedPayload, PreCommit, RowEncoder, SinkWriter};
 pub use source::{
-    Chunk, Decoded, Malformed, MalformedReason, Offset, PartitionPosition, Payload, Read, ReadLimit, RowDecoder, SourceReader,
+    Chunk, Decoded, Malformed, MalformedReason, Offset, PartitionPosition, Payload, Read,
+    ReadLimit, RowDecoder, SourceReader,
 };

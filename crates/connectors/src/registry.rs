@@ -12,7 +12,7 @@ use crate::{
     file::{FileEncoder, FileReader, FileReaderOptions, FileWriter},
     format::{csv::CsvDecoder, json::decode::JsonDecoder, rows::RowsDecoder},
     generator::GeneratorReader,
-    // H
+    http::HttpReader,
     sink::{RowEncoder, SinkWriter},
     source::{PartitionPosition, RowDecoder, SourceReader},
     stdout::{StdoutEncoder, StdoutWriter},
@@ -31,11 +31,17 @@ pub fn open_source(
     Ok(match connector {
         SourceConnector::File(config) => {
             let format = format.unwrap_or(Format::Json);
-            let options = FileReaderOptions { config, format, schema, columns, base_dir: context.base_dir.clone() };
+            let options = FileReaderOptions {
+                config,
+                format,
+                schema,
+                columns,
+                base_dir: context.base_dir.clone(),
+            };
             Box::new(FileReader::open(options, resume)?)
         }
         SourceConnector::Generator(config) => Box::new(GeneratorReader::open(config, resume)?),
-        SourceConnector::Http(_) => unreachable!(),
+        SourceConnector::Http(config) => Box::new(HttpReader::open(config, context, resume)?),
     })
 }
 
@@ -50,7 +56,9 @@ pub fn row_decoder(
         (SourceConnector::Generator(_), _) | (SourceConnector::File(_), Format::Parquet) => {
             Box::new(RowsDecoder::new(schema, columns))
         }
-        (SourceConnector::File(config), Format::Csv) => Box::new(CsvDecoder::new(config, schema, columns)?),
+        (SourceConnector::File(config), Format::Csv) => {
+            Box::new(CsvDecoder::new(config, schema, columns)?)
+        }
         (SourceConnector::File(_), Format::Json) | (SourceConnector::Http(_), Format::Json) => {
             Box::new(JsonDecoder::new(schema, columns)?)
         }
@@ -72,9 +80,15 @@ pub fn row_encoder(sink: &Sink, schema: SchemaRef) -> Result<Box<dyn RowEncoder>
 }
 
 /// The writer of a sink whose input has this schema. One per sink.
-pub fn sink_writer(sink: &Sink, schema: SchemaRef, context: &SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
+pub fn sink_writer(
+    sink: &Sink,
+    schema: SchemaRef,
+    context: &SinkContext,
+) -> Result<Box<dyn SinkWriter>, ConnectorError> {
     Ok(match &sink.connector {
-        SinkConnector::File(config) => Box::new(FileWriter::new(config, sink.format, schema, context)?),
+        SinkConnector::File(config) => {
+            Box::new(FileWriter::new(config, sink.format, schema, context)?)
+        }
         SinkConnector::Stdout(_) => Box::new(StdoutWriter::new(sink.format, &schema)?),
     })
 }

@@ -73,17 +73,43 @@ pub struct Malformed {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum MalformedReason {
     /// Not the format's syntax at this byte of the row.
-    Syntax { at: u64, expected: String },
-    NotUtf8 { at: u64 },
-    TooLong { limit: u64 },
-    WrongType { column: String, expected: String, found: String },
-    OutOfRange { column: String, expected: String },
-    MissingRequired { column: String },
-    DuplicateKey { column: String },
-    TooManyFields { expected: u64, found: u64 },
-    TooFewFields { expected: u64, found: u64 },
+    Syntax {
+        at: u64,
+        expected: String,
+    },
+    NotUtf8 {
+        at: u64,
+    },
+    TooLong {
+        limit: u64,
+    },
+    WrongType {
+        column: String,
+        expected: String,
+        found: String,
+    },
+    OutOfRange {
+        column: String,
+        expected: String,
+    },
+    MissingRequired {
+        column: String,
+    },
+    DuplicateKey {
+        column: String,
+    },
+    TooManyFields {
+        expected: u64,
+        found: u64,
+    },
+    TooFewFields {
+        expected: u64,
+        found: u64,
+    },
     /// A compressed stream ended or broke in the middle; what came before was read.
-    Truncated { detail: String },
+    Truncated {
+        detail: String,
+    },
     /// A file without a single byte (after decompression).
     EmptyFile,
 }
@@ -91,15 +117,29 @@ pub enum MalformedReason {
 impl std::fmt::Display for MalformedReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Syntax { at, expected } => write!(f, "syntax: expected {expected} at byte {at} of the row"),
+            Self::Syntax { at, expected } => {
+                write!(f, "syntax: expected {expected} at byte {at} of the row")
+            }
             Self::NotUtf8 { at } => write!(f, "not UTF-8 at byte {at} of the row"),
             Self::TooLong { limit } => write!(f, "longer than the limit of {limit} bytes"),
-            Self::WrongType { column, expected, found } => write!(f, "`{column}`: expected {expected}, found {found}"),
-            Self::OutOfRange { column, expected } => write!(f, "`{column}`: does not fit {expected}"),
-            Self::MissingRequired { column } => write!(f, "`{column}`: required, but absent or null"),
+            Self::WrongType {
+                column,
+                expected,
+                found,
+            } => write!(f, "`{column}`: expected {expected}, found {found}"),
+            Self::OutOfRange { column, expected } => {
+                write!(f, "`{column}`: does not fit {expected}")
+            }
+            Self::MissingRequired { column } => {
+                write!(f, "`{column}`: required, but absent or null")
+            }
             Self::DuplicateKey { column } => write!(f, "`{column}`: given twice"),
-            Self::TooManyFields { expected, found } => write!(f, "{found} fields where {expected} were expected"),
-            Self::TooFewFields { expected, found } => write!(f, "{found} fields where {expected} were expected"),
+            Self::TooManyFields { expected, found } => {
+                write!(f, "{found} fields where {expected} were expected")
+            }
+            Self::TooFewFields { expected, found } => {
+                write!(f, "{found} fields where {expected} were expected")
+            }
             Self::Truncated { detail } => write!(f, "the compressed stream is broken: {detail}"),
             Self::EmptyFile => f.write_str("the file is empty"),
         }
@@ -135,7 +175,9 @@ pub trait SourceReader: Send {
     /// The position of one partition; connectors with many partitions answer without listing them all.
     fn position(&self, partition: u32) -> Option<PartitionPosition> {
         let name = self.partition_name(partition);
-        self.positions().into_iter().find(|position| position.partition == name)
+        self.positions()
+            .into_iter()
+            .find(|position| position.partition == name)
     }
 
     /// The name of a partition that a chunk mentioned.

@@ -69,12 +69,21 @@ struct ClosedFile {
 
 impl FileWriter {
     /// A writer for a sink whose input has this schema. Makes the folder if need be.
-    pub fn new(config: &FileSink, format: Format, schema: SchemaRef, context: &SinkContext) -> Result<Self, ConnectorError> {
+    pub fn new(
+        config: &FileSink,
+        format: Format,
+        schema: SchemaRef,
+        context: &SinkContext,
+    ) -> Result<Self, ConnectorError> {
         if format == Format::Parquet && config.compression != Compression::None {
-            return Err(ConnectorError::Config("`compression` is for json and csv; Parquet compresses by itself".into()));
+            return Err(ConnectorError::Config(
+                "`compression` is for json and csv; Parquet compresses by itself".into(),
+            ));
         }
         if context.run_tag.is_empty() || context.run_tag.contains(['/', '\\', '\0']) {
-            return Err(ConnectorError::Internal("a sink's run tag must be a part of a file name".into()));
+            return Err(ConnectorError::Internal(
+                "a sink's run tag must be a part of a file name".into(),
+            ));
         }
         let root = context.base_dir.join(&config.path);
         if root.exists() && !root.is_dir() {
@@ -122,7 +131,8 @@ impl FileWriter {
         let mut bytes = 0;
         let output = match self.format {
             Format::Parquet => Output::Parquet(Box::new(
-                ArrowWriter::try_new(file, self.schema.clone(), Some(writer_properties())).map_err(|e| parquet_failed(&path, e))?,
+                ArrowWriter::try_new(file, self.schema.clone(), Some(writer_properties()))
+                    .map_err(|e| parquet_failed(&path, e))?,
             )),
             Format::Json => Output::Text(BufWriter::with_capacity(1 << 17, file)),
             Format::Csv => {
@@ -135,20 +145,34 @@ impl FileWriter {
                 Output::Text(output)
             }
         };
-        Ok(OpenFile { output, name, bytes, used_at: 0 })
+        Ok(OpenFile {
+            output,
+            name,
+            bytes,
+            used_at: 0,
+        })
     }
 
     fn close(&mut self, folder: &str) -> Result<(), ConnectorError> {
-        let Some(open) = self.open.remove(folder) else { return Ok(()) };
+        let Some(open) = self.open.remove(folder) else {
+            return Ok(());
+        };
         let path = self.root.join(&open.name);
         let failed = |error: io::Error| ConnectorError::io(&path, error);
         let file = match open.output {
-            Output::Text(output) => output.into_inner().map_err(|error| failed(error.into_error()))?,
-            Output::Parquet(writer) => writer.into_inner().map_err(|error| parquet_failed(&path, error))?,
+            Output::Text(output) => output
+                .into_inner()
+                .map_err(|error| failed(error.into_error()))?,
+            Output::Parquet(writer) => writer
+                .into_inner()
+                .map_err(|error| parquet_failed(&path, error))?,
         };
         file.sync_all().map_err(failed)?;
         self.bytes += file.metadata().map_err(failed)?.len();
-        self.closed.push(ClosedFile { folder: folder.to_owned(), name: open.name });
+        self.closed.push(ClosedFile {
+            folder: folder.to_owned(),
+            name: open.name,
+        });
         Ok(())
     }
 
@@ -157,7 +181,11 @@ impl FileWriter {
         if self.open.len() < MAX_OPEN {
             return Ok(());
         }
-        let oldest = self.open.iter().min_by_key(|(_, file)| file.used_at).map(|(folder, _)| folder.clone());
+        let oldest = self
+            .open
+            .iter()
+            .min_by_key(|(_, file)| file.used_at)
+            .map(|(folder, _)| folder.clone());
         oldest.map_or(Ok(()), |folder| self.close(&folder))
     }
 
@@ -174,23 +202,33 @@ impl FileWriter {
         let path = self.root.join(&open.name);
         match (&mut open.output, payload) {
             (Output::Text(output), EncodedPayload::Bytes(bytes)) => {
-                output.write_all(&bytes).map_err(|error| ConnectorError::io(&path, error))?;
+                output
+                    .write_all(&bytes)
+                    .map_err(|error| ConnectorError::io(&path, error))?;
                 open.bytes += bytes.len() as u64;
             }
             (Output::Parquet(writer), EncodedPayload::Rows(rows)) => {
                 write_parquet(writer, &rows).map_err(|error| parquet_failed(&path, error))?;
                 open.bytes = (writer.bytes_written() + writer.in_progress_size()) as u64;
             }
-            _ => return Err(ConnectorError::Internal("a part that was encoded for another format".into())),
+            _ => {
+                return Err(ConnectorError::Internal(
+                    "a part that was encoded for another format".into(),
+                ));
+            }
         }
         let full = open.bytes >= self.max_bytes;
         self.open.insert(folder.to_owned(), open);
         if full { self.close(folder) } else { Ok(()) }
     }
 
-    fn sync_folders(&self, names: impl Iterator<Item = impl AsRef<str>>) -> Result<(), ConnectorError> {
-        let folders: BTreeSet<PathBuf> =
-            names.filter_map(|name| self.root.join(name.as_ref()).parent().map(Path::to_owned)).collect();
+    fn sync_folders(
+        &self,
+        names: impl Iterator<Item = impl AsRef<str>>,
+    ) -> Result<(), ConnectorError> {
+        let folders: BTreeSet<PathBuf> = names
+            .filter_map(|name| self.root.join(name.as_ref()).parent().map(Path::to_owned))
+            .collect();
         folders.iter().try_for_each(|folder| sync_folder(folder))
     }
 
@@ -214,7 +252,8 @@ impl FileWriter {
 
     /// The whole of the name counts, so that the tag `a` does not own the files of the tag `a-b`.
     fn is_own_temporary(&self, name: &str) -> bool {
-        name.strip_prefix(&self.prefix).is_some_and(|number| number.len() == 8 && number.bytes().all(|b| b.is_ascii_digit()))
+        name.strip_prefix(&self.prefix)
+            .is_some_and(|number| number.len() == 8 && number.bytes().all(|b| b.is_ascii_digit()))
     }
 }
 
@@ -235,7 +274,10 @@ impl SinkWriter for FileWriter {
         let mut number = 0;
         for file in std::mem::take(&mut self.closed) {
             let target = loop {
-                let target = join(&file.folder, &format!("part-{epoch:08}-{number:04}.{}", self.ending()));
+                let target = join(
+                    &file.folder,
+                    &format!("part-{epoch:08}-{number:04}.{}", self.ending()),
+                );
                 number += 1;
                 if !self.root.join(&target).exists() {
                     break target;
@@ -244,15 +286,25 @@ impl SinkWriter for FileWriter {
             renames.push((file.name, target));
         }
         self.sync_folders(renames.iter().map(|(from, _)| from))?;
-        let (rows, bytes) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.bytes));
-        Ok(PreCommit { epoch, rows, bytes, renames })
+        let (rows, bytes) = (
+            std::mem::take(&mut self.rows),
+            std::mem::take(&mut self.bytes),
+        );
+        Ok(PreCommit {
+            epoch,
+            rows,
+            bytes,
+            renames,
+        })
     }
 
     fn commit(&mut self, pre_commit: &PreCommit) -> Result<(), ConnectorError> {
         for (from, to) in &pre_commit.renames {
             let (from, to) = (self.root.join(from), self.root.join(to));
             match (from.exists(), to.exists()) {
-                (true, false) => fs::rename(&from, &to).map_err(|error| ConnectorError::io(&to, error))?,
+                (true, false) => {
+                    fs::rename(&from, &to).map_err(|error| ConnectorError::io(&to, error))?
+                }
                 (false, true) => {}
                 (true, true) => {
                     return Err(ConnectorError::Config(format!(
@@ -282,10 +334,17 @@ impl SinkWriter for FileWriter {
 
 /// Nested names use `/`.
 fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+    if folder.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{folder}/{name}")
+    }
 }
 
-fn write_parquet(writer: &mut ArrowWriter<File>, rows: &RecordBatch) -> Result<(), parquet::errors::ParquetError> {
+fn write_parquet(
+    writer: &mut ArrowWriter<File>,
+    rows: &RecordBatch,
+) -> Result<(), parquet::errors::ParquetError> {
     writer.write(rows)
 }
 
@@ -304,7 +363,10 @@ fn make_folders(folder: &Path) -> Result<(), ConnectorError> {
     if folder.is_dir() {
         return Ok(());
     }
-    if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+    if let Some(parent) = folder
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
         make_folders(parent)?;
     }
     match fs::create_dir(folder) {
@@ -315,6 +377,12 @@ fn make_folders(folder: &Path) -> Result<(), ConnectorError> {
 }
 
 fn sync_folder(folder: &Path) -> Result<(), ConnectorError> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    File::open(folder).and_then(|opened| opened.sync_all()).map_err(|error| ConnectorError::io(folder, error))
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    File::open(folder)
+        .and_then(|opened| opened.sync_all())
+        .map_err(|error| ConnectorError::io(folder, error))
 }
