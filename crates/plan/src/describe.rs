@@ -9,7 +9,7 @@ use weir_spec::{Classification, pipeline::Basis, quality::Rule};
 use crate::{
     plan::{ColumnFacts, LineageEdge, LineageKind, Node, NodeKind, Plan, PlannedMask, PlannedRule},
     schema,
-    sql::Branch,
+    sql::{Branch, text},
 };
 
 /// A plan without its executable parts.
@@ -123,11 +123,11 @@ pub(crate) fn mask_json(masked: &PlannedMask) -> Value {
 }
 
 /// A branch in words.
-pub(crate) fn branch(branch: &Branch, input: &str) -> Value {
+fn branch(branch: &Branch, input: &str) -> Value {
     json!({
         "input": input,
-        "filter": branch.filter.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "projection": branch.projection.iter().map(|(expr, name)| json!({ "name": name, "expr": expr.to_string() })).collect::<Vec<_>>(),
+        "filter": branch.filter.iter().map(text).collect::<Vec<_>>(),
+        "projection": branch.projection.iter().map(|(expr, name)| json!({ "name": name, "expr": text(expr) })).collect::<Vec<_>>(),
     })
 }
 

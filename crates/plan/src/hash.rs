@@ -8,6 +8,7 @@ use crate::{
     describe,
     lookup::Lookup,
     plan::{Node, NodeKind},
+    sql::Branch,
 };
 
 /// SHA-256 over the canonical JSON (RFC 8785) of the pipeline and of the contracts it resolves to.
@@ -45,9 +46,16 @@ fn definition(kind: &NodeKind, nodes: &[Node]) -> Value {
             json!({ "purpose": consent.purpose, "on_deny": consent.on_deny, "on_unknown": consent.on_unknown, "subject": consent.subject })
         }
         NodeKind::Mask(mask) => mask.masks.iter().map(|masked| json!([masked.column, describe::mask_json(masked)])).collect(),
-        NodeKind::Sql(sql) => sql.branches.iter().map(|branch| describe::branch(branch, &nodes[branch.input].name)).collect(),
+        NodeKind::Sql(sql) => sql.branches.iter().map(|branch| branch_json(branch, &nodes[branch.input].name)).collect(),
         NodeKind::Sink(sink) => json!({ "connector": sink.sink.connector.key(), "format": sink.sink.format, "delivery": sink.sink.delivery }),
     }
+}
+
+/// A branch with every type in it, which its SQL text would leave out.
+fn branch_json(branch: &Branch, input: &str) -> Value {
+    let filter: Vec<_> = branch.filter.iter().map(ToString::to_string).collect();
+    let projection: Vec<_> = branch.projection.iter().map(|(expr, name)| json!([name, expr.to_string()])).collect();
+    json!({ "input": input, "filter": filter, "projection": projection })
 }
 
 fn digest(value: &Value) -> [u8; 32] {

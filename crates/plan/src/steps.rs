@@ -234,8 +234,9 @@ impl Known<'_> {
                     let influence = |kind| Influence { input: branch.input, column: index(&used), kind, masking: false };
                     column.influences.extend(kinds.into_iter().map(influence));
                 }
-                let text = expr.to_string();
-                if text != *name {
+                let plain = matches!(expr, datafusion::logical_expr::Expr::Column(column) if column.name == *name);
+                if !plain {
+                    let text = sql::text(expr);
                     let arm = format!("{text} AS {name}");
                     column.how = Some(column.how.take().map_or(arm.clone(), |how| if how == arm { how } else { format!("{how} or {arm}") }));
                 }

@@ -1,10 +1,11 @@
-//! Which columns an expression depends on, and how.
+//! What can be read off an expression: the columns it depends on and how, its text.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::{
     common::tree_node::{TreeNode, TreeNodeRecursion},
     logical_expr::Expr,
+    sql::unparser::expr_to_sql,
 };
 
 use crate::plan::LineageKind;
@@ -67,6 +68,11 @@ fn collect(expr: &Expr, kind: LineageKind, uses: &mut BTreeMap<String, BTreeSet<
         }
         Ok(TreeNodeRecursion::Continue)
     });
+}
+
+/// An expression as its author could have written it.
+pub(crate) fn text(expr: &Expr) -> String {
+    expr_to_sql(expr).map_or_else(|_| expr.to_string(), |sql| sql.to_string())
 }
 
 /// Of the columns of a filter, those that are only asked whether they are null.

@@ -7,9 +7,10 @@ use std::{
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::{
-    common::{Result, TableReference, config::ConfigOptions, plan_err},
+    common::{DFSchema, Result, TableReference, config::ConfigOptions, not_impl_err, plan_err},
     execution::SessionStateDefaults,
-    logical_expr::{AggregateUDF, HigherOrderUDF, LogicalTableSource, ScalarUDF, TableSource, Volatility, WindowUDF, planner::ExprPlanner},
+    functions::core::expr_fn::get_field,
+    logical_expr::{AggregateUDF, GetFieldAccess, HigherOrderUDF, LogicalTableSource, ScalarUDF, TableSource, Volatility, WindowUDF, planner::{ExprPlanner, PlannerResult, RawFieldAccessExpr}},
     sql::planner::{ContextProvider, ParserOptions},
 };
 
@@ -48,7 +49,9 @@ pub(crate) static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
         window.insert(function.name().to_owned());
         window.extend(function.aliases().iter().cloned());
     }
-    Functions { scalar, aggregate, window, planners: SessionStateDefaults::default_expr_planners() }
+    let mut planners = SessionStateDefaults::default_expr_planners();
+    planners.push(Arc::new(StructFields));
+    Functions { scalar, aggregate, window, planners }
 });
 
 /// Functions about the running session rather than the row.
@@ -68,6 +71,25 @@ impl Functions {
     /// The names of the functions that a query may call.
     pub fn supported(&self) -> impl Iterator<Item = &str> {
         self.scalar.keys().map(String::as_str).filter(|name| matches!(self.kind(name), FunctionKind::Scalar))
+    }
+}
+
+/// `address['zip']`: a field of a struct. (`address.zip` is DataFusion's own.)
+#[derive(Debug)]
+struct StructFields;
+
+impl ExprPlanner for StructFields {
+    fn plan_field_access(
+        &self,
+        access: RawFieldAccessExpr,
+        _schema: &DFSchema,
+    ) -> Result<PlannerResult<RawFieldAccessExpr>> {
+        match access.field_access {
+            GetFieldAccess::NamedStructField { name } => Ok(PlannerResult::Planned(get_field(access.expr, name))),
+            GetFieldAccess::ListIndex { .. } | GetFieldAccess::ListRange { .. } => {
+                not_impl_err!("elements of a list")
+            }
+        }
     }
 }
 

@@ -146,6 +146,14 @@ fn readable(message: &str) -> String {
     if let Some((first, _)) = text.split_once("\n\nbacktrace") {
         text = first.to_owned();
     }
+    // The essence of a failed function call stands between a report of a bug that is none and a list of type classes.
+    if let Some(start) = text.find("No function matches") {
+        let end = text.find(" You might need").unwrap_or(text.len());
+        text = text[start..end].to_owned();
+    }
+    if let Some(end) = text.find(" This issue was likely caused by a bug") {
+        text.truncate(end);
+    }
     let arrow = [
         ("Timestamp(µs, \"UTC\")", "timestamp"),
         ("LargeUtf8", "string"),

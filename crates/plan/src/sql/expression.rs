@@ -20,13 +20,18 @@ use datafusion::{
 use super::{
     context::{Context, parser_options},
     error::{Issue, issues, syntax_issue},
-    lower::allowed,
+    lower::{allowed, check_size},
+    stack::with_room,
     subset::check_expression,
 };
 use crate::schema;
 
 /// Parses and types an expression; it must be boolean. Columns are referred to by name, without a table.
 pub(crate) fn boolean_expression(text: &str, schema: &SchemaRef) -> Result<Expr, Vec<Issue>> {
+    with_room(text, || typed(text, schema))
+}
+
+fn typed(text: &str, schema: &SchemaRef) -> Result<Expr, Vec<Issue>> {
     let ast = parse(text).map_err(|error| vec![syntax_issue(error)])?;
     let refused = check_expression(&ast);
     if !refused.is_empty() {
@@ -40,6 +45,7 @@ pub(crate) fn boolean_expression(text: &str, schema: &SchemaRef) -> Result<Expr,
         .sql_to_expr(ast, &types, &mut PlannerContext::new())
         .map_err(fail)?;
     allowed(&expr)?;
+    check_size(std::slice::from_ref(&expr))?;
     let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(types.clone())).build());
     let expr = simplifier.coerce(expr, &types).map_err(fail)?;
     let data_type = expr.get_type(&types).map_err(fail)?;
@@ -47,7 +53,9 @@ pub(crate) fn boolean_expression(text: &str, schema: &SchemaRef) -> Result<Expr,
         let message = format!("a rule needs a boolean, but this is {}", schema::arrow_type_name(&data_type));
         return Err(vec![Issue::new("rule-type", message).help("compare it with something, such as amount > 0")]);
     }
-    simplifier.simplify(expr).map_err(fail)
+    let expr = simplifier.simplify(expr).map_err(fail)?;
+    check_size(std::slice::from_ref(&expr))?;
+    Ok(expr)
 }
 
 fn parse(text: &str) -> Result<datafusion::sql::sqlparser::ast::Expr, ParserError> {

@@ -6,7 +6,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::{
     common::{
         Column, DFSchema, DFSchemaRef, DataFusionError, ScalarValue,
-        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion, TreeNodeVisitor},
     },
     logical_expr::{Expr, LogicalPlan, Volatility, simplify::SimplifyContext},
     optimizer::simplify_expressions::ExprSimplifier,
@@ -30,6 +30,8 @@ pub struct Branch {
 /// Composed expressions larger than this (in nodes of the tree) are refused: a chain of subqueries that doubles a column
 /// each time would grow beyond all bounds.
 const MAX_NODES: usize = 20_000;
+/// Deeper expressions are refused, so that engines may walk them on an ordinary stack.
+const MAX_DEPTH: usize = 200;
 
 /// Flattens an analysed plan of projections, filters, unions, aliases and scans into one branch for each arm, in the order of
 /// the arms. `inputs` tells which node a scanned table is.
@@ -90,6 +92,7 @@ fn flatten(logical: &LogicalPlan, inputs: &BTreeMap<String, (NodeId, SchemaRef)>
             let mut arms = flatten(&filter.input, inputs)?;
             for arm in &mut arms {
                 let predicate = substitute(&filter.predicate, filter.input.schema(), &arm.columns)?;
+                check_size(std::slice::from_ref(&predicate))?;
                 arm.filter.push(predicate);
             }
             Ok(arms)
@@ -137,20 +140,37 @@ fn unqualified(expr: Expr) -> Expr {
     stripped.expect("invariant: renaming columns cannot fail").data
 }
 
-fn check_size(exprs: &[Expr]) -> Result<(), Vec<Issue>> {
-    let mut nodes = 0usize;
+pub(super) fn check_size(exprs: &[Expr]) -> Result<(), Vec<Issue>> {
+    struct Measure {
+        nodes: usize,
+        depth: usize,
+        deepest: usize,
+    }
+    impl<'n> TreeNodeVisitor<'n> for Measure {
+        type Node = Expr;
+        fn f_down(&mut self, _node: &'n Expr) -> Result<TreeNodeRecursion, DataFusionError> {
+            self.nodes += 1;
+            self.depth += 1;
+            self.deepest = self.deepest.max(self.depth);
+            Ok(TreeNodeRecursion::Continue)
+        }
+        fn f_up(&mut self, _node: &'n Expr) -> Result<TreeNodeRecursion, DataFusionError> {
+            self.depth -= 1;
+            Ok(TreeNodeRecursion::Continue)
+        }
+    }
+    let mut measure = Measure { nodes: 0, depth: 0, deepest: 0 };
     for expr in exprs {
         // The visitor never fails.
-        let _ = expr.apply(|_| {
-            nodes += 1;
-            Ok(TreeNodeRecursion::Continue)
-        });
+        let _ = expr.visit(&mut measure);
     }
-    if nodes > MAX_NODES {
-        let help = "split it into several sql steps";
-        return Err(vec![Issue::new("sql-too-large", "the query is too large once its subqueries are put together").help(help)]);
-    }
-    Ok(())
+    let too = match measure {
+        Measure { nodes, .. } if nodes > MAX_NODES => "large",
+        Measure { deepest, .. } if deepest > MAX_DEPTH => "deeply nested",
+        _ => return Ok(()),
+    };
+    let help = "split it into several steps or rules";
+    Err(vec![Issue::new("sql-too-large", format!("the text is too {too} once its parts are put together")).help(help)])
 }
 
 /// A second line behind the check of the syntax tree: only what computes one value from one row may pass.

@@ -10,9 +10,10 @@ mod error;
 mod expression;
 mod lower;
 mod query;
+mod stack;
 mod subset;
 
-pub(crate) use columns::{column_uses, null_tested_only};
+pub(crate) use columns::{column_uses, null_tested_only, text};
 pub use context::parser_options;
 pub(crate) use error::Issue;
 pub(crate) use expression::boolean_expression;

@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::datatypes::{DataType as Arrow, Field, Schema, SchemaRef};
 use datafusion::{
-    common::{Column, DataFusionError, config::ConfigOptions},
+    common::{
+        Column, DataFusionError,
+        config::ConfigOptions,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
     logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast},
     optimizer::{
         Analyzer, Optimizer, OptimizerContext, optimize_projections::OptimizeProjections, optimize_unions::OptimizeUnions,
@@ -20,7 +24,8 @@ use datafusion::{
 use super::{
     context::{Context, parser_options},
     error::{Issue, issues},
-    lower::{Branch, lower},
+    lower::{Branch, check_size, lower},
+    stack::with_room,
     subset::{TableUse, check_query},
 };
 use crate::{plan::NodeId, schema};
@@ -42,6 +47,10 @@ pub(crate) struct Typed {
 impl Query {
     /// Parses the text and refuses what is outside the subset.
     pub fn parse(text: &str) -> Result<Self, Vec<Issue>> {
+        with_room(text, || Self::parsed(text))
+    }
+
+    fn parsed(text: &str) -> Result<Self, Vec<Issue>> {
         let parse = || DFParserBuilder::new(text).with_dialect(&GenericDialect {}).build()?.parse_statements();
         let mut statements = parse().map_err(|error| issues(error, &[]))?;
         let statement = match (statements.pop_front(), statements.pop_front()) {
@@ -76,11 +85,16 @@ impl Query {
 
     /// Types the query. `inputs` has every table of [`Query::tables`].
     pub fn plan(self, inputs: &BTreeMap<String, (NodeId, SchemaRef)>) -> Result<Typed, Vec<Issue>> {
+        with_room("", || self.typed(inputs))
+    }
+
+    fn typed(self, inputs: &BTreeMap<String, (NodeId, SchemaRef)>) -> Result<Typed, Vec<Issue>> {
         let columns: Vec<String> =
             inputs.values().flat_map(|(_, schema)| schema.fields().iter().map(|field| field.name().clone())).collect();
         let fail = |error: DataFusionError| issues(error, &columns);
         let context = Context::new(inputs.iter().map(|(name, (_, schema))| (name.as_str(), Arc::clone(schema))));
         let logical = SqlToRel::new_with_options(&context, parser_options()).sql_statement_to_plan(self.statement).map_err(fail)?;
+        check_plan_size(&logical)?;
         let logical = Analyzer::new().execute_and_check(logical, &ConfigOptions::default(), |_, _| {}).map_err(fail)?;
         check_names(&logical)?;
         let logical = with_logical_types(logical)?;
@@ -96,6 +110,17 @@ impl Query {
             logical.schema().fields().iter().map(|field| Field::new(field.name(), field.data_type().clone(), true)).collect();
         Ok(Typed { logical, branches, schema: Arc::new(Schema::new(fields)) })
     }
+}
+
+/// Refuses what is too deep as written, before the passes that take their time with it.
+fn check_plan_size(logical: &LogicalPlan) -> Result<(), Vec<Issue>> {
+    let mut result = Ok(());
+    // The visitor never fails.
+    let _ = logical.apply(|node| {
+        result = check_size(&node.expressions());
+        Ok(if result.is_ok() { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    });
+    result
 }
 
 /// What `*` and struct fields bring must have names as well.

@@ -11,7 +11,16 @@ fn check(steps: &str, sinks: &str, expected: Expect) {
 
 #[test]
 fn every_path_needs_a_consent_step() {
-    check("", "  out: { from: payments, stdout: {}, clearance: restricted }", expect![[""]]);
+    check("", "  out: { from: payments, stdout: {}, clearance: restricted }", expect![[r#"
+        14:3 error[no-consent] sinks.out: rows of `payments` reach sink `out` without a consent step for `essential.fraud_detection`
+          | source `payments`
+          | sink `out`
+          = the basis is consent; ask before anything else, for example
+          = steps:
+          =   payments_allowed:
+          =     consent: { from: payments }
+          = and read from payments_allowed in the place of payments
+    "#]]);
 }
 
 #[test]
@@ -38,8 +47,19 @@ fn one_arm_of_a_union_that_goes_around_is_found() {
     sql: SELECT kind FROM allowed UNION ALL SELECT country FROM checked
 ",
         "  out: { from: q, stdout: {} }
-  in: { from: allowed, file: { path: x }, clearance: restricted }",
-        expect![[""]],
+  inside: { from: allowed, file: { path: x }, clearance: restricted }",
+        expect![[r#"
+            21:3 error[no-consent] sinks.out: rows of `payments` reach sink `out` without a consent step for `essential.fraud_detection`
+              | source `payments`
+              | step `checked` (quality)
+              | step `q` (sql)
+              | sink `out`
+              = the basis is consent; ask before anything else, for example
+              = steps:
+              =   payments_allowed:
+              =     consent: { from: payments }
+              = and read from payments_allowed in the place of payments
+        "#]],
     );
 }
 
@@ -50,7 +70,17 @@ fn consent_to_another_purpose_does_not_count() {
     consent: { from: payments, purpose: marketing }
 ",
         "  out: { from: allowed, stdout: {}, clearance: restricted }",
-        expect![[""]],
+        expect![[r#"
+            17:3 error[no-consent] sinks.out: rows of `payments` reach sink `out` without a consent step for `essential.fraud_detection`
+              | source `payments`
+              | step `allowed` (consent) asks for another purpose, `marketing`
+              | sink `out`
+              = the basis is consent; ask before anything else, for example
+              = steps:
+              =   payments_allowed:
+              =     consent: { from: payments }
+              = and read from payments_allowed in the place of payments
+        "#]],
     );
 }
 
@@ -69,7 +99,11 @@ fn consent_needs_a_subject() {
     consent: { from: safe }
 ",
         sinks,
-        expect![[""]],
+        expect![[r#"
+            16:22 error[no-subject] steps.allowed.consent.from: consent needs to know whom a row is about, but `safe` has no subject column
+              | step `safe` masks the subject column `customer_id` with hash
+              = do this before `safe`, or keep the subject column there
+        "#]],
     );
     check(
         "  q:
@@ -80,10 +114,18 @@ fn consent_needs_a_subject() {
     consent: { from: checked }
 ",
         sinks,
-        expect![[""]],
+        expect![[r#"
+            18:22 error[no-subject] steps.allowed.consent.from: consent needs to know whom a row is about, but `checked` has no subject column
+              | step `q` does not pass the subject column `customer_id` of `payments` on as it is
+              = do this before `q`, or keep the subject column there
+        "#]],
     );
     let text = document("  allowed:\n    consent: { from: payments }\n", sinks).replace("    subject: customer_id\n", "");
-    expect![[""]].assert_eq(&findings(&text));
+    expect![[r#"
+        13:22 error[no-subject] steps.allowed.consent.from: consent needs to know whom a row is about, but `payments` has no subject column
+          | the source `payments` declares no subject
+          = add `subject: column` to `sources.payments`
+    "#]].assert_eq(&findings(&text));
 }
 
 #[test]
@@ -97,6 +139,10 @@ fn encryption_needs_a_subject() {
     mask: { from: safe, columns: { address: { redact: {} }, card: { encrypt: {} } } }
 ",
         "  out: { from: late, stdout: {}, clearance: restricted }",
-        expect![[""]],
+        expect![[r#"
+            18:61 error[no-subject] steps.late.mask.columns.card: `card` cannot be encrypted: `safe` has no subject column whose key to use
+              | step `safe` masks the subject column `customer_id` with encrypt
+              = do this before `safe`, or keep the subject column there
+        "#]],
     );
 }

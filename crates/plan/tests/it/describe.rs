@@ -30,14 +30,276 @@ fn a_plan_is_data() {
     }
     // The source and what only passes its columns on would be long.
     view["nodes"] = view["nodes"].as_array().unwrap()[3..].to_vec().into();
-    expect![[""]].assert_eq(&serde_json::to_string_pretty(&view).unwrap());
+    expect![[r#"
+        {
+          "basis": "legitimate_interest",
+          "document_hash": "…",
+          "fingerprint": "…",
+          "nodes": [
+            {
+              "classification": "internal",
+              "columns": [
+                {
+                  "categories": [
+                    "user.unique_id.pseudonymous"
+                  ],
+                  "classification": "internal",
+                  "lineage": [
+                    {
+                      "column": "amount",
+                      "kind": "FILTER",
+                      "masking": false,
+                      "source": "payments"
+                    },
+                    {
+                      "column": "customer_id",
+                      "kind": "FILTER",
+                      "masking": false,
+                      "source": "payments"
+                    },
+                    {
+                      "column": "email",
+                      "kind": "TRANSFORMATION",
+                      "masking": true,
+                      "source": "payments"
+                    }
+                  ],
+                  "name": "email",
+                  "type": "string"
+                },
+                {
+                  "categories": [],
+                  "classification": "internal",
+                  "lineage": [
+                    {
+                      "column": "amount",
+                      "kind": "FILTER",
+                      "masking": false,
+                      "source": "payments"
+                    },
+                    {
+                      "column": "customer_id",
+                      "kind": "FILTER",
+                      "masking": false,
+                      "source": "payments"
+                    },
+                    {
+                      "column": "flagged",
+                      "kind": "CONDITIONAL",
+                      "masking": false,
+                      "source": "payments"
+                    },
+                    {
+                      "column": "items",
+                      "kind": "TRANSFORMATION",
+                      "masking": false,
+                      "source": "payments"
+                    }
+                  ],
+                  "name": "n",
+                  "type": "int64"
+                }
+              ],
+              "definition": {
+                "branches": [
+                  {
+                    "filter": [
+                      "(amount > 1.00)"
+                    ],
+                    "input": "safe",
+                    "projection": [
+                      {
+                        "expr": "email",
+                        "name": "email"
+                      },
+                      {
+                        "expr": "CASE WHEN flagged THEN CAST(\"items\" AS BIGINT) ELSE 0 END",
+                        "name": "n"
+                      }
+                    ]
+                  }
+                ],
+                "sql": "SELECT email, CASE WHEN flagged THEN items ELSE 0 END AS n FROM safe WHERE amount > 1"
+              },
+              "event_time": null,
+              "inputs": [
+                "safe"
+              ],
+              "kind": "sql",
+              "name": "q",
+              "subject": null
+            },
+            {
+              "classification": "internal",
+              "columns": [
+                {
+                  "categories": [
+                    "user.unique_id.pseudonymous"
+                  ],
+                  "classification": "internal",
+                  "lineage": [
+                    {
+                      "column": "amount",
+                      "kind": "FILTER",
+                      "masking": false,
+                      "source": "payments"
+                    },
+                    {
+                      "column": "customer_id",
+                      "kind": "FILTER",
+                      "masking": false,
+                      "source": "payments"
+                    },
+                    {
+                      "column": "email",
+                      "kind": "TRANSFORMATION",
+                      "masking": true,
+                      "source": "payments"
+                    }
+                  ],
+                  "name": "email",
+                  "type": "string"
+                },
+                {
+                  "categories": [],
+                  "classification": "internal",
+                  "lineage": [
+                    {
+                      "column": "amount",
+                      "kind": "FILTER",
+                      "masking": false,
+                      "source": "payments"
+                    },
+                    {
+                      "column": "customer_id",
+                      "kind": "FILTER",
+                      "masking": false,
+                      "source": "payments"
+                    },
+                    {
+                      "column": "flagged",
+                      "kind": "CONDITIONAL",
+                      "masking": false,
+                      "source": "payments"
+                    },
+                    {
+                      "column": "items",
+                      "kind": "TRANSFORMATION",
+                      "masking": false,
+                      "source": "payments"
+                    }
+                  ],
+                  "name": "n",
+                  "type": "int64"
+                }
+              ],
+              "definition": {
+                "clearance": "internal",
+                "connector": "stdout",
+                "delivery": "at_least_once",
+                "format": "json",
+                "recipient": "fraud-desk"
+              },
+              "event_time": null,
+              "inputs": [
+                "q"
+              ],
+              "kind": "sink",
+              "name": "out",
+              "subject": null
+            }
+          ],
+          "pipeline": "test",
+          "purpose": "essential.fraud_detection"
+        }"#]].assert_eq(&serde_json::to_string_pretty(&view).unwrap());
 }
 
 #[test]
 fn lineage_is_a_facet() {
     let plan = example();
     let facet = column_lineage_facet(plan.node("out").unwrap(), "weir://project", "https://example.org/weir");
-    expect![[""]].assert_eq(&serde_json::to_string_pretty(&facet).unwrap());
+    expect![[r#"
+        {
+          "_producer": "https://example.org/weir",
+          "_schemaURL": "https://openlineage.io/spec/facets/1-2-0/ColumnLineageDatasetFacet.json#/$defs/ColumnLineageDatasetFacet",
+          "dataset": [
+            {
+              "field": "amount",
+              "name": "payments",
+              "namespace": "weir://project",
+              "transformations": [
+                {
+                  "description": "",
+                  "masking": false,
+                  "subtype": "FILTER",
+                  "type": "INDIRECT"
+                }
+              ]
+            },
+            {
+              "field": "customer_id",
+              "name": "payments",
+              "namespace": "weir://project",
+              "transformations": [
+                {
+                  "description": "",
+                  "masking": false,
+                  "subtype": "FILTER",
+                  "type": "INDIRECT"
+                }
+              ]
+            }
+          ],
+          "fields": {
+            "email": {
+              "inputFields": [
+                {
+                  "field": "email",
+                  "name": "payments",
+                  "namespace": "weir://project",
+                  "transformations": [
+                    {
+                      "description": "",
+                      "masking": true,
+                      "subtype": "TRANSFORMATION",
+                      "type": "DIRECT"
+                    }
+                  ]
+                }
+              ]
+            },
+            "n": {
+              "inputFields": [
+                {
+                  "field": "flagged",
+                  "name": "payments",
+                  "namespace": "weir://project",
+                  "transformations": [
+                    {
+                      "description": "",
+                      "masking": false,
+                      "subtype": "CONDITIONAL",
+                      "type": "INDIRECT"
+                    }
+                  ]
+                },
+                {
+                  "field": "items",
+                  "name": "payments",
+                  "namespace": "weir://project",
+                  "transformations": [
+                    {
+                      "description": "",
+                      "masking": false,
+                      "subtype": "TRANSFORMATION",
+                      "type": "DIRECT"
+                    }
+                  ]
+                }
+              ]
+            }
+          }
+        }"#]].assert_eq(&serde_json::to_string_pretty(&facet).unwrap());
 }
 
 fn schemas() -> Option<PathBuf> {

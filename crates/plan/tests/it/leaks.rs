@@ -16,7 +16,42 @@ fn query(sql: &str, clearance: &str) -> String {
 
 #[test]
 fn straight_from_source_to_sink() {
-    check("", "  out: { from: payments, stdout: {}, clearance: confidential, recipient: fraud-desk }", expect![[""]]);
+    check("", "  out: { from: payments, stdout: {}, clearance: confidential, recipient: fraud-desk }", expect![[r#"
+        14:3 error[leak] sinks.out: `card` is restricted and would reach sink `out`, which is cleared for confidential
+          | source `payments`: `card` is restricted by contract `payments@1` (version 1.4.0), user.financial.credit_card
+          | sink `out`: clearance confidential, recipient fraud-desk
+          = mask `card` in a step before the sink:
+          = steps:
+          =   out_masked:
+          =     mask:
+          =       from: payments
+          =       columns:
+          =         card: { token: { keep_last: 4 } }
+          = sinks:
+          =   out:
+          =     from: out_masked
+          = or raise the clearance, so that fraud-desk may hold restricted data, which needs explicit permission:
+          = sinks:
+          =   out:
+          =     clearance: restricted
+        14:3 error[leak] sinks.out: `diagnosis` is restricted and would reach sink `out`, which is cleared for confidential
+          | source `payments`: `diagnosis` is restricted by contract `payments@1` (version 1.4.0), user.health_and_medical
+          | sink `out`: clearance confidential, recipient fraud-desk
+          = mask `diagnosis` in a step before the sink:
+          = steps:
+          =   out_masked:
+          =     mask:
+          =       from: payments
+          =       columns:
+          =         diagnosis: { hash: {} }
+          = sinks:
+          =   out:
+          =     from: out_masked
+          = or raise the clearance, so that fraud-desk may hold restricted data, which needs explicit permission:
+          = sinks:
+          =   out:
+          =     clearance: restricted
+    "#]]);
 }
 
 #[test]
@@ -36,7 +71,29 @@ fn through_every_kind_of_step() {
     sql: SELECT upper(card) AS c, email FROM safe
 ",
         "  alerts: { from: out, file: { path: out }, recipient: fraud-desk }",
-        expect![[""]],
+        expect![[r#"
+            27:3 error[leak] sinks.alerts: `c` is confidential and would reach sink `alerts`, which is cleared for internal
+              | source `payments`: `card` is restricted by contract `payments@1` (version 1.4.0), user.financial.credit_card
+              | step `checked` (quality): passes `card` on as it is
+              | step `allowed` (consent): passes `card` on as it is
+              | step `safe` (mask): masks `card` with partial: restricted becomes confidential
+              | step `out` (sql): upper(card) AS c, confidential
+              | sink `alerts`: clearance internal, recipient fraud-desk
+              = mask `c` in a step before the sink:
+              = steps:
+              =   alerts_masked:
+              =     mask:
+              =       from: out
+              =       columns:
+              =         c: { token: { keep_last: 4 } }
+              = sinks:
+              =   alerts:
+              =     from: alerts_masked
+              = or raise the clearance, so that fraud-desk may hold confidential data, for those who need it:
+              = sinks:
+              =   alerts:
+              =     clearance: confidential
+        "#]],
     );
 }
 
@@ -49,18 +106,90 @@ fn past_a_mask_step_that_forgot_the_column() {
     sql: SELECT card, email, birth_date FROM safe
 ",
         "  alerts: { from: out, stdout: {} }",
-        expect![[""]],
+        expect![[r#"
+            19:3 error[leak] sinks.alerts: `email` is confidential and would reach sink `alerts`, which is cleared for internal
+              | source `payments`: `email` is confidential by contract `payments@1` (version 1.4.0), user.contact.email
+              | step `safe` (mask): passes `email` on as it is
+              | step `out` (sql): passes `email` on as it is
+              | sink `alerts`: clearance internal
+              = mask `email` at step `safe`:
+              = steps:
+              =   safe:
+              =     mask:
+              =       columns:
+              =         email: { hash: {} }
+              = or raise the clearance, so that whoever reads it may hold confidential data, for those who need it:
+              = sinks:
+              =   alerts:
+              =     clearance: confidential
+            19:3 error[leak] sinks.alerts: `birth_date` is confidential and would reach sink `alerts`, which is cleared for internal
+              | source `payments`: `birth_date` is confidential by contract `payments@1` (version 1.4.0), user.demographic.date_of_birth
+              | step `safe` (mask): passes `birth_date` on as it is
+              | step `out` (sql): passes `birth_date` on as it is
+              | sink `alerts`: clearance internal
+              = mask `birth_date` at step `safe`:
+              = steps:
+              =   safe:
+              =     mask:
+              =       columns:
+              =         birth_date: { generalize: { to: year } }
+              = or raise the clearance, so that whoever reads it may hold confidential data, for those who need it:
+              = sinks:
+              =   alerts:
+              =     clearance: confidential
+        "#]],
     );
 }
 
 #[test]
 fn from_more_than_one_column() {
-    expect![[""]].assert_eq(&query("SELECT email || card AS both FROM payments", "internal"));
+    expect![[r#"
+        17:3 error[leak] sinks.out: `both` is restricted and would reach sink `out`, which is cleared for internal
+          | source `payments`: `card` is restricted by contract `payments@1` (version 1.4.0), user.financial.credit_card
+          | step `q` (sql): (email || card) AS both, restricted
+          | sink `out`: clearance internal
+          | source `payments`: `email` is confidential by contract `payments@1` (version 1.4.0), user.contact.email
+          | step `q` (sql): (email || card) AS both, restricted
+          | sink `out`: clearance internal
+          = mask `both` in a step before the sink:
+          = steps:
+          =   out_masked:
+          =     mask:
+          =       from: q
+          =       columns:
+          =         both: { token: { keep_last: 4 } }
+          = sinks:
+          =   out:
+          =     from: out_masked
+          = or raise the clearance, so that whoever reads it may hold restricted data, which needs explicit permission:
+          = sinks:
+          =   out:
+          =     clearance: restricted
+    "#]].assert_eq(&query("SELECT email || card AS both FROM payments", "internal"));
 }
 
 #[test]
 fn by_a_condition() {
-    expect![[""]].assert_eq(&query("SELECT CASE WHEN diagnosis IS NULL THEN 'healthy' ELSE 'ill' END AS state FROM payments", "internal"));
+    expect![[r#"
+        17:3 error[leak] sinks.out: `state` is restricted and would reach sink `out`, which is cleared for internal
+          | source `payments`: `diagnosis` is restricted by contract `payments@1` (version 1.4.0), user.health_and_medical
+          | step `q` (sql): CASE WHEN diagnosis IS NULL THEN 'healthy' ELSE 'ill' END AS state, restricted
+          | sink `out`: clearance internal
+          = mask `state` in a step before the sink:
+          = steps:
+          =   out_masked:
+          =     mask:
+          =       from: q
+          =       columns:
+          =         state: { hash: {} }
+          = sinks:
+          =   out:
+          =     from: out_masked
+          = or raise the clearance, so that whoever reads it may hold restricted data, which needs explicit permission:
+          = sinks:
+          =   out:
+          =     clearance: restricted
+    "#]].assert_eq(&query("SELECT CASE WHEN diagnosis IS NULL THEN 'healthy' ELSE 'ill' END AS state FROM payments", "internal"));
 }
 
 #[test]
@@ -97,12 +226,50 @@ fn through_unkeyed_digests() {
 
 #[test]
 fn through_one_arm_of_a_union() {
-    expect![[""]].assert_eq(&query("SELECT kind AS k FROM payments UNION ALL SELECT card FROM payments", "internal"));
+    expect![[r#"
+        17:3 error[leak] sinks.out: `k` is restricted and would reach sink `out`, which is cleared for internal
+          | source `payments`: `card` is restricted by contract `payments@1` (version 1.4.0), user.financial.credit_card
+          | step `q` (sql): kind AS k or card AS k, restricted
+          | sink `out`: clearance internal
+          = mask `k` in a step before the sink:
+          = steps:
+          =   out_masked:
+          =     mask:
+          =       from: q
+          =       columns:
+          =         k: { token: { keep_last: 4 } }
+          = sinks:
+          =   out:
+          =     from: out_masked
+          = or raise the clearance, so that whoever reads it may hold restricted data, which needs explicit permission:
+          = sinks:
+          =   out:
+          =     clearance: restricted
+    "#]].assert_eq(&query("SELECT kind AS k FROM payments UNION ALL SELECT card FROM payments", "internal"));
 }
 
 #[test]
 fn through_a_subquery() {
-    expect![[""]].assert_eq(&query("WITH a AS (SELECT card AS b FROM payments) SELECT c FROM (SELECT b AS c FROM a) d", "confidential"));
+    expect![[r#"
+        17:3 error[leak] sinks.out: `c` is restricted and would reach sink `out`, which is cleared for confidential
+          | source `payments`: `card` is restricted by contract `payments@1` (version 1.4.0), user.financial.credit_card
+          | step `q` (sql): card AS c, restricted
+          | sink `out`: clearance confidential
+          = mask `c` in a step before the sink:
+          = steps:
+          =   out_masked:
+          =     mask:
+          =       from: q
+          =       columns:
+          =         c: { token: { keep_last: 4 } }
+          = sinks:
+          =   out:
+          =     from: out_masked
+          = or raise the clearance, so that whoever reads it may hold restricted data, which needs explicit permission:
+          = sinks:
+          =   out:
+          =     clearance: restricted
+    "#]].assert_eq(&query("WITH a AS (SELECT card AS b FROM payments) SELECT c FROM (SELECT b AS c FROM a) d", "confidential"));
 }
 
 #[test]
@@ -114,7 +281,25 @@ fn through_a_mask_that_hides_too_little() {
     sql: SELECT card FROM safe
 ",
         "  out: { from: q, stdout: {} }",
-        expect![[""]],
+        expect![[r#"
+            14:40 warning[weak-mask] steps.safe.mask.columns.card: this mask leaves so much of `card` readable that it stays restricted
+              = keep fewer characters, or use hash or token
+            19:3 error[leak] sinks.out: `card` is restricted and would reach sink `out`, which is cleared for internal
+              | source `payments`: `card` is restricted by contract `payments@1` (version 1.4.0), user.financial.credit_card
+              | step `safe` (mask): masks `card` with partial: it stays restricted
+              | step `q` (sql): passes `card` on as it is
+              | sink `out`: clearance internal
+              = mask `card` at step `safe`:
+              = steps:
+              =   safe:
+              =     mask:
+              =       columns:
+              =         card: { token: { keep_last: 4 } }
+              = or raise the clearance, so that whoever reads it may hold restricted data, which needs explicit permission:
+              = sinks:
+              =   out:
+              =     clearance: restricted
+        "#]],
     );
     check(
         "  safe:
@@ -123,7 +308,42 @@ fn through_a_mask_that_hides_too_little() {
     sql: SELECT card, email FROM safe
 ",
         "  out: { from: q, stdout: {} }",
-        expect![[""]],
+        expect![[r#"
+            14:40 warning[weak-mask] steps.safe.mask.columns.card: this mask leaves so much of `card` readable that it stays restricted
+              = keep fewer characters, or use hash or token
+            14:76 warning[weak-mask] steps.safe.mask.columns.email: this mask leaves so much of `email` readable that it stays confidential
+              = keep fewer characters, or use hash or token
+            19:3 error[leak] sinks.out: `card` is restricted and would reach sink `out`, which is cleared for internal
+              | source `payments`: `card` is restricted by contract `payments@1` (version 1.4.0), user.financial.credit_card
+              | step `safe` (mask): masks `card` with token: it stays restricted
+              | step `q` (sql): passes `card` on as it is
+              | sink `out`: clearance internal
+              = mask `card` at step `safe`:
+              = steps:
+              =   safe:
+              =     mask:
+              =       columns:
+              =         card: { token: { keep_last: 4 } }
+              = or raise the clearance, so that whoever reads it may hold restricted data, which needs explicit permission:
+              = sinks:
+              =   out:
+              =     clearance: restricted
+            19:3 error[leak] sinks.out: `email` is confidential and would reach sink `out`, which is cleared for internal
+              | source `payments`: `email` is confidential by contract `payments@1` (version 1.4.0), user.contact.email
+              | step `safe` (mask): masks `email` with generalize: it stays confidential
+              | step `q` (sql): passes `email` on as it is
+              | sink `out`: clearance internal
+              = mask `email` at step `safe`:
+              = steps:
+              =   safe:
+              =     mask:
+              =       columns:
+              =         email: { hash: {} }
+              = or raise the clearance, so that whoever reads it may hold confidential data, for those who need it:
+              = sinks:
+              =   out:
+              =     clearance: confidential
+        "#]],
     );
 }
 
@@ -136,13 +356,102 @@ fn encrypted_columns_keep_their_class() {
     sql: SELECT card FROM safe
 ",
         "  out: { from: q, stdout: {}, clearance: confidential }",
-        expect![[""]],
+        expect![[r#"
+            19:3 error[leak] sinks.out: `card` is restricted and would reach sink `out`, which is cleared for confidential
+              | source `payments`: `card` is restricted by contract `payments@1` (version 1.4.0), user.financial.credit_card
+              | step `safe` (mask): masks `card` with encrypt: it stays restricted
+              | step `q` (sql): passes `card` on as it is
+              | sink `out`: clearance confidential
+              = mask `card` at step `safe`:
+              = steps:
+              =   safe:
+              =     mask:
+              =       columns:
+              =         card: { token: { keep_last: 4 } }
+              = or raise the clearance, so that whoever reads it may hold restricted data, which needs explicit permission:
+              = sinks:
+              =   out:
+              =     clearance: restricted
+        "#]],
     );
 }
 
 #[test]
 fn to_a_public_sink() {
-    expect![[""]].assert_eq(&query("SELECT kind, country, items, birth_date, flagged FROM payments", "public"));
+    expect![[r#"
+        17:3 error[leak] sinks.out: `country` is internal and would reach sink `out`, which is cleared for public
+          | source `payments`: `country` is internal by contract `payments@1` (version 1.4.0)
+          | step `q` (sql): passes `country` on as it is
+          | sink `out`: clearance public
+          = mask `country` in a step before the sink:
+          = steps:
+          =   out_masked:
+          =     mask:
+          =       from: q
+          =       columns:
+          =         country: { redact: {} }
+          = sinks:
+          =   out:
+          =     from: out_masked
+          = or raise the clearance, so that whoever reads it may hold internal data, which must not leave the organisation:
+          = sinks:
+          =   out:
+          =     clearance: internal
+        17:3 error[leak] sinks.out: `items` is internal and would reach sink `out`, which is cleared for public
+          | source `payments`: `items` is internal by contract `payments@1` (version 1.4.0)
+          | step `q` (sql): passes `items` on as it is
+          | sink `out`: clearance public
+          = mask `items` in a step before the sink:
+          = steps:
+          =   out_masked:
+          =     mask:
+          =       from: q
+          =       columns:
+          =         items: { null: {} }
+          = sinks:
+          =   out:
+          =     from: out_masked
+          = or raise the clearance, so that whoever reads it may hold internal data, which must not leave the organisation:
+          = sinks:
+          =   out:
+          =     clearance: internal
+        17:3 error[leak] sinks.out: `birth_date` is confidential and would reach sink `out`, which is cleared for public
+          | source `payments`: `birth_date` is confidential by contract `payments@1` (version 1.4.0), user.demographic.date_of_birth
+          | step `q` (sql): passes `birth_date` on as it is
+          | sink `out`: clearance public
+          = mask `birth_date` in a step before the sink:
+          = steps:
+          =   out_masked:
+          =     mask:
+          =       from: q
+          =       columns:
+          =         birth_date: { null: {} }
+          = sinks:
+          =   out:
+          =     from: out_masked
+          = or raise the clearance, so that whoever reads it may hold confidential data, for those who need it:
+          = sinks:
+          =   out:
+          =     clearance: confidential
+        17:3 error[leak] sinks.out: `flagged` is internal and would reach sink `out`, which is cleared for public
+          | source `payments`: `flagged` is internal by contract `payments@1` (version 1.4.0)
+          | step `q` (sql): passes `flagged` on as it is
+          | sink `out`: clearance public
+          = mask `flagged` in a step before the sink:
+          = steps:
+          =   out_masked:
+          =     mask:
+          =       from: q
+          =       columns:
+          =         flagged: { null: {} }
+          = sinks:
+          =   out:
+          =     from: out_masked
+          = or raise the clearance, so that whoever reads it may hold internal data, which must not leave the organisation:
+          = sinks:
+          =   out:
+          =     clearance: internal
+    "#]].assert_eq(&query("SELECT kind, country, items, birth_date, flagged FROM payments", "public"));
 }
 
 #[test]
@@ -171,9 +480,18 @@ fn constants_are_public() {
 
 #[test]
 fn filters_tell_of_what_they_filter() {
-    expect![[""]].assert_eq(&query("SELECT kind FROM payments WHERE diagnosis = 'flu'", "internal"));
-    expect![[""]].assert_eq(&query("SELECT kind FROM payments WHERE email LIKE '%.gov'", "internal"));
-    expect![[""]].assert_eq(&query("SELECT kind FROM payments WHERE card IS NOT NULL", "internal"));
+    expect![[r#"
+        14:10 error[filter-leak] steps.q.sql: the filter on `diagnosis` (restricted) tells of every row that reaches `out` (internal) what it holds
+          = filter on a masked or less sensitive column, or raise the clearance of the sink
+    "#]].assert_eq(&query("SELECT kind FROM payments WHERE diagnosis = 'flu'", "internal"));
+    expect![[r#"
+        14:10 warning[filter-leak] steps.q.sql: the filter on `email` (confidential) tells of every row that reaches `out` (internal) what it holds
+          = filter on a masked or less sensitive column, or raise the clearance of the sink
+    "#]].assert_eq(&query("SELECT kind FROM payments WHERE email LIKE '%.gov'", "internal"));
+    expect![[r#"
+        14:10 warning[filter-leak] steps.q.sql: the filter on `card` (restricted) tells of every row that reaches `out` (internal) whether it has a value
+          = if that is all it tells, nothing needs to be done; a quality rule `not_null` keeps it out of the filter
+    "#]].assert_eq(&query("SELECT kind FROM payments WHERE card IS NOT NULL", "internal"));
     assert_eq!(query("SELECT kind FROM payments WHERE amount > 3", "internal"), "");
     assert_eq!(query("SELECT kind FROM payments WHERE email LIKE '%.gov'", "confidential"), "");
 }
@@ -188,14 +506,50 @@ fn filters_are_found_before_later_steps() {
 ",
         "  open: { from: r, stdout: {} }
   closed: { from: r, file: { path: x }, clearance: restricted }",
-        expect![[""]],
+        expect![[r#"
+            14:10 error[filter-leak] steps.q.sql: the filter on `diagnosis` (restricted) tells of every row that reaches `open` (internal) what it holds
+              = filter on a masked or less sensitive column, or raise the clearance of the sink
+        "#]],
     );
 }
 
 #[test]
 fn purposes_allow_categories() {
     let text = document("  q:\n    sql: SELECT diagnosis AS d, card FROM payments\n", "  out: { from: q, stdout: {}, clearance: restricted }");
-    expect![[""]].assert_eq(&findings(&text.replace("essential.fraud_detection", "marketing.advertising")));
+    expect![[r#"
+        17:3 error[purpose] sinks.out: the purpose `marketing.advertising` does not allow user.health_and_medical, but `d` would carry it to sink `out`
+          | source `payments`: `diagnosis` is restricted by contract `payments@1` (version 1.4.0), user.health_and_medical
+          | step `q` (sql): diagnosis AS d, restricted
+          | sink `out`: clearance restricted
+          | rule on user.health_and_medical: special category of personal data, GDPR Art. 9
+          = mask `d` in a step before the sink:
+          = steps:
+          =   out_masked:
+          =     mask:
+          =       from: q
+          =       columns:
+          =         d: { hash: {} }
+          = sinks:
+          =   out:
+          =     from: out_masked
+          = or process it for a purpose that allows it, if that is the purpose: `essential`, `employment`
+        17:3 error[purpose] sinks.out: the purpose `marketing.advertising` does not allow user.financial.credit_card, but `card` would carry it to sink `out`
+          | source `payments`: `card` is restricted by contract `payments@1` (version 1.4.0), user.financial.credit_card
+          | step `q` (sql): passes `card` on as it is
+          | sink `out`: clearance restricted
+          | rule on user.financial: financial data of people, purpose limitation of GDPR Art. 5(1)(b)
+          = mask `card` in a step before the sink:
+          = steps:
+          =   out_masked:
+          =     mask:
+          =       from: q
+          =       columns:
+          =         card: { token: { keep_last: 4 } }
+          = sinks:
+          =   out:
+          =     from: out_masked
+          = or process it for a purpose that allows it, if that is the purpose: `essential`, `finance`, `analytics`, `employment`, `functional`, `sales`
+    "#]].assert_eq(&findings(&text.replace("essential.fraud_detection", "marketing.advertising")));
     assert_eq!(findings(&text), "");
 }
 
@@ -219,7 +573,24 @@ fn a_project_brings_its_own_policy() {
     let policy = PurposePolicy { rules: vec![CategoryRule::new("user.contact", &["newsletter"], "house rule 7")] };
     let registry = Registry { policy, ..Registry::default() };
     let text = document("  q:\n    sql: SELECT email FROM payments\n", "  out: { from: q, stdout: {}, clearance: restricted }");
-    expect![[""]].assert_eq(&report(&plan_with(&text, &registry).diagnostics));
+    expect![[r#"
+        17:3 error[purpose] sinks.out: the purpose `essential.fraud_detection` does not allow user.contact.email, but `email` would carry it to sink `out`
+          | source `payments`: `email` is confidential by contract `payments@1` (version 1.4.0), user.contact.email
+          | step `q` (sql): passes `email` on as it is
+          | sink `out`: clearance restricted
+          | rule on user.contact: house rule 7
+          = mask `email` in a step before the sink:
+          = steps:
+          =   out_masked:
+          =     mask:
+          =       from: q
+          =       columns:
+          =         email: { hash: {} }
+          = sinks:
+          =   out:
+          =     from: out_masked
+          = or process it for a purpose that allows it, if that is the purpose: `newsletter`
+    "#]].assert_eq(&report(&plan_with(&text, &registry).diagnostics));
     let allowed = text.replace("essential.fraud_detection", "newsletter.weekly");
     assert_eq!(report(&plan_with(&allowed, &registry).diagnostics), "");
 }

@@ -4,13 +4,13 @@ use std::fmt::Write;
 
 use expect_test::expect;
 
-use crate::support::{findings, query};
+use crate::support::query_findings;
 
 fn refused(queries: &[&str]) -> String {
     let mut text = String::new();
     for sql in queries {
         writeln!(text, "{sql}").unwrap();
-        let found = findings(&query(sql));
+        let found = query_findings(sql);
         assert!(!found.is_empty(), "accepted: {sql}");
         for line in found.lines() {
             let line = line.split_once(" steps.q.sql: ").map_or(line.to_owned(), |(_, message)| format!("  {message}"));
@@ -24,7 +24,60 @@ fn refused(queries: &[&str]) -> String {
 
 #[test]
 fn what_needs_more_than_one_row() {
-    expect![[""]].assert_eq(&refused(&[
+    expect![[r#"
+        SELECT count(*) AS n FROM payments
+            the aggregate function count(…) is not supported
+        SELECT kind, sum(amount) AS total FROM payments GROUP BY kind
+            GROUP BY is not supported
+            the aggregate function sum(…) is not supported
+        SELECT kind FROM payments GROUP BY kind HAVING max(amount) > 3
+            GROUP BY is not supported
+            HAVING is not supported
+            the aggregate function max(…) is not supported
+        SELECT DISTINCT kind FROM payments
+            DISTINCT is not supported
+        SELECT kind FROM payments ORDER BY kind
+            ORDER BY (a stream has no last row) is not supported
+        SELECT kind FROM payments LIMIT 3
+            LIMIT (a stream has no last row) is not supported
+        SELECT kind FROM payments OFFSET 3
+            LIMIT (a stream has no last row) is not supported
+        SELECT kind FROM payments FETCH FIRST 3 ROWS ONLY
+            FETCH is not supported
+        SELECT row_number() OVER (ORDER BY amount) AS n FROM payments
+            the window function row_number(…) is not supported
+        SELECT sum(amount) OVER () AS n FROM payments
+            the window function sum(…) is not supported
+        SELECT kind FROM payments QUALIFY row_number() OVER (PARTITION BY card) = 1
+            QUALIFY is not supported
+            the window function row_number(…) is not supported
+        SELECT kind FROM payments UNION SELECT kind FROM payments
+            UNION without ALL, which removes duplicates, is not supported
+            = write UNION ALL
+        SELECT kind FROM payments EXCEPT SELECT kind FROM payments
+            EXCEPT is not supported
+        SELECT kind FROM payments INTERSECT SELECT kind FROM payments
+            INTERSECT is not supported
+        SELECT kind FROM tumble(payments, INTERVAL '1 minute')
+            the window function tumble(…) is not supported
+        SELECT a.kind FROM payments a JOIN payments b ON a.tx_id = b.tx_id
+            JOIN is not supported
+        SELECT a.kind FROM payments a, payments b
+            a join (two tables in FROM) is not supported
+        SELECT a.kind FROM payments a CROSS JOIN LATERAL (SELECT 1 AS x FROM payments) b
+            JOIN is not supported
+            LATERAL is not supported
+        SELECT kind FROM payments WHERE amount > (SELECT max(amount) FROM payments)
+            a subquery outside FROM is not supported
+        SELECT kind FROM payments WHERE tx_id IN (SELECT tx_id FROM payments)
+            a subquery outside FROM is not supported
+        SELECT kind FROM payments p WHERE EXISTS (SELECT 1 FROM payments q WHERE q.tx_id = p.tx_id)
+            a subquery outside FROM is not supported
+        WITH RECURSIVE r AS (SELECT kind FROM payments UNION ALL SELECT kind FROM r) SELECT kind FROM r
+            WITH RECURSIVE is not supported
+        SELECT kind FROM payments TABLESAMPLE (10 PERCENT)
+            TABLESAMPLE is not supported
+    "#]].assert_eq(&refused(&[
         "SELECT count(*) AS n FROM payments",
         "SELECT kind, sum(amount) AS total FROM payments GROUP BY kind",
         "SELECT kind FROM payments GROUP BY kind HAVING max(amount) > 3",
@@ -53,7 +106,48 @@ fn what_needs_more_than_one_row() {
 
 #[test]
 fn what_changes_or_defines_things() {
-    expect![[""]].assert_eq(&refused(&[
+    expect![[r#"
+        INSERT INTO payments SELECT * FROM payments
+            INSERT INTO is not supported
+            = a step is one SELECT
+        UPDATE payments SET kind = 'x'
+            UPDATE is not supported
+            = a step is one SELECT
+        DELETE FROM payments
+            DELETE FROM is not supported
+            = a step is one SELECT
+        DROP TABLE payments
+            DROP TABLE is not supported
+            = a step is one SELECT
+        CREATE TABLE x AS SELECT * FROM payments
+            CREATE TABLE is not supported
+            = a step is one SELECT
+        CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '/etc/passwd'
+            CREATE EXTERNAL TABLE is not supported
+            = a step is one SELECT
+        COPY payments TO '/tmp/x'
+            COPY is not supported
+            = a step is one SELECT
+        EXPLAIN SELECT kind FROM payments
+            EXPLAIN is not supported
+            = a step is one SELECT
+        SET x = 1
+            SET is not supported
+            = a step is one SELECT
+        SELECT kind INTO x FROM payments
+            SELECT INTO is not supported
+        SELECT kind FROM payments; SELECT kind FROM payments
+            more than one statement
+            = write one SELECT a step
+        VALUES (1)
+            VALUES is not supported
+        SELECT 1 AS one
+            SELECT without FROM
+            = name a source or a step in FROM
+
+            the query is empty
+            = write SELECT … FROM …
+    "#]].assert_eq(&refused(&[
         "INSERT INTO payments SELECT * FROM payments",
         "UPDATE payments SET kind = 'x'",
         "DELETE FROM payments",
@@ -73,7 +167,30 @@ fn what_changes_or_defines_things() {
 
 #[test]
 fn what_differs_from_run_to_run() {
-    expect![[""]].assert_eq(&refused(&[
+    expect![[r#"
+        SELECT random() AS r FROM payments
+            the function random() is not supported: its result differs from run to run
+            = a pipeline that resumes must compute the same rows again; take times and numbers from columns
+        SELECT uuid() AS r FROM payments
+            the function uuid() is not supported: its result differs from run to run
+            = a pipeline that resumes must compute the same rows again; take times and numbers from columns
+        SELECT now() AS r FROM payments
+            the function now() is not supported: its result differs from run to run
+            = a pipeline that resumes must compute the same rows again; take times and numbers from columns
+        SELECT current_timestamp AS r FROM payments
+            the function current_timestamp() is not supported: its result differs from run to run
+            = a pipeline that resumes must compute the same rows again; take times and numbers from columns
+        SELECT kind FROM payments WHERE paid_at > current_date
+            the function current_date() is not supported: its result differs from run to run
+            = a pipeline that resumes must compute the same rows again; take times and numbers from columns
+        SELECT version() AS v FROM payments
+            the function version() is not supported: its result differs from run to run
+            = a pipeline that resumes must compute the same rows again; take times and numbers from columns
+        SELECT $1 AS p FROM payments
+            a placeholder is not supported
+        SELECT @x AS v FROM payments
+            a variable is not supported
+    "#]].assert_eq(&refused(&[
         "SELECT random() AS r FROM payments",
         "SELECT uuid() AS r FROM payments",
         "SELECT now() AS r FROM payments",
@@ -87,7 +204,49 @@ fn what_differs_from_run_to_run() {
 
 #[test]
 fn names_that_are_missing_wrong_or_double() {
-    expect![[""]].assert_eq(&refused(&[
+    expect![[r#"
+        SELECT amout FROM payments
+            unknown column `amout`
+            = did you mean `amount`?
+        SELECT p.amout, kindd FROM payments p
+            unknown column `p.amout`
+            = did you mean `amount`?
+            unknown column `kindd`
+            = did you mean `kind`?
+        SELECT q.amount FROM payments p
+            unknown column `q.amount`
+            = did you mean `amount`?
+        SELECT kind FROM payment
+            `payment` is neither a source nor a step
+            = did you mean `payments`?
+        SELECT kind FROM public.payments
+            unknown table `public.payments`
+            = write the bare name of a source or a step
+        SELECT uper(kind) AS k FROM payments
+            unknown function uper(…)
+            = did you mean upper(…)?
+        SELECT amount * 2 FROM payments
+            an expression needs a name
+            = write amount * 2 AS some_name
+        SELECT upper(kind) FROM payments
+            an expression needs a name
+            = write upper(kind) AS some_name
+        SELECT kind, country AS kind FROM payments
+            two columns are named `kind`
+            = give one of them another name with AS
+        SELECT *, kind FROM payments
+            two columns are named `kind`
+            = give one of them another name with AS
+        SELECT kind AS _weir_row FROM payments
+            the name `_weir_row` is reserved: names that begin with `_weir` belong to Weir
+            = give it another name with AS
+        SELECT Kind AS "Kind", "KIND" AS k FROM payments
+            unknown column `KIND`
+            = unquoted names are lower-cased; write "kind"
+        SELECT k FROM (SELECT kind AS j FROM payments) x
+            unknown column `k`
+            = the only column is `j`
+    "#]].assert_eq(&refused(&[
         "SELECT amout FROM payments",
         "SELECT p.amout, kindd FROM payments p",
         "SELECT q.amount FROM payments p",
@@ -106,7 +265,32 @@ fn names_that_are_missing_wrong_or_double() {
 
 #[test]
 fn what_does_not_parse_or_type() {
-    expect![[""]].assert_eq(&refused(&[
+    expect![[r#"
+        SELEC kind FROM payments
+            SQL syntax: expected: an SQL statement, found: SELEC
+        SELECT kind FROM payments WHERE
+            SQL syntax: expected: an expression, found: EOF
+        SELECT 'unclosed FROM payments
+            SQL syntax: unterminated string literal
+        SELECT kind + tags AS x FROM payments
+            cannot coerce arithmetic expression string + List(string) to valid types
+        SELECT upper(kind, kind) AS x FROM payments
+            function 'upper' expects 1 arguments but received 2. No function matches the given name and argument types 'upper(string, string)'. You might need to add explicit type casts. Candidate functions: upper(String)
+        SELECT kind FROM payments WHERE amount
+            cannot create filter with non-boolean predicate 'payments.amount' returning decimal(12, 2)
+        SELECT kind FROM payments UNION ALL SELECT kind, country FROM payments
+            UNION queries have different number of columns
+        SELECT NULL AS nothing FROM payments
+            the column `nothing` has no type: it is always null
+            = write CAST(NULL AS string) or the type you mean
+        SELECT paid_at - paid_at AS d FROM payments
+            the column `d` has the type Duration(µs), which no document can name
+            = cast it, for example to string, int64, double or timestamp
+        SELECT CAST(kind AS nonsense) AS x FROM payments
+            not supported: unsupported SQL type nonsense
+        SELECT CASE WHEN flagged THEN tags ELSE 1 END AS x FROM payments
+            failed to coerce then (List(string)) and else (int64) to common types in CASE WHEN expression
+    "#]].assert_eq(&refused(&[
         "SELEC kind FROM payments",
         "SELECT kind FROM payments WHERE",
         "SELECT 'unclosed FROM payments",
@@ -127,7 +311,7 @@ fn a_query_that_explodes_is_refused() {
     for _ in 0..20 {
         sql = format!("SELECT x + x * x AS x FROM ({sql}) t");
     }
-    assert!(findings(&query(&sql)).contains("sql"), "accepted");
+    assert!(query_findings(&sql).contains("sql"), "accepted");
 }
 
 #[test]
@@ -140,5 +324,23 @@ fn steps_that_read_themselves_are_refused() {
     pipeline.steps.insert("c".into(), weir_spec::Step::Sql("SELECT kind FROM b".into()));
     pipeline.steps.insert("d".into(), weir_spec::Step::Sql("SELECT kind FROM d".into()));
     let planned = weir_plan::plan(&pipeline, &crate::support::Registry::default());
-    expect![[""]].assert_eq(&crate::support::report(&planned.diagnostics));
+    expect![[r#"
+        ? error[cycle] steps.a.sql: `a` depends on itself: a -> b -> a
+          = read from a source or from a step that comes before it
+        ? error[cycle] steps.d.sql: `d` depends on itself: d -> d
+          = read from a source or from a step that comes before it
+    "#]].assert_eq(&crate::support::report(&planned.diagnostics));
+}
+
+/// A document is at most a mebibyte, which makes a deep tree; planning must refuse it rather than overflow its stack.
+#[test]
+fn deep_and_long_queries_are_refused() {
+    let sum = format!("SELECT {} AS x FROM payments", vec!["items"; 3_000].join(" + "));
+    let nested = format!("SELECT {}items{} AS x FROM payments", "(".repeat(3_000), ")".repeat(3_000));
+    let long = format!("SELECT {} AS x FROM payments", vec!["items"; 100_000].join(" + "));
+    let calls = format!("SELECT {}kind{} AS x FROM payments", "upper(".repeat(2_000), ")".repeat(2_000));
+    for sql in [sum, nested, long, calls] {
+        let found = query_findings(&sql);
+        assert!(found.contains("error[sql-too-large]") || found.contains("nested too deeply"), "{found:.200}");
+    }
 }

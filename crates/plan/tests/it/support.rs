@@ -85,6 +85,7 @@ pub fn payments() -> Contract {
 
 /// A document with one source under the payments contract. `steps` and `sinks` are indented by two.
 pub fn document(steps: &str, sinks: &str) -> String {
+    let sinks = sinks.replace("stdout: {}", "stdout: {}, delivery: at_least_once");
     let steps = if steps.is_empty() { String::new() } else { format!("steps:\n{steps}") };
     format!(
         "apiVersion: weir/v1
@@ -147,6 +148,13 @@ pub fn report(diagnostics: &[Diagnostic]) -> String {
         }
     }
     text
+}
+
+/// What planning says of a query, whatever the document's own check would say of it.
+pub fn query_findings(sql: &str) -> String {
+    let mut pipeline = weir_spec::parse_pipeline(&query("SELECT kind FROM payments")).value.unwrap();
+    pipeline.steps["q"] = weir_spec::Step::Sql(sql.to_owned());
+    report(&weir_plan::plan(&pipeline, &Registry::default()).diagnostics)
 }
 
 /// What planning says of a document.
