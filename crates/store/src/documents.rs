@@ -1,6 +1,8 @@
 //! Documents (pipelines, contracts, policies) and their versions. A version is never changed; a change is a new version, and must
 //! name the version that it changes.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use weir_api::{DocumentId, ProjectId, UserId};
@@ -230,26 +232,46 @@ pub async fn list(
     project: ProjectId,
     kind: DocumentKind,
 ) -> Result<Vec<(Document, VersionInfo)>> {
+    use sea_orm::sea_query::{Expr, ExprTrait};
+    let to_document = document_versions::Entity::belongs_to(documents::Entity)
+        .from(document_versions::Column::DocumentId)
+        .to(documents::Column::Id)
+        .into();
+    let latest = Expr::col((
+        document_versions::Entity,
+        document_versions::Column::Version,
+    ))
+    .eq(Expr::col((
+        documents::Entity,
+        documents::Column::LatestVersion,
+    )));
+    let versions = info_columns(document_versions::Entity::find())
+        .join(sea_orm::JoinType::InnerJoin, to_document)
+        .filter(latest)
+        .filter(documents::Column::ProjectId.eq(project.0))
+        .filter(documents::Column::Kind.eq(kind.as_str()))
+        .filter(documents::Column::DeletedAt.is_null())
+        .into_tuple::<InfoRow>()
+        .all(db.conn())
+        .await?;
+    let mut versions = versions
+        .into_iter()
+        .map(|row| info(row).map(|info| (info.document, info)))
+        .collect::<Result<HashMap<_, _>>>()?;
     let rows = of_kind(project, kind)
         .order_by_asc(documents::Column::Name)
         .all(db.conn())
         .await?;
-    let mut list = Vec::with_capacity(rows.len());
-    for row in rows {
-        let latest = info_query(DocumentId(row.id))
-            .filter(document_versions::Column::Version.eq(row.latest_version))
-            .into_tuple::<InfoRow>()
-            .one(db.conn())
-            .await?
-            .ok_or_else(|| {
-                StoreError::Corrupt(format!(
-                    "document {} has no version {}",
-                    row.id, row.latest_version
-                ))
+    rows.into_iter()
+        .map(|row| {
+            let document = document(row)?;
+            let latest = versions.remove(&document.id).ok_or_else(|| {
+                let (id, version) = (document.id, document.latest_version);
+                StoreError::Corrupt(format!("document {id} has no version {version}"))
             })?;
-        list.push((document(row)?, info(latest)?));
-    }
-    Ok(list)
+            Ok((document, latest))
+        })
+        .collect()
 }
 
 /// All versions, newest first, without their texts.
@@ -344,15 +366,19 @@ type InfoRow = (
 );
 
 fn info_query(id: DocumentId) -> sea_orm::Select<document_versions::Entity> {
+    info_columns(document_versions::Entity::find())
+        .filter(document_versions::Column::DocumentId.eq(id.0))
+}
+
+fn info_columns(
+    query: sea_orm::Select<document_versions::Entity>,
+) -> sea_orm::Select<document_versions::Entity> {
     use document_versions::Column::{
         AuthorId, CreatedAt, DocumentId, Hash, Label, Message, Summary, Version,
     };
-    document_versions::Entity::find()
-        .select_only()
-        .columns([
-            DocumentId, Version, Label, Hash, Summary, AuthorId, CreatedAt, Message,
-        ])
-        .filter(DocumentId.eq(id.0))
+    query.select_only().columns([
+        DocumentId, Version, Label, Hash, Summary, AuthorId, CreatedAt, Message,
+    ])
 }
 
 fn info(

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
 use weir_api::{RunId, RunState};
 
 use crate::{
@@ -31,6 +31,7 @@ impl Lease {
     /// Errors with [`StoreError::StaleLease`] unless this is the run's newest lease and the run is not over.
     pub async fn hold(&self, tx: &Tx) -> Result<()> {
         let row = runs::Entity::find_by_id(self.run.0)
+            .lock_exclusive()
             .one(tx.conn())
             .await?
             .ok_or_else(|| StoreError::not_found("run", self.run))?;
@@ -58,6 +59,7 @@ pub async fn acquire(
     now: DateTime<Utc>,
 ) -> Result<Option<Lease>> {
     let row = runs::Entity::find_by_id(id.0)
+        .lock_exclusive()
         .one(tx.conn())
         .await?
         .ok_or_else(|| StoreError::not_found("run", id))?;

@@ -1,5 +1,5 @@
 //! Consent: the last word counts, the feed misses nothing, millions come in fast.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod common;
 

@@ -323,3 +323,29 @@ async fn pages_follow_each_other_without_gap_or_repetition_while_the_log_grows()
     }
     assert_eq!(seen, (0..20).rev().collect::<Vec<_>>());
 }
+
+/// A request may be cut off at any await: by a timeout, or because its client has gone.
+#[tokio::test]
+async fn a_transaction_cut_off_anywhere_leaves_the_store_whole() {
+    let w = world().await;
+    for attempt in 0..120u64 {
+        let patience = std::time::Duration::from_micros(attempt * 25);
+        let work = append(
+            &w.store,
+            vec![leaf(None, 0, "system:test", "instance.update", "x", true)],
+        );
+        let _cut_off = tokio::time::timeout(patience, work).await.is_err();
+    }
+    append(
+        &w.store,
+        vec![leaf(None, 1, "system:test", "instance.read", "last", true)],
+    )
+    .await;
+    let state = evidence::state(&w.store).await.unwrap();
+    assert_eq!(
+        (state.range.size(), state.range.root()),
+        recomputed(&w.store).await
+    );
+    let last = evidence::by_seq(&w.store, state.range.size() - 1).await.unwrap().unwrap();
+    assert_eq!(last.resource, "last");
+}
