@@ -43,10 +43,15 @@ pub fn Moment(at: DateTime<Utc>) -> impl IntoView {
     view! { <time class="nowrap" datetime=at.to_rfc3339()>{format::moment(at)}</time> }
 }
 
+/// How long something has lasted, as text that changes while it lasts.
+pub fn lasted(from: DateTime<Utc>, until: Option<DateTime<Utc>>) -> Signal<String> {
+    let clock = use_clock();
+    Signal::derive(move || format::span((until.unwrap_or_else(|| clock.now()) - from).num_milliseconds()))
+}
+
 /// From `from` to `until`, or to now while it lasts.
 #[component]
 pub fn Lasted(from: DateTime<Utc>, until: Option<DateTime<Utc>>) -> impl IntoView {
-    let clock = use_clock();
-    let text = Memo::new(move |_| format::span((until.unwrap_or_else(|| clock.now()) - from).num_milliseconds()));
-    view! { <span class="nowrap">{text}</span> }
+    let text = lasted(from, until);
+    view! { <span class="nowrap">{move || text.get()}</span> }
 }

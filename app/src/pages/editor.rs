@@ -12,7 +12,7 @@ use crate::{
         editor::{CodeEditor, Findings, summary},
         empty::Loading,
         graph::PipelineGraph,
-        notice::{FaultNotice, FaultPage, Notice, Tone},
+        notice::{FaultNotice, FaultPage},
         page::PageHead,
     },
     fault::Fault,
@@ -179,11 +179,8 @@ fn Editor(
                         <a class="btn btn--quiet" href=back>"Cancel"</a>
                     </div>
                     {move || deploy_blocked.get().map(|why| view! { <p class="small muted">{why}</p> })}
-                    <noscript>
-                        <Notice tone=Tone::Quiet title="Without scripts">
-                            <p>"The document is checked when it is saved. If it has errors, your browser's Back keeps what you wrote."</p>
-                        </Notice>
-                    </noscript>
+                    // Browsers with scripts read what is inside as text, not as elements.
+                    <noscript inner_html="<p class=\"small muted\">Without scripts the document is checked when it is saved. If it has errors, your browser's Back keeps what you wrote.</p>"></noscript>
                 </aside>
             </div>
         </ActionForm>

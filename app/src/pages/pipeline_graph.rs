@@ -174,7 +174,7 @@ fn NodePanel(
         <section class=format!("panel c-{}", lane.as_str()) aria-label=label>
             <div class="panel__head">
                 <div class="stack stack--tight">
-                    <p class="row"><h2>{node.name}</h2><StageMark stage=lane.as_str()/></p>
+                    <div class="row"><h2>{node.name}</h2><StageMark stage=lane.as_str()/></div>
                     <p class="small muted">{node.operator}{(!node.summary.is_empty()).then(|| format!(" · {}", node.summary))}</p>
                     {move || now().map(|text| view! { <p class="small">{text}</p> })}
                 </div>

@@ -15,7 +15,7 @@ use crate::{
         notice::{FaultPage, Notice, Tone},
         page::PageHead,
         stat::Stat,
-        time::{Ago, Lasted, Moment},
+        time::{Ago, Moment, lasted},
     },
     format, links,
     server_fns::runs,
@@ -109,7 +109,7 @@ fn Run(project: String, run: RunDetail) -> impl IntoView {
                     tone={if summary.rows_quarantined > 0 { "warn" } else { "" }}
                 />
                 <Stat label="Refused" value=format::count(summary.rows_refused) note="denied, late or dropped".to_owned()/>
-                <Stat label="Lasted" value="">{summary.started_at.map(|from| view! { <Lasted from until=summary.ended_at/> })}</Stat>
+                <Stat label="Lasted" value=summary.started_at.map_or(Signal::stored("–".to_owned()), |from| lasted(from, summary.ended_at))/>
             </div>
             <section class="section" aria-labelledby="balance">
                 <div class="section__head">

@@ -64,7 +64,7 @@ const ROW_GAP: f64 = 26.0;
 const TOP: f64 = 46.0;
 const MARGIN: f64 = 12.0;
 /// Between a lane's edge and its nodes; edges and their labels live there.
-const GUTTER: f64 = 22.0;
+const GUTTER: f64 = 28.0;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LaneBox {
@@ -107,9 +107,9 @@ pub struct Layout {
 /// Width of a lane: the three that sources span share one card; empty lanes shrink to their name.
 fn lane_width(lane: Lane, empty: bool) -> f64 {
     match lane {
-        Lane::Source | Lane::Decode | Lane::Contract => 80.0,
-        _ if empty => 78.0,
-        _ => 186.0,
+        Lane::Source | Lane::Decode | Lane::Contract => 70.0,
+        _ if empty => 74.0,
+        _ => 180.0,
     }
 }
 
@@ -130,9 +130,12 @@ pub fn layout(graph: &Graph) -> Layout {
     let rows = nodes.iter().map(|node| node.y + NODE_HEIGHT).fold(TOP + NODE_HEIGHT, f64::max);
     let edges = graph.edges.iter().enumerate().filter_map(|(index, edge)| {
         let of = |name: &str| nodes.iter().find(|node| graph.nodes[node.index].name == name);
-        Some(connect(index, of(&edge.from)?, of(&edge.to)?))
+        let (from, to) = (of(&edge.from)?, of(&edge.to)?);
+        let blocked = nodes.iter().any(|node| node.y == to.y && node.x > from.x + from.width && node.x + node.width < to.x);
+        Some(connect(index, from, to, blocked))
     });
     let edges = edges.collect();
+    // Room for lines that run below the last row.
     Layout { width: x + MARGIN, height: rows + ROW_GAP, lanes, nodes, edges }
 }
 
@@ -167,27 +170,32 @@ fn place(graph: &Graph, spans: &[(Lane, Lane)], lanes: &[LaneBox]) -> Vec<NodeBo
     boxes.collect()
 }
 
-/// A smooth line from the right side of one node to the left side of the other; a step back runs below both.
-fn connect(index: usize, from: &NodeBox, to: &NodeBox) -> EdgeLine {
+/// From the right side of one node to the left side of the other: over to the target's row beside the first, then straight.
+/// Where nodes stand in that row, and for a step back, the line runs below them.
+fn connect(index: usize, from: &NodeBox, to: &NodeBox, blocked: bool) -> EdgeLine {
     let (x1, y1) = (from.x + from.width, from.y + NODE_HEIGHT / 2.0);
     let (x2, y2) = (to.x - 5.0, to.y + NODE_HEIGHT / 2.0);
-    if x2 > x1 {
-        let bend = ((x2 - x1) / 2.0).min(70.0);
-        let path = if (y1 - y2).abs() < 0.5 {
-            format!("M{x1},{y1}L{x2},{y2}")
-        } else {
-            format!("M{x1},{y1}C{},{y1} {},{y2} {x2},{y2}", x1 + bend, x2 - bend)
-        };
-        return EdgeLine { index, path, label: ((x1 + x2) / 2.0, (y1 + y2) / 2.0 - 9.0) };
+    let turn = 2.0 * GUTTER - 8.0;
+    if x2 <= x1 || blocked {
+        let below = from.y.max(to.y) + NODE_HEIGHT + ROW_GAP / 2.0;
+        let (out, back) = (x1 + turn / 2.0, x2 - turn / 2.0);
+        let path = format!(
+            "M{x1},{y1}C{out},{y1} {out},{y1} {out},{}C{out},{below} {out},{below} {},{below}L{},{below}C{back},{below} {back},{below} {back},{}C{back},{y2} {back},{y2} {x2},{y2}",
+            (y1 + below) / 2.0,
+            out + (back - out).signum() * 20.0,
+            back - (back - out).signum() * 20.0,
+            (y2 + below) / 2.0,
+        );
+        return EdgeLine { index, path, label: ((x1 + x2) / 2.0, below - 4.0) };
     }
-    let below = from.y.max(to.y) + NODE_HEIGHT + ROW_GAP / 2.0;
-    let path = format!(
-        "M{x1},{y1}C{a},{y1} {a},{below} {m},{below}C{b},{below} {b},{y2} {x2},{y2}",
-        a = x1 + GUTTER,
-        b = x2 - GUTTER,
-        m = (x1 + x2) / 2.0,
-    );
-    EdgeLine { index, path, label: ((x1 + x2) / 2.0, below - 4.0) }
+    let path = if (y1 - y2).abs() < 0.5 {
+        format!("M{x1},{y1}L{x2},{y2}")
+    } else {
+        format!("M{x1},{y1}C{},{y1} {},{y2} {},{y2}L{x2},{y2}", x1 + turn * 0.7, x1 + turn * 0.3, x1 + turn)
+    };
+    let beside = x2 - x1 <= 2.0 * GUTTER + 1.0;
+    let label = if beside { ((x1 + x2) / 2.0, (y1 + y2) / 2.0) } else { (x2 - GUTTER, y2) };
+    EdgeLine { index, path, label: (label.0, label.1 - 8.0) }
 }
 
 #[cfg(test)]
