@@ -20,7 +20,8 @@ use weir_engine::{
 };
 use weir_plan::{NodeKind, Plan};
 use weir_store::{
-    StoreError, checkpoints, evidence,
+    StoreError, checkpoints,
+    evidence::{self, NewLeaf},
     host::BlockingStore,
     leases::Lease,
     quarantine::NewSegment,
@@ -43,7 +44,6 @@ const KEYS_IN_MEMORY: usize = 500_000;
 /// The outside of one pipeline's runs.
 pub struct StoreHost {
     store: BlockingStore,
-    project: ProjectId,
     deployment: DeploymentId,
     plan: Arc<Plan>,
     lease: Mutex<Lease>,
@@ -66,9 +66,9 @@ pub struct Folders {
 }
 
 impl Folders {
-    pub fn of(data: &std::path::Path, project: ProjectId, pipeline: &str) -> Self {
-        let project = project.to_string();
-        Self { state: data.join("state").join(&project).join(pipeline), ingest: data.join("ingest").join(&project).join(pipeline) }
+    pub fn of(data: &std::path::Path, deployment: DeploymentId) -> Self {
+        let name = deployment.to_string();
+        Self { state: data.join("state").join(&name), ingest: data.join("ingest").join(&name) }
     }
 }
 
@@ -91,7 +91,6 @@ impl StoreHost {
         Self {
             fingerprint: hex_of(&plan.fingerprint),
             store,
-            project,
             deployment,
             plan,
             lease: Mutex::new(lease),
@@ -109,6 +108,18 @@ impl StoreHost {
     /// The lease as last renewed.
     pub fn lease(&self) -> Lease {
         self.lease.lock().clone()
+    }
+
+    pub fn set_lease(&self, lease: Lease) {
+        let mut current = self.lease.lock();
+        if lease.until > current.until {
+            *current = lease;
+        }
+    }
+
+    /// Appends a leaf in a transaction of its own. Blocking.
+    pub fn record(&self, leaf: NewLeaf) -> Result<(), EngineError> {
+        self.store.append(vec![leaf]).map(|_| ()).map_err(failed)
     }
 
     /// The epoch of the last checkpoint this host has committed or restored.
@@ -175,7 +186,7 @@ impl Host for StoreHost {
         })?;
         self.keyring.confirm(&new_keys);
         self.last_epoch.store(checkpoint.epoch, Ordering::Relaxed);
-        *self.lease.lock() = committed.lease;
+        self.set_lease(committed.lease);
         Ok(())
     }
 

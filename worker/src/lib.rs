@@ -11,6 +11,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod confine;
 pub mod consent;
 pub mod error;
 pub mod foreground;

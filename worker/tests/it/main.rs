@@ -1,0 +1,7 @@
+//! Pipelines from end to end: real documents, real files, a real control database.
+
+#![allow(clippy::unwrap_used)]
+
+mod harness;
+mod recovery;
+mod runs;
