@@ -21,6 +21,7 @@ pub struct Problem {
     pub request_id: Option<String>,
     /// The single findings, when there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::schema::ProblemError>))]
     pub errors: Vec<ProblemError>,
     /// Wait this long before trying again; also sent as `Retry-After`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,12 +30,9 @@ pub struct Problem {
 
 /// One finding of a problem: about a place in a document, or about a field of the request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum ProblemError {
-    Document(
-        #[cfg_attr(feature = "openapi", schema(value_type = crate::schema::Diagnostic))] Diagnostic,
-    ),
+    Document(Diagnostic),
     Field(FieldError),
 }
 

@@ -1,10 +1,11 @@
 //! How types of other crates look in the OpenAPI document. Never constructed.
 
+use serde::Serialize;
 use utoipa::ToSchema;
 
 /// How sensitive a value is, least sensitive first.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Classification {
     Public,
     Internal,
@@ -12,29 +13,29 @@ pub enum Classification {
     Restricted,
 }
 
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Severity {
     Error,
     Warning,
 }
 
 /// A place in a document's text; both count from 1.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct Position {
     pub line: u32,
     pub column: u32,
 }
 
 /// A stretch of a document's text; `end` is exclusive.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct Span {
     pub start: Position,
     pub end: Position,
 }
 
 /// One finding about a document.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct Diagnostic {
     pub severity: Severity,
     /// A stable name of the finding, such as `unknown-key` or `leak`.
