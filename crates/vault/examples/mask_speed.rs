@@ -1,7 +1,7 @@
 //! Measures masking on one core: `cargo run --release -p weir-vault --example mask_speed`.
 #![allow(clippy::print_stdout)]
 
-use std::{hint::black_box, sync::Arc, time::Instant};
+use std::{hint::black_box, sync::Arc};
 
 use arrow::array::{ArrayRef, StringArray};
 use weir_spec::mask::{Generalization, Mask};
@@ -40,11 +40,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     report("subjects", || {
         Ok(drop(black_box(hasher.hash_array(&column)?)))
     })?;
-    let started = Instant::now();
+    let started = processor_seconds()?;
     let keys = RowKeys::resolve(&keyring, &subjects)?;
     println!(
         "new keys       {:6.2} M/s",
-        ROWS as f64 / started.elapsed().as_secs_f64() / 1e6
+        ROWS as f64 / (processor_seconds()? - started) / 1e6
     );
     report("cached keys", || {
         Ok(drop(black_box(RowKeys::resolve(&keyring, &subjects)?)))
@@ -86,22 +86,29 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The best of five rounds.
+/// The best of five rounds, by processor time: other processes do not count.
 fn report(
     name: &str,
     mut batch: impl FnMut() -> Result<(), Box<dyn std::error::Error>>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let mut best = f64::MAX;
     for _ in 0..5 {
-        let started = Instant::now();
+        let started = processor_seconds()?;
         for _ in 0..BATCHES / 5 {
             batch()?;
         }
-        best = best.min(started.elapsed().as_secs_f64());
+        best = best.min(processor_seconds()? - started);
     }
     println!(
         "{name:<14} {:6.2} M/s",
         (ROWS * BATCHES / 5) as f64 / best / 1e6
     );
     Ok(())
+}
+
+/// How long this thread has run, as Linux counts it.
+fn processor_seconds() -> Result<f64, Box<dyn std::error::Error>> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanoseconds: u64 = text.split(' ').next().unwrap_or_default().parse()?;
+    Ok(nanoseconds as f64 / 1e9)
 }

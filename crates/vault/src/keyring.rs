@@ -13,6 +13,7 @@ use std::{collections::HashMap, error::Error, fmt, sync::Arc};
 
 use parking_lot::Mutex;
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use crate::{
     key::{Key, KeyError, random},
@@ -338,9 +339,14 @@ impl SubjectKeyring {
     }
 
     fn create(&self, shard: &mut Shard, subject: SubjectId) -> Result<SubjectKey, KeyringError> {
-        let mut id = [0; 16];
-        random(&mut id)?;
-        let key = SubjectKey::new(SubjectKeyId(id), Key::generate()?);
+        // One call to the operating system for both.
+        let mut bytes = Zeroizing::new([0; 48]);
+        random(bytes.as_mut_slice())?;
+        let (id, secret) = bytes
+            .split_first_chunk()
+            .expect("invariant: 16 bytes and 32");
+        let secret = secret.first_chunk().expect("invariant: 32 bytes");
+        let key = SubjectKey::new(SubjectKeyId(*id), Key::from_bytes(secret));
         shard
             .fresh
             .push(StoredKey::seal(&self.sealer, subject, &key)?);
