@@ -2,8 +2,8 @@
 
 use leptos::prelude::*;
 use wasm_bindgen::{JsCast, closure::Closure};
-use weir_api::{DateTime, Utc};
 use web_sys::{EventSource, MessageEvent};
+use weir_api::{DateTime, Utc};
 
 /// Tells style sheets and tests that the page is alive.
 #[cfg(feature = "hydrate")]
@@ -52,7 +52,12 @@ pub fn debounced(after: std::time::Duration, act: impl Fn() + Copy + 'static) ->
 
 /// Reads a run's rates until the run or the owner is gone. The browser reconnects by itself; `on_state` hears whether the
 /// stream is up, `on_end` that there will be no more.
-pub fn listen_to_rates(url: &str, on_rates: impl Fn(String) + 'static, on_state: impl Fn(bool) + Clone + 'static, on_end: impl Fn() + 'static) {
+pub fn listen_to_rates(
+    url: &str,
+    on_rates: impl Fn(String) + 'static,
+    on_state: impl Fn(bool) + Clone + 'static,
+    on_end: impl Fn() + 'static,
+) {
     let Ok(source) = EventSource::new(url) else {
         on_state(false);
         return;

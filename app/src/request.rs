@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header, request::Parts};
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 use weir_api::{DateTime, Secret, Slug, Utc};
@@ -59,15 +59,26 @@ pub fn refuse(cx: &Cx, error: Error) -> Fault {
     fail(Fault(problem))
 }
 
-/// Sets the response's status to the problem's.
+/// Sets the response's status to the problem's; a response that leads elsewhere keeps its own.
 pub fn fail(fault: Fault) -> Fault {
     if let (Some(response), Ok(status)) = (use_context::<ResponseOptions>(), StatusCode::from_u16(fault.0.status)) {
+        if is_plain_form() || response.0.read().headers.contains_key(header::LOCATION) {
+            return fault;
+        }
         response.set_status(status);
         if let Some(seconds) = fault.0.retry_after_seconds {
             response.insert_header(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
     }
     fault
+}
+
+/// A form sent without scripts: it is answered by leading back to its page, with the fault in the address.
+fn is_plain_form() -> bool {
+    use_context::<Parts>().is_some_and(|parts| {
+        let accepted = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+        parts.method == Method::POST && accepted.is_some_and(|accepted| accepted.contains("text/html"))
+    })
 }
 
 /// Adds a `Set-Cookie` to the response.

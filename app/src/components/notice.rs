@@ -1,6 +1,7 @@
 //! Something to know or to mend; and problems, with what to do and the request's id.
 
 use leptos::prelude::*;
+use leptos_meta::Title;
 use leptos_router::components::Redirect;
 use weir_api::ProblemError;
 
@@ -86,8 +87,11 @@ pub fn FaultPage(fault: Fault) -> impl IntoView {
         let here = if query.is_empty() { path } else { format!("{path}?{}", query.trim_start_matches('?')) };
         return view! { <Redirect path=links::sign_in(&here)/> }.into_any();
     }
+    let title = fault.0.title.clone();
     view! {
+        <Title text=title.clone()/>
         <div class="page page--narrow">
+            <h1 class="visually-hidden">{title}</h1>
             <FaultNotice fault/>
             <p><a href="/">"Back to the overview"</a></p>
         </div>

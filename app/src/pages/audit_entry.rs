@@ -49,10 +49,14 @@ fn Entry(project: String, entry: AuditEntry, proof: Result<InclusionProof, Fault
     let who = entry.actor_name.clone().unwrap_or_else(|| entry.actor.clone());
     let lead = format!("{}: {} on {}, by {}.", capital(&kind(&entry.kind)), entry.action, entry.resource, who);
     let leaf = serde_json::to_string_pretty(&entry.leaf).unwrap_or_default();
-    let before = entry.index.checked_sub(1).map(|index| view! { <a class="btn btn--small" rel="prev" href=links::audit_entry(&project, index)>"Entry before"</a> });
+    let before = entry
+        .index
+        .checked_sub(1)
+        .map(|index| view! { <a class="btn btn--small" rel="prev" href=links::audit_entry(&project, index)>"Entry before"</a> });
     let after = links::audit_entry(&project, entry.index + 1);
     let newest = proof.as_ref().is_ok_and(|proof| proof.head.size == entry.index + 1);
-    let fact = |name: &'static str, value: Option<String>| value.map(|value| view! { <dt>{name}</dt><dd><code>{value}</code></dd> });
+    let fact =
+        |name: &'static str, value: Option<String>| value.map(|value| view! { <dt>{name}</dt><dd><code>{value}</code></dd> });
     view! {
         <div class="page">
             <PageHead

@@ -111,7 +111,9 @@ fn Editor(
     let answer = RwSignal::new(None::<Answer>);
     let findings = Signal::derive(move || {
         let full = answer.with(|answer| match answer {
-            Some(Answer { text: checked, outcome: Ok(validation) }) if text.with(|text| text == checked) => Some(validation.diagnostics.clone()),
+            Some(Answer { text: checked, outcome: Ok(validation) }) if text.with(|text| text == checked) => {
+                Some(validation.diagnostics.clone())
+            }
             _ => None,
         });
         full.unwrap_or_else(|| structural.get())
@@ -139,7 +141,8 @@ fn Editor(
         }
     };
     let unreachable = move || answer.with(|answer| answer.as_ref().and_then(|answer| answer.outcome.clone().err()));
-    let preview = Memo::new(move |_| answer.with(|answer| answer.as_ref().and_then(|answer| answer.outcome.as_ref().ok()?.graph.clone())));
+    let preview =
+        Memo::new(move |_| answer.with(|answer| answer.as_ref().and_then(|answer| answer.outcome.as_ref().ok()?.graph.clone())));
     let failed = move || save.value().get().and_then(Result::err);
     let (name, version) = base.unzip();
     let is_new = name.is_none();
@@ -195,7 +198,12 @@ fn Editor(
 }
 
 /// The structure at once, in the browser; the plan a little later, on the server, when the structure stands.
-fn check_as_typed(project: String, text: RwSignal<String>, structural: RwSignal<Vec<Diagnostic>>, answer: RwSignal<Option<Answer>>) {
+fn check_as_typed(
+    project: String,
+    text: RwSignal<String>,
+    structural: RwSignal<Vec<Diagnostic>>,
+    answer: RwSignal<Option<Answer>>,
+) {
     let project = StoredValue::new(project);
     let check_plan = browser::debounced(Duration::from_millis(450), move || {
         let document = text.get_untracked();

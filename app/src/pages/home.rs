@@ -4,11 +4,7 @@ use leptos::prelude::*;
 use leptos_router::components::Redirect;
 
 use crate::{
-    components::{
-        empty::Empty,
-        icon::Glyph,
-        notice::FaultPage,
-    },
+    components::{empty::Empty, icon::Glyph, notice::FaultPage},
     links,
     server_fns::session,
 };

@@ -14,6 +14,7 @@ pub fn NotFound() -> impl IntoView {
     view! {
         <Title text="Not found"/>
         <div class="page page--narrow">
+            <h1 class="visually-hidden">"Not found"</h1>
             <Empty glyph=Glyph::Info title="There is nothing at this address" text="It may have been moved or deleted, or the address was cut off.">
                 <a class="btn btn--primary" href="/">"Go to the overview"</a>
             </Empty>

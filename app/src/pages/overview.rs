@@ -76,7 +76,8 @@ fn Attention(project: String, data: Data) -> impl IntoView {
     for row in data.pipelines.iter().filter(|row| row.summary.state == PipelineState::Failed) {
         let name = row.summary.name.as_str();
         let why = row.run.as_ref().and_then(|run| run.failure.as_ref()).map(|failure| failure.message.clone());
-        let href = row.run.as_ref().map_or(links::pipeline(&project, name), |run| links::run(&project, &run.summary.id.to_string()));
+        let href =
+            row.run.as_ref().map_or(links::pipeline(&project, name), |run| links::run(&project, &run.summary.id.to_string()));
         let text = why.map_or(format!("{name} failed"), |why| format!("{name} failed: {why}"));
         items.push(("is-bad", Glyph::Alert, text, "See the run", href));
     }

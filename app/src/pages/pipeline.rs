@@ -8,7 +8,7 @@ use weir_api::{FailureDomain, PipelineState, RunState, Severity};
 use super::{
     param,
     pipeline_actions::{Actions, Confirm},
-    pipeline_graph::GraphTab,
+    pipeline_graph::{GraphTab, Live},
     quarantine::QuarantineList,
     query,
     runs::RunTable,
@@ -34,6 +34,7 @@ use crate::{
 pub fn PipelinePage() -> impl IntoView {
     let (project, name, tab, confirm) = (use_project(), param("name"), param("tab"), query("confirm"));
     let reader = use_reader();
+    let live = Live::new(project);
     let data = Resource::new(move || (project.get(), name.get()), |(project, name)| pipelines::pipeline(project, name));
     browser::every(Duration::from_secs(4), move || {
         if confirm.with_untracked(String::is_empty) {
@@ -47,6 +48,7 @@ pub fn PipelinePage() -> impl IntoView {
                 match data.await {
                     Err(fault) => view! { <FaultPage fault/> }.into_any(),
                     Ok(page) => {
+                        live.follow(&page);
                         let project = project.get_untracked();
                         let summary = page.pipeline.summary.clone();
                         let name = summary.name.to_string();
@@ -81,7 +83,7 @@ pub fn PipelinePage() -> impl IntoView {
                                     let (project, page, name) = (project.clone(), page.clone(), name.clone());
                                     let may_edit = me.as_ref().map_or(Ok(()), |me| me.may("pipeline.update"));
                                     match tab.get().as_str() {
-                                        "" => view! { <GraphTab project page/> }.into_any(),
+                                        "" => view! { <GraphTab project page live/> }.into_any(),
                                         "document" => view! { <DocumentTab project page may_edit/> }.into_any(),
                                         "runs" => view! { <RunTable project pipeline=Some(name)/> }.into_any(),
                                         "quarantine" => view! { <QuarantineList project pipeline=Some(name)/> }.into_any(),
@@ -95,7 +97,7 @@ pub fn PipelinePage() -> impl IntoView {
                 }
             })}
         </Transition>
-        <Confirm project name question=confirm data/>
+        <Confirm project name question=confirm data reader/>
     }
 }
 
@@ -157,19 +159,25 @@ fn DocumentTab(project: String, page: Data, may_edit: Result<(), String>) -> imp
     let (name, newest) = (page.pipeline.summary.name.to_string(), page.pipeline.summary.version);
     let edit = links::pipeline_tab(&project, &name, "edit");
     let base = links::pipeline_tab(&project, &name, "document");
-    let versions = Resource::new({
-        let (project, name) = (project.clone(), name.clone());
-        move || (project.clone(), name.clone())
-    }, |(project, name)| pipelines::versions(project, name));
-    let older = Resource::new({
-        let (project, name) = (project.clone(), name.clone());
-        move || (project.clone(), name.clone(), compare.get().parse::<u32>().ok())
-    }, |(project, name, version)| async move {
-        match version {
-            Some(version) => pipelines::version(project, name, version).await.map(Some),
-            None => Ok(None),
-        }
-    });
+    let versions = Resource::new(
+        {
+            let (project, name) = (project.clone(), name.clone());
+            move || (project.clone(), name.clone())
+        },
+        |(project, name)| pipelines::versions(project, name),
+    );
+    let older = Resource::new(
+        {
+            let (project, name) = (project.clone(), name.clone());
+            move || (project.clone(), name.clone(), compare.get().parse::<u32>().ok())
+        },
+        |(project, name, version)| async move {
+            match version {
+                Some(version) => pipelines::version(project, name, version).await.map(Some),
+                None => Ok(None),
+            }
+        },
+    );
     let document = page.pipeline.document.clone();
     let findings = page.pipeline.diagnostics.clone();
     let found = (!findings.is_empty()).then(|| view! { <Findings findings=Signal::stored(findings)/> });

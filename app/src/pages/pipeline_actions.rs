@@ -5,7 +5,12 @@ use weir_api::{Me, PipelineState, Severity};
 
 use super::pipeline::can_stop;
 use crate::{
-    components::{dialog::Dialog, notice::FaultNotice, page::ActionLink, toast::use_toasts},
+    components::{
+        dialog::Dialog,
+        notice::{FaultNotice, Notice, Tone},
+        page::ActionLink,
+        toast::use_toasts,
+    },
     fault::Fault,
     format, links,
     server_fns::pipelines::{Delete, Deploy, PipelinePage as Data, Stop},
@@ -31,9 +36,11 @@ pub fn Actions(project: String, page: Data, me: Option<Me>) -> impl IntoView {
         let allowed = may("pipeline.deploy").and(deployable);
         view! { <ActionLink href=ask("deploy") class="btn btn--primary" label=format!("Deploy version {}", summary.version) allowed/> }
     });
-    let delete = matches!(summary.state, PipelineState::Draft | PipelineState::Stopped | PipelineState::Finished | PipelineState::Failed).then(|| {
-        may("pipeline.delete").is_ok().then(|| view! { <a class="btn btn--danger" href=ask("delete")>"Delete"</a> })
-    });
+    let delete =
+        matches!(summary.state, PipelineState::Draft | PipelineState::Stopped | PipelineState::Finished | PipelineState::Failed)
+            .then(|| {
+                may("pipeline.delete").is_ok().then(|| view! { <a class="btn btn--danger" href=ask("delete")>"Delete"</a> })
+            });
     view! { {delete} {stop} {deploy} }
 }
 
@@ -44,23 +51,30 @@ pub fn Confirm(
     name: Memo<String>,
     question: Memo<String>,
     data: Resource<Result<Data, Fault>>,
+    reader: Resource<Result<Me, Fault>>,
 ) -> impl IntoView {
     let (deploy, stop, delete) = (ServerAction::<Deploy>::new(), ServerAction::<Stop>::new(), ServerAction::<Delete>::new());
     tell(deploy.value(), move || format!("{} is being deployed.", name.get_untracked()), Some(data));
     tell(stop.value(), move || format!("{} takes its last checkpoint and stops.", name.get_untracked()), Some(data));
     tell(delete.value(), move || format!("{} is deleted.", name.get_untracked()), None);
-    let failed = move || [deploy.value().get(), stop.value().get(), delete.value().get()].into_iter().flatten().find_map(Result::err);
+    let failed =
+        move || [deploy.value().get(), stop.value().get(), delete.value().get()].into_iter().flatten().find_map(Result::err);
     view! {
         <Suspense>
             {move || Suspend::new(async move {
-                let page = StoredValue::new(data.await.ok());
+                let known = StoredValue::new(data.await.ok().zip(reader.await.ok()));
                 move || {
-                    let page = page.get_value()?;
+                    let (page, me) = known.get_value()?;
                     let about = About { project: project.get(), name: name.get(), page };
+                    // Who comes by the address may ask all the same; the server refuses, and records it.
+                    let not_yours = |action| me.may(action).err().map(|reason| view! {
+                        <Notice tone=Tone::Warn title="This is not yours to do"><p>{reason} " An attempt is refused and recorded."</p></Notice>
+                    });
+                    let failed = failed().map(|fault| view! { <FaultNotice fault/> });
                     match question.get().as_str() {
-                        "deploy" => Some(about.deploy(deploy, failed().map(|fault| view! { <FaultNotice fault/> }))),
-                        "stop" => Some(about.stop(stop, failed().map(|fault| view! { <FaultNotice fault/> }))),
-                        "delete" => Some(about.delete(delete, failed().map(|fault| view! { <FaultNotice fault/> }))),
+                        "deploy" => Some(about.deploy(deploy, (not_yours("pipeline.deploy"), failed))),
+                        "stop" => Some(about.stop(stop, (not_yours("pipeline.stop"), failed))),
+                        "delete" => Some(about.delete(delete, (not_yours("pipeline.delete"), failed))),
                         _ => None,
                     }
                 }
@@ -97,7 +111,9 @@ impl About {
         let summary = &self.page.pipeline.summary;
         let version = summary.version;
         let now = match summary.deployed_version.filter(|_| can_stop(summary.state)) {
-            Some(running) => format!("Version {running} runs now; it takes its last checkpoint, and this version goes on from there."),
+            Some(running) => {
+                format!("Version {running} runs now; it takes its last checkpoint, and this version goes on from there.")
+            }
             None => "It starts as soon as a worker takes it up.".to_owned(),
         };
         let hash = format::short_hash(&self.page.pipeline.hash);
@@ -149,7 +165,11 @@ impl About {
                 </ActionForm>
             }
         };
-        let what = format!("The pipeline {} and its {} are destroyed. This cannot be undone.", self.name, format::plural(version.into(), "version", "versions"));
+        let what = format!(
+            "The pipeline {} and its {} are destroyed. This cannot be undone.",
+            self.name,
+            format::plural(version.into(), "version", "versions")
+        );
         view! {
             <Dialog title=format!("Delete {}?", self.name) cancel confirm>
                 <p>{what}</p>

@@ -23,13 +23,12 @@ use crate::{
 const REMEMBERED: usize = 120;
 
 #[component]
-pub fn GraphTab(project: String, page: Data) -> impl IntoView {
+pub fn GraphTab(project: String, page: Data, live: Live) -> impl IntoView {
     let name = page.pipeline.summary.name.to_string();
     let Some(graph) = page.pipeline.graph.clone() else {
         return view! { <NoGraph project name/> }.into_any();
     };
     let chosen = query("node");
-    let live = use_live(&project, &page);
     let base = links::pipeline(&project, &name);
     let run = page.run.clone();
     let node_of = {
@@ -66,36 +65,63 @@ fn sinks(nodes: &[GraphNode]) -> Vec<String> {
     names(nodes, NodeKind::Sink)
 }
 
-/// The newest reading, those before it, and whether they still come.
+/// The newest reading, those before it, and whether they still come. It outlives what is drawn from it.
 #[derive(Clone, Copy)]
-struct Live {
+pub struct Live {
     rates: RwSignal<Option<RunRates>>,
     past: RwSignal<VecDeque<RunRates>>,
     /// `None`: the run is not one that reports.
     up: RwSignal<Option<bool>>,
+    /// The run that is listened to.
+    run: RwSignal<Option<String>>,
 }
 
-/// Readings at page load, and as they come once the page is alive.
-fn use_live(project: &str, page: &Data) -> Live {
-    let live = Live { rates: RwSignal::new(page.rates.clone()), past: RwSignal::new(page.rates.clone().into_iter().collect()), up: RwSignal::new(None) };
-    let run = page.run.as_ref().filter(|run| !run.summary.state.is_over()).map(|run| run.summary.id.to_string());
-    if let Some(run) = run {
-        let url = links::live(project, &run);
+impl Live {
+    /// Listens to whichever run [`Live::follow`] named last.
+    pub fn new(project: Memo<String>) -> Self {
+        let live =
+            Self { rates: RwSignal::new(None), past: RwSignal::default(), up: RwSignal::new(None), run: RwSignal::new(None) };
         Effect::new(move |_| {
+            let Some(run) = live.run.get() else { return };
+            let url = links::live(&project.get_untracked(), &run);
             let on_rates = move |text: String| {
-                let Ok(reading) = serde_json::from_str::<RunRates>(&text) else { return };
-                live.past.update(|past| {
-                    past.push_back(reading.clone());
-                    if past.len() > REMEMBERED {
-                        past.pop_front();
-                    }
-                });
-                live.rates.set(Some(reading));
+                if let Ok(reading) = serde_json::from_str::<RunRates>(&text) {
+                    live.take(reading);
+                }
             };
-            browser::listen_to_rates(&url, on_rates, move |up| live.up.set(Some(up)), move || live.up.set(None));
+            // The run, or the server, came to an end. If it was the server, the next look at the page takes the run up again.
+            let on_end = move || {
+                live.up.set(None);
+                live.run.set(None);
+            };
+            browser::listen_to_rates(&url, on_rates, move |up| live.up.set(Some(up)), on_end);
         });
+        live
     }
-    live
+
+    fn take(self, reading: RunRates) {
+        self.past.update(|past| {
+            past.push_back(reading.clone());
+            if past.len() > REMEMBERED {
+                past.pop_front();
+            }
+        });
+        self.rates.set(Some(reading));
+    }
+
+    /// Takes over what a page brought: its reading while none has come, and which run to listen to.
+    pub fn follow(self, page: &Data) {
+        let run = page.run.as_ref().filter(|run| !run.summary.state.is_over()).map(|run| run.summary.id.to_string());
+        if self.run.get_untracked() != run {
+            self.past.set(VecDeque::new());
+            self.rates.set(None);
+            self.up.set(None);
+            self.run.set(run);
+        }
+        if let (Some(reading), true) = (&page.rates, self.rates.with_untracked(Option::is_none)) {
+            self.take(reading.clone());
+        }
+    }
 }
 
 fn total(reading: &RunRates, nodes: &[String], of: impl Fn(&weir_api::NodeRates) -> f64) -> f64 {
@@ -110,14 +136,17 @@ fn LiveNumbers(live: Live, graph_sources: Vec<String>, graph_sinks: Vec<String>)
             let nodes = nodes.clone();
             Signal::derive(move || live.past.with(|past| past.iter().map(|reading| of(reading, &nodes)).collect::<Vec<_>>()))
         };
-        let now = Signal::derive(move || live.rates.with(|now| now.as_ref().map_or("–".to_owned(), |now| format::short(of(now, &nodes)))));
+        let now = Signal::derive(move || {
+            live.rates.with(|now| now.as_ref().map_or("–".to_owned(), |now| format::short(of(now, &nodes))))
+        });
         (now, past)
     };
     let (read, reads) = series(|now, nodes| total(now, nodes, |node| node.rows_in_per_second), graph_sources);
     let (written, writes) = series(|now, nodes| total(now, nodes, |node| node.rows_in_per_second), graph_sinks);
     let (rejected, rejects) = series(|now, _| now.nodes.iter().map(|node| node.rejects_per_second).sum(), Vec::new());
     let lag = Signal::derive(move || {
-        let lag = live.rates.with(|now| now.as_ref().and_then(|now| now.nodes.iter().filter_map(|node| node.lag).reduce(|a, b| a + b)));
+        let lag =
+            live.rates.with(|now| now.as_ref().and_then(|now| now.nodes.iter().filter_map(|node| node.lag).reduce(|a, b| a + b)));
         lag.map_or("–".to_owned(), |lag| format::short(lag as f64))
     });
     view! {
@@ -163,11 +192,17 @@ fn NodePanel(
     let masked = node.columns.iter().filter(|column| column.masked_by.is_some()).count() as u64;
     let columns = columns(&node.columns);
     let heading = if node.kind == NodeKind::Sink { "Columns it receives" } else { "Columns that leave it" };
-    let quarantine = links::with_query(&links::quarantine(&project), [("pipeline", pipeline.as_str()), ("node", node.name.as_str())]);
+    let quarantine =
+        links::with_query(&links::quarantine(&project), [("pipeline", pipeline.as_str()), ("node", node.name.as_str())]);
     let (name, label) = (node.name.clone(), format!("Node {}", node.name));
     let now = move || {
         let reading = live.rates.with(|rates| rates_of(rates, &name))?;
-        Some(format!("{} rows/s in, {} rows/s out, {} rejects/s", format::short(reading.rows_in_per_second), format::short(reading.rows_out_per_second), format::short(reading.rejects_per_second)))
+        Some(format!(
+            "{} rows/s in, {} rows/s out, {} rejects/s",
+            format::short(reading.rows_in_per_second),
+            format::short(reading.rows_out_per_second),
+            format::short(reading.rejects_per_second)
+        ))
     };
     let rejects = counters.map(|counters| rejects(counters, quarantine));
     view! {

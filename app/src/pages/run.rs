@@ -68,7 +68,9 @@ fn Run(project: String, run: RunDetail) -> impl IntoView {
                 NodeKind::Step => "step",
                 NodeKind::Sink => "sink",
             };
-            let malformed = (node.malformed > 0).then(|| view! { <p class="small muted">{format!("{} could not be decoded", format::count(node.malformed))}</p> });
+            let malformed = (node.malformed > 0).then(
+                || view! { <p class="small muted">{format!("{} could not be decoded", format::count(node.malformed))}</p> },
+            );
             let name = node.node.clone();
             view! {
                 <li>

@@ -101,7 +101,8 @@ fn row(project: &str, run: RunSummary, one: bool) -> impl IntoView + use<> {
     let short: String = id.chars().rev().take(8).collect::<Vec<_>>().into_iter().rev().collect();
     let title = if one { short.clone() } else { run.pipeline.to_string() };
     let sub = if one { format!("version {}", run.version) } else { format!("version {} · {short}", run.version) };
-    let number = |label: &'static str, n: u64| view! { <td class="num" class:zero=n == 0 data-label=label>{format::count(n)}</td> };
+    let number =
+        |label: &'static str, n: u64| view! { <td class="num" class:zero=n == 0 data-label=label>{format::count(n)}</td> };
     view! {
         <tr>
             <td><a class="row-link" href=links::run(project, &id)>{title}</a><span class="cell-sub">{sub}</span></td>
@@ -125,7 +126,11 @@ fn NoRuns(project: String, pipeline: Option<String>) -> impl IntoView {
             links::with_query(&links::pipeline(&project, name), [("confirm", "deploy")]),
             "Deploy it",
         ),
-        None => ("A run begins when a pipeline is deployed; every row it reads is accounted for here.", links::pipelines(&project), "See the pipelines"),
+        None => (
+            "A run begins when a pipeline is deployed; every row it reads is accounted for here.",
+            links::pipelines(&project),
+            "See the pipelines",
+        ),
     };
     view! {
         <Empty glyph=Glyph::Runs title="No runs yet" text=text>

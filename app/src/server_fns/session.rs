@@ -23,7 +23,8 @@ pub async fn me(project: Option<String>) -> Result<Me, Fault> {
 pub async fn sign_in(name: String, password: String, next: Option<String>) -> Result<(), Fault> {
     let console = request::console_request()?;
     let wanted = weir_api::SignIn { name, password: weir_api::Secret::new(password) };
-    let signed_in = weir_service::auth::sign_in(&console.cx, wanted).await.map_err(|error| request::refuse(&console.cx, error))?;
+    let signed_in =
+        weir_service::auth::sign_in(&console.cx, wanted).await.map_err(|error| request::refuse(&console.cx, error))?;
     request::set_cookie((console.begin_session)(&signed_in.token, signed_in.expires_at));
     leptos_axum::redirect(links::safe_next(next.as_deref().unwrap_or("/")));
     Ok(())

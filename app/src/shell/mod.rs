@@ -7,7 +7,11 @@ pub mod theme;
 pub mod user_menu;
 
 use leptos::prelude::*;
-use leptos_router::{components::Outlet, hooks::use_params_map};
+use leptos_router::{
+    components::Outlet,
+    hooks::{use_location, use_params_map},
+};
+use wasm_bindgen::JsCast;
 use weir_api::Me;
 
 use crate::{
@@ -39,14 +43,21 @@ pub fn ProjectShell() -> impl IntoView {
     let me = Resource::new(move || project.get(), |project| session::me(Some(project)));
     provide_context(Reader(me));
     shortcuts::listen(project);
+    fold_menus();
+    let skip = |event: leptos::ev::MouseEvent| {
+        if let Some(main) = document().get_element_by_id("main") {
+            event.prevent_default();
+            let _ = main.unchecked_into::<web_sys::HtmlElement>().focus();
+        }
+    };
     view! {
-        <a class="skip" href="#main">"Skip to the page"</a>
+        <a class="skip" href="#main" on:click=skip>"Skip to the page"</a>
         <div class="shell">
-            <div class="sidebar">
+            <aside class="sidebar" aria-label="Navigation">
                 <a class="brand" href=move || links::overview(&project.get())><Logo/>"Weir"</a>
                 <Places project me/>
-            </div>
-            <div class="topbar">
+            </aside>
+            <header class="topbar">
                 <details class="topbar__menu">
                     <summary class="topbar__bar">
                         <Logo/>
@@ -55,12 +66,26 @@ pub fn ProjectShell() -> impl IntoView {
                     </summary>
                     <div class="topbar__panel"><Places project me/></div>
                 </details>
-            </div>
+            </header>
             <main class="main" id="main" tabindex="-1">
                 <Outlet/>
             </main>
         </div>
     }
+}
+
+/// Menus that were open fold when another page is shown.
+fn fold_menus() {
+    let path = use_location().pathname;
+    Effect::new(move |_| {
+        path.track();
+        let Ok(open) = document().query_selector_all(".menu[open], .topbar__menu[open]") else { return };
+        for index in 0..open.length() {
+            if let Some(menu) = open.item(index).and_then(|menu| menu.dyn_into::<web_sys::Element>().ok()) {
+                let _ = menu.remove_attribute("open");
+            }
+        }
+    });
 }
 
 /// Project, places, theme and user: the sidebar's content, and the phone's menu.

@@ -94,7 +94,11 @@ fn colour_value(out: &mut String, text: &str) {
             }
         };
         let (now, later) = rest.split_at(length.min(rest.len()));
-        if kind.is_empty() { escape(out, now) } else { token(out, kind, now) }
+        if kind.is_empty() {
+            escape(out, now)
+        } else {
+            token(out, kind, now)
+        }
         blank_before = now.ends_with(char::is_whitespace);
         rest = later;
     }

@@ -89,7 +89,8 @@ fn on_key(event: &KeyboardEvent, text: RwSignal<String>) {
         "Tab" if area.get_attribute("data-free-tab").is_none() => {
             event.prevent_default();
             let (value, start, end) = (area.value(), at(area.selection_start()), at(area.selection_end()));
-            let (value, start, end) = if event.shift_key() { outdented(&value, start, end) } else { indented(&value, start, end) };
+            let (value, start, end) =
+                if event.shift_key() { outdented(&value, start, end) } else { indented(&value, start, end) };
             text.set(value.clone());
             area.set_value(&value);
             let _ = area.set_selection_range(start, end);
@@ -129,7 +130,7 @@ fn outdented(text: &str, start: u32, end: u32) -> (String, u32, u32) {
     let units: Vec<u16> = text.encode_utf16().collect();
     let (from, to) = (start as usize, end as usize);
     let first = line_start(&units, from);
-    let (mut out, mut before, mut removed, mut allowance) = (Vec::new(), 0, 0, 0);
+    let (mut out, mut before_start, mut before_end, mut allowance) = (Vec::new(), 0, 0, 0);
     for (i, &unit) in units.iter().enumerate() {
         let begins = i == first || (i > first && i < to && units[i - 1] == u16::from(b'\n'));
         if begins {
@@ -137,16 +138,14 @@ fn outdented(text: &str, start: u32, end: u32) -> (String, u32, u32) {
         }
         if allowance > 0 && unit == 32 {
             allowance -= 1;
-            removed += 1;
-            if i < from {
-                before += 1;
-            }
+            before_start += u32::from(i < from);
+            before_end += u32::from(i < to);
             continue;
         }
         allowance = 0;
         out.push(unit);
     }
-    (String::from_utf16_lossy(&out), start - before, (end - removed).max(start - before))
+    (String::from_utf16_lossy(&out), start - before_start, end - before_end)
 }
 
 fn line_start(units: &[u16], at: usize) -> usize {
@@ -155,7 +154,9 @@ fn line_start(units: &[u16], at: usize) -> usize {
 
 /// Puts the caret at a place of the document (both count from 1) and shows it.
 pub fn jump(area: NodeRef<html::Textarea>, line: u32, column: u32) {
-    let Some(area) = area.get_untracked() else { return };
+    let Some(area) = area.get_untracked() else {
+        return;
+    };
     let value = area.value();
     let before: usize = value.split('\n').take(line.saturating_sub(1) as usize).map(|l| l.encode_utf16().count() + 1).sum();
     let here = value.split('\n').nth(line.saturating_sub(1) as usize).unwrap_or("");

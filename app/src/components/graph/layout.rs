@@ -217,7 +217,10 @@ mod tests {
                     depth: *depth,
                 })
                 .collect(),
-            edges: edges.iter().map(|(from, to)| GraphEdge { from: (*from).into(), to: (*to).into(), classification: None }).collect(),
+            edges: edges
+                .iter()
+                .map(|(from, to)| GraphEdge { from: (*from).into(), to: (*to).into(), classification: None })
+                .collect(),
         }
     }
 

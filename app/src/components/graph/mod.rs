@@ -78,7 +78,11 @@ pub fn PipelineGraph(
         })
         .collect_view();
     let nodes = drawn.nodes.iter().map(|at| node(&graph, at, rates, chosen, &base)).collect_view();
-    let label = format!("Pipeline graph: {}, {}", format::plural(graph.nodes.len() as u64, "node", "nodes"), format::plural(graph.edges.len() as u64, "edge", "edges"));
+    let label = format!(
+        "Pipeline graph: {}, {}",
+        format::plural(graph.nodes.len() as u64, "node", "nodes"),
+        format::plural(graph.edges.len() as u64, "edge", "edges")
+    );
     view! {
         <div class="graph" role="region" aria-label=label tabindex="0">
             <svg width=drawn.width height=drawn.height viewBox=format!("0 0 {} {}", drawn.width, drawn.height)>
@@ -95,9 +99,16 @@ pub fn PipelineGraph(
     }
 }
 
-fn node(graph: &Graph, at: &NodeBox, rates: Signal<Option<RunRates>>, chosen: Signal<Option<String>>, base: &str) -> impl IntoView + use<> {
+fn node(
+    graph: &Graph,
+    at: &NodeBox,
+    rates: Signal<Option<RunRates>>,
+    chosen: Signal<Option<String>>,
+    base: &str,
+) -> impl IntoView + use<> {
     let node = graph.nodes[at.index].clone();
-    let room = ((at.width - 24.0) / 6.6) as usize;
+    // Characters that fit, by their mean widths at 13 and 11 pixels.
+    let (name_room, what_room) = (((at.width - 30.0) / 7.2) as usize, ((at.width - 30.0) / 5.8) as usize);
     let name = node.name.clone();
     let reading = Memo::new({
         let name = name.clone();
@@ -116,7 +127,8 @@ fn node(graph: &Graph, at: &NodeBox, rates: Signal<Option<RunRates>>, chosen: Si
         Some(now) if now.rejects > 0 => format!("▲ {} rejected", format::short(now.rejects as f64)),
         _ => String::new(),
     };
-    let lag = move || reading.get().and_then(|now| now.lag).map_or(String::new(), |lag| format!("lag {}", format::short(lag as f64)));
+    let lag =
+        move || reading.get().and_then(|now| now.lag).map_or(String::new(), |lag| format!("lag {}", format::short(lag as f64)));
     let what = match node.clearance {
         Some(class) => format!("{} · clears {class}", node.operator),
         None if node.summary.is_empty() => node.operator.clone(),
@@ -139,8 +151,8 @@ fn node(graph: &Graph, at: &NodeBox, rates: Signal<Option<RunRates>>, chosen: Si
         <a class=format!("g-node c-{}", at.lane.as_str()) href=href aria-label=title aria-current=is_chosen on:click=on_click>
             <rect class="g-node__box" x=x y=y width=width height=NODE_HEIGHT rx="8"></rect>
             <rect class="g-node__bar" x=x + 10.0 y=y + 13.0 width="4" height="28" rx="2"></rect>
-            <text class="g-node__name" x=x + 22.0 y=y + 24.0>{cut(&node.name, room)}</text>
-            <text class="g-node__what" x=x + 22.0 y=y + 40.0>{cut(&what, room + 2)}</text>
+            <text class="g-node__name" x=x + 22.0 y=y + 24.0>{cut(&node.name, name_room)}</text>
+            <text class="g-node__what" x=x + 22.0 y=y + 40.0>{cut(&what, what_room)}</text>
             <text class="g-node__rate" x=x + 22.0 y=y + 62.0>{rate}</text>
             <text class="g-node__reject" x=x + 22.0 y=y + 79.0>{rejects}</text>
             <text class="g-node__lag" x=x + width - 12.0 y=y + 62.0 text-anchor="end">{lag}</text>
