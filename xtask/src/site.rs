@@ -25,6 +25,9 @@ pub fn build() -> Result<PathBuf> {
         .web(true)?
         .typescript(false)
         .out_name("app")
+        // Function names are two thirds of the file, and only a debugger reads them.
+        .remove_name_section(true)
+        .remove_producers_section(true)
         .generate(&package)
         .context("cannot generate the JavaScript glue")?;
     let size = fs::metadata(package.join("app_bg.wasm"))?.len();
