@@ -77,8 +77,8 @@ pub fn sign_in(next: &str) -> String {
 
 /// A `next` that stays on this site; anything else leads home.
 pub fn safe_next(next: &str) -> &str {
-    let local = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\n', '\r', '\t']);
-    if local { next } else { "/" }
+    let plain = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    if plain && next.starts_with('/') && !next.starts_with("//") { next } else { "/" }
 }
 
 /// Server-sent events of a run's rates: `rates` about once a second, `end` when it is over.
@@ -104,6 +104,7 @@ mod tests {
             ("https://evil.example", "/"),
             ("/\\evil.example", "/"),
             ("/\t/evil.example", "/"),
+            ("/p/caf\u{e9}", "/"),
             ("", "/"),
         ] {
             assert_eq!(safe_next(next), safe, "{next}");
