@@ -8,10 +8,7 @@ use crate::{db::Db, error::Result, projects, tokens, users};
 
 /// The user as an actor; none when there is no such user, or it is disabled.
 pub async fn of_user(db: &impl Db, id: UserId) -> Result<Option<Actor>> {
-    let Some(user) = users::by_id(db, id)
-        .await?
-        .filter(|user| user.disabled_at.is_none())
-    else {
+    let Some(user) = users::by_id(db, id).await?.filter(|user| user.disabled_at.is_none()) else {
         return Ok(None);
     };
     let roles = projects::roles_of(db, id).await?;
@@ -25,22 +22,14 @@ pub async fn of_user(db: &impl Db, id: UserId) -> Result<Option<Actor>> {
 
 /// The token as an actor, with its owner's roles; none when it is unknown, expired or revoked, or its owner is disabled.
 pub async fn of_token(db: &impl Db, id: TokenId, now: DateTime<Utc>) -> Result<Option<Actor>> {
-    let Some(token) = tokens::by_id(db, id)
-        .await?
-        .filter(|token| token.is_live(now))
-    else {
+    let Some(token) = tokens::by_id(db, id).await?.filter(|token| token.is_live(now)) else {
         return Ok(None);
     };
     let Some(owner) = of_user(db, token.owner).await? else {
         return Ok(None);
     };
     Ok(Some(Actor {
-        principal: Principal::Token {
-            token: id,
-            owner: token.owner,
-            project: token.project,
-            scopes: token.scopes,
-        },
+        principal: Principal::Token { token: id, owner: token.owner, project: token.project, scopes: token.scopes },
         display_name: token.name,
         ..owner
     }))

@@ -16,26 +16,13 @@ pub(crate) async fn insert(
 ) -> Result<u64, DbErr> {
     let backend = conn.get_database_backend();
     let rows_at_once = PARAMETERS / columns;
-    let whole = statement(
-        backend,
-        head,
-        columns,
-        rows_at_once.min(values.len() / columns),
-        tail,
-    );
+    let whole = statement(backend, head, columns, rows_at_once.min(values.len() / columns), tail);
     let mut written = 0;
     while !values.is_empty() {
         let rest = values.split_off(values.len().min(rows_at_once * columns));
         let rows = values.len() / columns;
-        let sql = if rows == rows_at_once {
-            whole.clone()
-        } else {
-            statement(backend, head, columns, rows, tail)
-        };
-        written += conn
-            .execute_raw(Statement::from_sql_and_values(backend, sql, values))
-            .await?
-            .rows_affected();
+        let sql = if rows == rows_at_once { whole.clone() } else { statement(backend, head, columns, rows, tail) };
+        written += conn.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?.rows_affected();
         values = rest;
     }
     Ok(written)
@@ -87,23 +74,9 @@ mod tests {
 
     #[test]
     fn parameters_are_written_as_each_database_wants_them() {
-        let sql = |backend| {
-            statement(
-                backend,
-                "INSERT INTO t (a, b)",
-                2,
-                2,
-                "ON CONFLICT DO NOTHING",
-            )
-        };
-        assert_eq!(
-            sql(DbBackend::Sqlite),
-            "INSERT INTO t (a, b) VALUES (?,?),(?,?) ON CONFLICT DO NOTHING"
-        );
-        assert_eq!(
-            sql(DbBackend::Postgres),
-            "INSERT INTO t (a, b) VALUES ($1,$2),($3,$4) ON CONFLICT DO NOTHING"
-        );
+        let sql = |backend| statement(backend, "INSERT INTO t (a, b)", 2, 2, "ON CONFLICT DO NOTHING");
+        assert_eq!(sql(DbBackend::Sqlite), "INSERT INTO t (a, b) VALUES (?,?),(?,?) ON CONFLICT DO NOTHING");
+        assert_eq!(sql(DbBackend::Postgres), "INSERT INTO t (a, b) VALUES ($1,$2),($3,$4) ON CONFLICT DO NOTHING");
         assert_eq!(list(DbBackend::Postgres, 3, 2), "($3,$4)");
     }
 }

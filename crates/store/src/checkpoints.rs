@@ -96,34 +96,20 @@ pub struct CheckpointInfo {
 /// Writes the checkpoint within the transaction; it is committed when that is. Errors with [`StoreError::StaleLease`] when another
 /// worker has taken the run over; then nothing must be committed.
 pub async fn commit(tx: &Tx, commit: CheckpointCommit) -> Result<Committed> {
-    let CheckpointCommit {
-        lease, epoch, at, ..
-    } = &commit;
+    let CheckpointCommit { lease, epoch, at, .. } = &commit;
     let (epoch, now) = (*epoch, *at);
     lease.hold(tx).await?;
     let mut lease = lease.clone();
     if let Some(length) = commit.renew {
         lease = leases::renew(tx, &lease, length, now).await?.lease;
     }
-    let run = runs::by_id(tx, lease.run)
-        .await?
-        .ok_or_else(|| StoreError::not_found("run", lease.run))?;
+    let run = runs::by_id(tx, lease.run).await?.ok_or_else(|| StoreError::not_found("run", lease.run))?;
     let last = last_epoch(tx, run.deployment).await?;
     if last.is_some_and(|last| last >= epoch) {
-        return Err(StoreError::Conflict(format!(
-            "checkpoint {epoch} comes after {}",
-            last.unwrap_or_default()
-        )));
+        return Err(StoreError::Conflict(format!("checkpoint {epoch} comes after {}", last.unwrap_or_default())));
     }
     subject_keys::insert(tx, run.project, commit.new_subject_keys, now).await?;
-    let origin = Origin {
-        project: run.project,
-        document: run.document,
-        pipeline: run.pipeline,
-        run: run.id,
-        epoch,
-        at: now,
-    };
+    let origin = Origin { project: run.project, document: run.document, pipeline: run.pipeline, run: run.id, epoch, at: now };
     quarantine::insert(tx, &origin, commit.quarantine).await?;
     if let Some(moment) = &commit.metrics {
         metrics::record(tx, run.id, moment).await?;
@@ -138,10 +124,7 @@ pub async fn commit(tx: &Tx, commit: CheckpointCommit) -> Result<Committed> {
         body: Body::Checkpoint(commit.decision),
     };
     let appended = evidence::append(tx, vec![leaf]).await?;
-    let leaf_seq = appended
-        .first()
-        .map(|leaf| leaf.seq)
-        .expect("invariant: one leaf was appended");
+    let leaf_seq = appended.first().map(|leaf| leaf.seq).expect("invariant: one leaf was appended");
     let row = checkpoints::Model {
         deployment_id: run.deployment.0,
         epoch: signed(epoch),
@@ -157,17 +140,10 @@ pub async fn commit(tx: &Tx, commit: CheckpointCommit) -> Result<Committed> {
         content_hash: Some(Hash::of(&commit.content).as_bytes().to_vec()),
         content: Some(commit.content),
     };
-    checkpoints::Entity::insert(checkpoints::ActiveModel::from(row))
-        .exec_without_returning(tx.conn())
-        .await?;
+    checkpoints::Entity::insert(checkpoints::ActiveModel::from(row)).exec_without_returning(tx.conn()).await?;
     forget_old(tx, run.deployment).await?;
     let log = evidence::state(tx).await?;
-    Ok(Committed {
-        leaf_seq,
-        log_size: log.range.size(),
-        root: log.range.root(),
-        lease,
-    })
+    Ok(Committed { leaf_seq, log_size: log.range.size(), root: log.range.root(), lease })
 }
 
 /// The checkpoints that a restart can begin from, newest first; normally the first is taken. One whose content does not match its hash
@@ -184,36 +160,20 @@ pub async fn restorable(db: &impl Db, deployment: DeploymentId) -> Result<Vec<Re
 
 /// The last checkpoint of a deployment, whichever run made it.
 pub async fn load(db: &impl Db, deployment: DeploymentId) -> Result<Option<Checkpoint>> {
-    restorable(db, deployment)
-        .await?
-        .into_iter()
-        .next()
-        .transpose()
+    restorable(db, deployment).await?.into_iter().next().transpose()
 }
 
 /// The checkpoints of a run, newest first, `before` an epoch if given.
-pub async fn list(
-    db: &impl Db,
-    run: RunId,
-    before: Option<u64>,
-    limit: u32,
-) -> Result<Vec<CheckpointInfo>> {
+pub async fn list(db: &impl Db, run: RunId, before: Option<u64>, limit: u32) -> Result<Vec<CheckpointInfo>> {
     use checkpoints::Column::{At, DurationMs, Epoch, LeafSeq, Positions, RowsIn, RowsOut, RunId};
     let mut query = checkpoints::Entity::find()
         .select_only()
-        .columns([
-            Epoch, RunId, At, DurationMs, RowsIn, RowsOut, Positions, LeafSeq,
-        ])
+        .columns([Epoch, RunId, At, DurationMs, RowsIn, RowsOut, Positions, LeafSeq])
         .filter(RunId.eq(run.0));
     if let Some(before) = before {
         query = query.filter(Epoch.lt(signed(before)));
     }
-    let rows = query
-        .order_by_desc(Epoch)
-        .limit(u64::from(limit))
-        .into_model::<InfoRow>()
-        .all(db.conn())
-        .await?;
+    let rows = query.order_by_desc(Epoch).limit(u64::from(limit)).into_model::<InfoRow>().all(db.conn()).await?;
     rows.into_iter().map(info).collect()
 }
 
@@ -234,10 +194,7 @@ async fn last_epoch(db: &impl Db, deployment: DeploymentId) -> Result<Option<u64
 async fn forget_old(tx: &Tx, deployment: DeploymentId) -> Result<()> {
     use checkpoints::Column::{Content, ContentHash, DeploymentId, Epoch};
     let nth_newest = async |n: i64| -> Result<Option<i64>> {
-        let epoch = checkpoints::Entity::find()
-            .select_only()
-            .column(Epoch)
-            .filter(DeploymentId.eq(deployment.0));
+        let epoch = checkpoints::Entity::find().select_only().column(Epoch).filter(DeploymentId.eq(deployment.0));
         let epoch = epoch.order_by_desc(Epoch).offset(n.unsigned_abs()).limit(1);
         Ok(epoch.into_tuple::<i64>().one(tx.conn()).await?)
     };
@@ -265,10 +222,7 @@ fn checkpoint(row: checkpoints::Model) -> Result<Checkpoint> {
     let content = row.content.unwrap_or_default();
     let expected = hash32("a checkpoint's hash", &row.content_hash.unwrap_or_default())?;
     if Hash::of(&content) != Hash::from_bytes(expected) {
-        return Err(StoreError::Corrupt(format!(
-            "checkpoint {} of deployment {} is damaged",
-            row.epoch, row.deployment_id
-        )));
+        return Err(StoreError::Corrupt(format!("checkpoint {} of deployment {} is damaged", row.epoch, row.deployment_id)));
     }
     Ok(Checkpoint {
         deployment: DeploymentId(row.deployment_id),
@@ -298,10 +252,7 @@ fn info(row: InfoRow) -> Result<CheckpointInfo> {
         epoch: unsigned("an epoch", row.epoch)?,
         run: RunId(row.run_id),
         at: at(row.at),
-        duration_ms: row
-            .duration_ms
-            .map(|ms| unsigned("a duration", ms))
-            .transpose()?,
+        duration_ms: row.duration_ms.map(|ms| unsigned("a duration", ms)).transpose()?,
         rows_in: unsigned("rows in", row.rows_in)?,
         rows_out: unsigned("rows out", row.rows_out)?,
         positions: from_json("positions", &row.positions)?,

@@ -6,8 +6,7 @@
 use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
-    Value,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
     sea_query::{Expr, ExprTrait},
 };
 use sqlx::{Row, sqlite::SqliteRow};
@@ -65,13 +64,7 @@ pub async fn purposes(db: &impl Db, project: ProjectId) -> Result<Vec<Purpose>> 
         .order_by_asc(purposes::Column::Name)
         .all(db.conn())
         .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Purpose {
-            id: PurposeId(row.id),
-            name: row.name,
-        })
-        .collect())
+    Ok(rows.into_iter().map(|row| Purpose { id: PurposeId(row.id), name: row.name }).collect())
 }
 
 pub async fn purpose(db: &impl Db, project: ProjectId, name: &str) -> Result<Option<PurposeId>> {
@@ -88,17 +81,9 @@ pub async fn ensure_purpose(tx: &Tx, project: ProjectId, name: &str) -> Result<P
     if let Some(known) = purpose(tx, project, name).await? {
         return Ok(known);
     }
-    let last = purposes::Entity::find()
-        .order_by_desc(purposes::Column::Id)
-        .limit(1)
-        .one(tx.conn())
-        .await?;
+    let last = purposes::Entity::find().order_by_desc(purposes::Column::Id).limit(1).one(tx.conn()).await?;
     let id = last.map_or(1, |row| row.id + 1);
-    let row = purposes::Model {
-        id,
-        project_id: project.0,
-        name: name.to_owned(),
-    };
+    let row = purposes::Model { id, project_id: project.0, name: name.to_owned() };
     purposes::Entity::insert(purposes::ActiveModel::from(row))
         .exec_without_returning(tx.conn())
         .await
@@ -108,9 +93,7 @@ pub async fn ensure_purpose(tx: &Tx, project: ProjectId, name: &str) -> Result<P
 
 /// The version of the newest change, of all projects.
 pub async fn version(db: &impl Db) -> Result<u64> {
-    let row = counters::Entity::find_by_id(VERSION.to_owned())
-        .one(db.conn())
-        .await?;
+    let row = counters::Entity::find_by_id(VERSION.to_owned()).one(db.conn()).await?;
     unsigned("the consent version", row.map_or(0, |row| row.value))
 }
 
@@ -118,32 +101,18 @@ pub async fn version(db: &impl Db) -> Result<u64> {
 pub(crate) async fn take_versions(tx: &Tx, count: usize) -> Result<i64> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     counters::Entity::update_many()
-        .col_expr(
-            counters::Column::Value,
-            Expr::col(counters::Column::Value).add(count),
-        )
+        .col_expr(counters::Column::Value, Expr::col(counters::Column::Value).add(count))
         .filter(counters::Column::Name.eq(VERSION))
         .exec(tx.conn())
         .await?;
-    let row = counters::Entity::find_by_id(VERSION.to_owned())
-        .one(tx.conn())
-        .await?;
-    let last = row
-        .ok_or_else(|| {
-            StoreError::Corrupt("the counter of consent versions is missing".to_owned())
-        })?
-        .value;
+    let row = counters::Entity::find_by_id(VERSION.to_owned()).one(tx.conn()).await?;
+    let last = row.ok_or_else(|| StoreError::Corrupt("the counter of consent versions is missing".to_owned()))?.value;
     Ok(last - count + 1)
 }
 
 /// Changes to these purposes after a version, in the order of their versions, `limit` at most: the live feed. When as many came as were
 /// asked for, ask again from the last one's version.
-pub async fn since(
-    db: &impl Db,
-    purposes: &[PurposeId],
-    version: u64,
-    limit: u32,
-) -> Result<Vec<ConsentEntry>> {
+pub async fn since(db: &impl Db, purposes: &[PurposeId], version: u64, limit: u32) -> Result<Vec<ConsentEntry>> {
     if purposes.is_empty() {
         return Ok(Vec::new());
     }
@@ -159,10 +128,7 @@ pub async fn since(
          WHERE version > {first} AND purpose_id IN {} ORDER BY version LIMIT {limit}",
         crate::bulk::list(backend, 2, purposes.len())
     );
-    let rows = db
-        .conn()
-        .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
-        .await?;
+    let rows = db.conn().query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
     rows.into_iter()
         .map(|row| {
             Ok(ConsentEntry {
@@ -179,10 +145,7 @@ pub async fn since(
 
 /// Everyone's consent to a purpose, straight from the database, for loading millions. Begin to follow [`since`] the version that was
 /// current *before* this was called; changes meanwhile then come twice, which does no harm.
-pub fn snapshot(
-    store: &Store,
-    purpose: PurposeId,
-) -> impl Stream<Item = Result<ConsentEntry>> + Send + '_ {
+pub fn snapshot(store: &Store, purpose: PurposeId) -> impl Stream<Item = Result<ConsentEntry>> + Send + '_ {
     sqlx::query("SELECT subject_hash, state, valid_from, expires_at, version FROM consent WHERE purpose_id = ?")
         .bind(purpose.0)
         .fetch(store.rows())
@@ -191,19 +154,12 @@ pub fn snapshot(
 
 /// How many people have said something about a purpose: for sizing tables.
 pub async fn count(store: &Store, purpose: PurposeId) -> Result<u64> {
-    let count = sqlx::query("SELECT count(*) FROM consent WHERE purpose_id = ?")
-        .bind(purpose.0)
-        .fetch_one(store.rows())
-        .await?;
+    let count = sqlx::query("SELECT count(*) FROM consent WHERE purpose_id = ?").bind(purpose.0).fetch_one(store.rows()).await?;
     unsigned("the number of consents", count.try_get(0)?)
 }
 
 /// What a person has said, one entry a purpose, by the purpose's name.
-pub async fn of_subject(
-    db: &impl Db,
-    project: ProjectId,
-    subject: &[u8; 32],
-) -> Result<Vec<ConsentOf>> {
+pub async fn of_subject(db: &impl Db, project: ProjectId, subject: &[u8; 32]) -> Result<Vec<ConsentOf>> {
     let mut all = Vec::new();
     let backend = db.conn().get_database_backend();
     let (first, second) = match backend {
@@ -215,10 +171,7 @@ pub async fn of_subject(
     );
     for purpose in purposes(db, project).await? {
         let values: Vec<Value> = vec![purpose.id.0.into(), subject.to_vec().into()];
-        let row = db
-            .conn()
-            .query_one_raw(Statement::from_sql_and_values(backend, sql.clone(), values))
-            .await?;
+        let row = db.conn().query_one_raw(Statement::from_sql_and_values(backend, sql.clone(), values)).await?;
         if let Some(row) = row {
             all.push(ConsentOf {
                 purpose: purpose.name,
@@ -235,8 +188,7 @@ pub async fn of_subject(
 impl ConsentEntry {
     /// Whether it allows the purpose at a time.
     pub fn allows(&self, now: DateTime<Utc>) -> bool {
-        self.state == ConsentState::Granted
-            && self.expires_at.is_none_or(|expiry| expiry > micros(now))
+        self.state == ConsentState::Granted && self.expires_at.is_none_or(|expiry| expiry > micros(now))
     }
 }
 

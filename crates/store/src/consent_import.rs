@@ -19,6 +19,8 @@ use crate::{
 
 /// How many hashes one question names.
 const AT_ONCE: usize = 8_000;
+/// How many words are turned into parameters at a time: one statement each for state and feed.
+const WRITTEN_AT_ONCE: usize = 2_000;
 
 /// What a person says from a time on. Times are microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +51,7 @@ struct Word {
     expires_at: Option<i64>,
 }
 
-/// Takes over a batch, in one transaction with whatever else the caller does. For millions, call it with some 50,000 at a time, each in
+/// Takes over a batch, in one transaction with whatever else the caller does. For millions, call it with some 200,000 at a time, each in
 /// a transaction of its own, so that others can write in between.
 pub async fn import(
     tx: &Tx,
@@ -76,11 +78,7 @@ pub async fn import(
                 purpose
             }
         };
-        let word = Word {
-            state: new.state,
-            valid_from: new.valid_from,
-            expires_at: new.expires_at,
-        };
+        let word = Word { state: new.state, valid_from: new.valid_from, expires_at: new.expires_at };
         match words.entry((purpose, new.subject)) {
             std::collections::hash_map::Entry::Occupied(mut earlier) => {
                 outcome.outdated += 1;
@@ -105,18 +103,10 @@ pub async fn import(
 }
 
 /// Removes the words to which the database has a later one. Returns how many.
-async fn drop_outdated(
-    tx: &Tx,
-    purpose: PurposeId,
-    words: &mut HashMap<(PurposeId, [u8; 32]), Word>,
-) -> Result<u64> {
+async fn drop_outdated(tx: &Tx, purpose: PurposeId, words: &mut HashMap<(PurposeId, [u8; 32]), Word>) -> Result<u64> {
     let conn = tx.conn();
     let backend = conn.get_database_backend();
-    let mut subjects: Vec<[u8; 32]> = words
-        .keys()
-        .filter(|(p, _)| *p == purpose)
-        .map(|(_, subject)| *subject)
-        .collect();
+    let mut subjects: Vec<[u8; 32]> = words.keys().filter(|(p, _)| *p == purpose).map(|(_, subject)| *subject).collect();
     subjects.sort_unstable();
     let mut outdated = 0;
     for subjects in subjects.chunks(AT_ONCE) {
@@ -131,14 +121,8 @@ async fn drop_outdated(
         let mut values: Vec<Value> = Vec::with_capacity(subjects.len() + 1);
         values.push(purpose.0.into());
         values.extend(subjects.iter().map(|subject| Value::from(subject.to_vec())));
-        for row in conn
-            .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
-            .await?
-        {
-            let key = (
-                purpose,
-                hash32("a subject hash", &row.try_get_by_index::<Vec<u8>>(0)?)?,
-            );
+        for row in conn.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await? {
+            let key = (purpose, hash32("a subject hash", &row.try_get_by_index::<Vec<u8>>(0)?)?);
             let known: i64 = row.try_get_by_index(1)?;
             if words.get(&key).is_some_and(|word| word.valid_from < known) {
                 words.remove(&key);
@@ -150,39 +134,39 @@ async fn drop_outdated(
 }
 
 /// Writes state and feed; returns the last version.
-async fn write(
-    tx: &Tx,
-    words: HashMap<(PurposeId, [u8; 32]), Word>,
-    now: DateTime<Utc>,
-) -> Result<u64> {
-    const STATE: &str =
-        "INSERT INTO consent (purpose_id, subject_hash, state, valid_from, expires_at, version)";
-    const UPSERT: &str = "ON CONFLICT (purpose_id, subject_hash) DO UPDATE SET state = excluded.state, \
-         valid_from = excluded.valid_from, expires_at = excluded.expires_at, version = excluded.version";
-    const FEED: &str = "INSERT INTO consent_changes (version, purpose_id, subject_hash, state, valid_from, expires_at, recorded_at)";
+async fn write(tx: &Tx, words: HashMap<(PurposeId, [u8; 32]), Word>, now: DateTime<Utc>) -> Result<u64> {
+    const STATE: &str = "INSERT INTO consent \
+         (purpose_id, subject_hash, state, valid_from, expires_at, version)";
+    const UPSERT: &str = "ON CONFLICT (purpose_id, subject_hash) DO UPDATE SET \
+         state = excluded.state, valid_from = excluded.valid_from, \
+         expires_at = excluded.expires_at, version = excluded.version";
+    const FEED: &str = "INSERT INTO consent_changes \
+         (version, purpose_id, subject_hash, state, valid_from, expires_at, recorded_at)";
     let first = take_versions(tx, words.len()).await?;
-    let count = words.len();
     let mut words: Vec<_> = words.into_iter().collect();
     // In the order of the table's key: neighbours share pages.
     words.sort_unstable_by_key(|(key, _)| *key);
-    let mut state = Vec::with_capacity(count * 6);
-    let mut feed = Vec::with_capacity(count * 7);
-    for (version, ((purpose, subject), word)) in (first..).zip(words) {
-        let common: [Value; 5] = [
-            purpose.0.into(),
-            subject.to_vec().into(),
-            state_code(word.state).into(),
-            word.valid_from.into(),
-            word.expires_at.into(),
-        ];
-        state.extend_from_slice(&common);
-        state.push(version.into());
-        feed.push(version.into());
-        feed.extend(common);
-        feed.push(micros(now).into());
+    let mut version = first;
+    for words in words.chunks(WRITTEN_AT_ONCE) {
+        let mut state = Vec::with_capacity(words.len() * 6);
+        let mut feed = Vec::with_capacity(words.len() * 7);
+        for ((purpose, subject), word) in words {
+            let common: [Value; 5] = [
+                purpose.0.into(),
+                subject.to_vec().into(),
+                state_code(word.state).into(),
+                word.valid_from.into(),
+                word.expires_at.into(),
+            ];
+            state.extend_from_slice(&common);
+            state.push(version.into());
+            feed.push(version.into());
+            feed.extend(common);
+            feed.push(micros(now).into());
+            version += 1;
+        }
+        bulk::insert(tx.conn(), STATE, 6, UPSERT, state).await?;
+        bulk::insert(tx.conn(), FEED, 7, "", feed).await?;
     }
-    bulk::insert(tx.conn(), STATE, 6, UPSERT, state).await?;
-    bulk::insert(tx.conn(), FEED, 7, "", feed).await?;
-    let last = first + i64::try_from(count).unwrap_or(i64::MAX) - 1;
-    unsigned("a consent version", last)
+    unsigned("a consent version", version - 1)
 }

@@ -34,10 +34,7 @@ impl Desired {
 impl std::str::FromStr for Desired {
     type Err = ();
     fn from_str(text: &str) -> std::result::Result<Self, ()> {
-        [Self::Running, Self::Stopped]
-            .into_iter()
-            .find(|desired| desired.as_str() == text)
-            .ok_or(())
+        [Self::Running, Self::Stopped].into_iter().find(|desired| desired.as_str() == text).ok_or(())
     }
 }
 
@@ -56,13 +53,7 @@ pub struct Deployment {
 }
 
 /// Deploys a version of a pipeline: it shall run from now on.
-pub async fn deploy(
-    tx: &Tx,
-    grant: &Grant,
-    pipeline: &Document,
-    version: u32,
-    now: DateTime<Utc>,
-) -> Result<Deployment> {
+pub async fn deploy(tx: &Tx, grant: &Grant, pipeline: &Document, version: u32, now: DateTime<Utc>) -> Result<Deployment> {
     needs_in(grant, &[Action::PipelineDeploy], pipeline.project)?;
     let by = grant.user().map(|user| user.0);
     let Some(current) = by_document(tx, pipeline.id).await? else {
@@ -94,15 +85,8 @@ pub async fn deploy(
 }
 
 /// The pipeline shall not run from now on. Its run is asked to stop by [`crate::runs::request_stop`].
-pub async fn stop(
-    tx: &Tx,
-    grant: &Grant,
-    id: DeploymentId,
-    now: DateTime<Utc>,
-) -> Result<Deployment> {
-    let current = by_id(tx, id)
-        .await?
-        .ok_or_else(|| StoreError::not_found("deployment", id))?;
+pub async fn stop(tx: &Tx, grant: &Grant, id: DeploymentId, now: DateTime<Utc>) -> Result<Deployment> {
+    let current = by_id(tx, id).await?.ok_or_else(|| StoreError::not_found("deployment", id))?;
     needs_in(grant, &[Action::PipelineStop], current.project)?;
     let next = Deployment {
         desired: Desired::Stopped,
@@ -118,10 +102,7 @@ pub async fn stop(
 /// when somebody has changed the deployment since `generation`.
 pub async fn settle(tx: &Tx, id: DeploymentId, generation: u64, now: DateTime<Utc>) -> Result<()> {
     deployments::Entity::update_many()
-        .col_expr(
-            deployments::Column::Desired,
-            Desired::Stopped.as_str().into(),
-        )
+        .col_expr(deployments::Column::Desired, Desired::Stopped.as_str().into())
         .col_expr(deployments::Column::ChangedAt, micros(now).into())
         .filter(deployments::Column::Id.eq(id.0))
         .filter(deployments::Column::Generation.eq(signed(generation)))
@@ -131,62 +112,33 @@ pub async fn settle(tx: &Tx, id: DeploymentId, generation: u64, now: DateTime<Ut
 }
 
 pub async fn by_id(db: &impl Db, id: DeploymentId) -> Result<Option<Deployment>> {
-    deployments::Entity::find_by_id(id.0)
-        .one(db.conn())
-        .await?
-        .map(deployment)
-        .transpose()
+    deployments::Entity::find_by_id(id.0).one(db.conn()).await?.map(deployment).transpose()
 }
 
 pub async fn by_document(db: &impl Db, document: DocumentId) -> Result<Option<Deployment>> {
-    let found = deployments::Entity::find()
-        .filter(deployments::Column::DocumentId.eq(document.0))
-        .one(db.conn())
-        .await?;
+    let found = deployments::Entity::find().filter(deployments::Column::DocumentId.eq(document.0)).one(db.conn()).await?;
     found.map(deployment).transpose()
 }
 
 /// All deployments of a project.
 pub async fn list(db: &impl Db, project: ProjectId) -> Result<Vec<Deployment>> {
     let query = deployments::Entity::find().filter(deployments::Column::ProjectId.eq(project.0));
-    query
-        .order_by_asc(deployments::Column::Id)
-        .all(db.conn())
-        .await?
-        .into_iter()
-        .map(deployment)
-        .collect()
+    query.order_by_asc(deployments::Column::Id).all(db.conn()).await?.into_iter().map(deployment).collect()
 }
 
 /// Everything that shall run, in all projects: what the supervisor keeps alive.
 pub async fn shall_run(db: &impl Db) -> Result<Vec<Deployment>> {
-    let query = deployments::Entity::find()
-        .filter(deployments::Column::Desired.eq(Desired::Running.as_str()));
-    query
-        .order_by_asc(deployments::Column::Id)
-        .all(db.conn())
-        .await?
-        .into_iter()
-        .map(deployment)
-        .collect()
+    let query = deployments::Entity::find().filter(deployments::Column::Desired.eq(Desired::Running.as_str()));
+    query.order_by_asc(deployments::Column::Id).all(db.conn()).await?.into_iter().map(deployment).collect()
 }
 
 async fn save(tx: &Tx, next: Deployment) -> Result<Deployment> {
     deployments::Entity::update_many()
         .col_expr(deployments::Column::Version, i64::from(next.version).into())
         .col_expr(deployments::Column::Desired, next.desired.as_str().into())
-        .col_expr(
-            deployments::Column::Generation,
-            signed(next.generation).into(),
-        )
-        .col_expr(
-            deployments::Column::ChangedBy,
-            next.changed_by.map(|user| user.0).into(),
-        )
-        .col_expr(
-            deployments::Column::ChangedAt,
-            micros(next.changed_at).into(),
-        )
+        .col_expr(deployments::Column::Generation, signed(next.generation).into())
+        .col_expr(deployments::Column::ChangedBy, next.changed_by.map(|user| user.0).into())
+        .col_expr(deployments::Column::ChangedAt, micros(next.changed_at).into())
         .filter(deployments::Column::Id.eq(next.id.0))
         .exec(tx.conn())
         .await?;

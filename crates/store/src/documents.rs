@@ -61,10 +61,7 @@ impl DocumentKind {
 impl std::str::FromStr for DocumentKind {
     type Err = ();
     fn from_str(text: &str) -> std::result::Result<Self, ()> {
-        [Self::Pipeline, Self::Contract, Self::Policy]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or(())
+        [Self::Pipeline, Self::Contract, Self::Policy].into_iter().find(|kind| kind.as_str() == text).ok_or(())
     }
 }
 
@@ -165,23 +162,13 @@ pub async fn add_version(
         .exec(tx.conn())
         .await?;
     if moved.rows_affected == 0 {
-        return Err(StoreError::VersionConflict {
-            what: "the document",
-            expected: expected.into(),
-            found: u64::from(next),
-        });
+        return Err(StoreError::VersionConflict { what: "the document", expected: expected.into(), found: u64::from(next) });
     }
     insert_version(tx, grant, id, next, new, now).await
 }
 
 /// Deletes the document; its versions stay, for evidence, and its name is free again. Refused while it is deployed to run.
-pub async fn delete(
-    tx: &Tx,
-    grant: &Grant,
-    id: DocumentId,
-    expected: u32,
-    now: DateTime<Utc>,
-) -> Result<()> {
+pub async fn delete(tx: &Tx, grant: &Grant, id: DocumentId, expected: u32, now: DateTime<Utc>) -> Result<()> {
     let document = at_version(tx, id, expected).await?;
     needs_in(grant, &[document.kind.delete()], document.project)?;
     let deployed = deployments::Entity::find()
@@ -190,11 +177,7 @@ pub async fn delete(
         .one(tx.conn())
         .await?;
     if deployed.is_some() {
-        return Err(StoreError::Conflict(format!(
-            "{} {} is deployed; stop it first",
-            document.kind.as_str(),
-            document.name
-        )));
+        return Err(StoreError::Conflict(format!("{} {} is deployed; stop it first", document.kind.as_str(), document.name)));
     }
     documents::Entity::update_many()
         .col_expr(documents::Column::DeletedAt, micros(now).into())
@@ -204,47 +187,25 @@ pub async fn delete(
     Ok(())
 }
 
-pub async fn by_name(
-    db: &impl Db,
-    project: ProjectId,
-    kind: DocumentKind,
-    name: &str,
-) -> Result<Option<Document>> {
-    let found = of_kind(project, kind)
-        .filter(documents::Column::Name.eq(name))
-        .one(db.conn())
-        .await?;
+pub async fn by_name(db: &impl Db, project: ProjectId, kind: DocumentKind, name: &str) -> Result<Option<Document>> {
+    let found = of_kind(project, kind).filter(documents::Column::Name.eq(name)).one(db.conn()).await?;
     found.map(document).transpose()
 }
 
 /// The document, deleted or not.
 pub async fn by_id(db: &impl Db, id: DocumentId) -> Result<Option<Document>> {
-    documents::Entity::find_by_id(id.0)
-        .one(db.conn())
-        .await?
-        .map(document)
-        .transpose()
+    documents::Entity::find_by_id(id.0).one(db.conn()).await?.map(document).transpose()
 }
 
 /// All documents of a kind, by name, with their latest versions.
-pub async fn list(
-    db: &impl Db,
-    project: ProjectId,
-    kind: DocumentKind,
-) -> Result<Vec<(Document, VersionInfo)>> {
+pub async fn list(db: &impl Db, project: ProjectId, kind: DocumentKind) -> Result<Vec<(Document, VersionInfo)>> {
     use sea_orm::sea_query::{Expr, ExprTrait};
     let to_document = document_versions::Entity::belongs_to(documents::Entity)
         .from(document_versions::Column::DocumentId)
         .to(documents::Column::Id)
         .into();
-    let latest = Expr::col((
-        document_versions::Entity,
-        document_versions::Column::Version,
-    ))
-    .eq(Expr::col((
-        documents::Entity,
-        documents::Column::LatestVersion,
-    )));
+    let latest = Expr::col((document_versions::Entity, document_versions::Column::Version))
+        .eq(Expr::col((documents::Entity, documents::Column::LatestVersion)));
     let versions = info_columns(document_versions::Entity::find())
         .join(sea_orm::JoinType::InnerJoin, to_document)
         .filter(latest)
@@ -254,14 +215,9 @@ pub async fn list(
         .into_tuple::<InfoRow>()
         .all(db.conn())
         .await?;
-    let mut versions = versions
-        .into_iter()
-        .map(|row| info(row).map(|info| (info.document, info)))
-        .collect::<Result<HashMap<_, _>>>()?;
-    let rows = of_kind(project, kind)
-        .order_by_asc(documents::Column::Name)
-        .all(db.conn())
-        .await?;
+    let mut versions =
+        versions.into_iter().map(|row| info(row).map(|info| (info.document, info))).collect::<Result<HashMap<_, _>>>()?;
+    let rows = of_kind(project, kind).order_by_asc(documents::Column::Name).all(db.conn()).await?;
     rows.into_iter()
         .map(|row| {
             let document = document(row)?;
@@ -276,20 +232,12 @@ pub async fn list(
 
 /// All versions, newest first, without their texts.
 pub async fn versions(db: &impl Db, id: DocumentId) -> Result<Vec<VersionInfo>> {
-    let rows = info_query(id)
-        .order_by_desc(document_versions::Column::Version)
-        .into_tuple::<InfoRow>()
-        .all(db.conn())
-        .await?;
+    let rows = info_query(id).order_by_desc(document_versions::Column::Version).into_tuple::<InfoRow>().all(db.conn()).await?;
     rows.into_iter().map(info).collect()
 }
 
 pub async fn version(db: &impl Db, id: DocumentId, number: u32) -> Result<Option<Version>> {
-    document_versions::Entity::find_by_id((id.0, i64::from(number)))
-        .one(db.conn())
-        .await?
-        .map(version_of)
-        .transpose()
+    document_versions::Entity::find_by_id((id.0, i64::from(number))).one(db.conn()).await?.map(version_of).transpose()
 }
 
 /// The version that calls itself so.
@@ -354,36 +302,18 @@ fn of_kind(project: ProjectId, kind: DocumentKind) -> sea_orm::Select<documents:
 }
 
 /// All columns but the text.
-type InfoRow = (
-    uuid::Uuid,
-    i64,
-    Option<String>,
-    String,
-    String,
-    Option<uuid::Uuid>,
-    i64,
-    Option<String>,
-);
+type InfoRow = (uuid::Uuid, i64, Option<String>, String, String, Option<uuid::Uuid>, i64, Option<String>);
 
 fn info_query(id: DocumentId) -> sea_orm::Select<document_versions::Entity> {
-    info_columns(document_versions::Entity::find())
-        .filter(document_versions::Column::DocumentId.eq(id.0))
+    info_columns(document_versions::Entity::find()).filter(document_versions::Column::DocumentId.eq(id.0))
 }
 
-fn info_columns(
-    query: sea_orm::Select<document_versions::Entity>,
-) -> sea_orm::Select<document_versions::Entity> {
-    use document_versions::Column::{
-        AuthorId, CreatedAt, DocumentId, Hash, Label, Message, Summary, Version,
-    };
-    query.select_only().columns([
-        DocumentId, Version, Label, Hash, Summary, AuthorId, CreatedAt, Message,
-    ])
+fn info_columns(query: sea_orm::Select<document_versions::Entity>) -> sea_orm::Select<document_versions::Entity> {
+    use document_versions::Column::{AuthorId, CreatedAt, DocumentId, Hash, Label, Message, Summary, Version};
+    query.select_only().columns([DocumentId, Version, Label, Hash, Summary, AuthorId, CreatedAt, Message])
 }
 
-fn info(
-    (document, version, label, hash, summary, author, created_at, message): InfoRow,
-) -> Result<VersionInfo> {
+fn info((document, version, label, hash, summary, author, created_at, message): InfoRow) -> Result<VersionInfo> {
     Ok(VersionInfo {
         document: DocumentId(document),
         version: unsigned32("a version", version)?,
@@ -398,16 +328,8 @@ fn info(
 
 fn version_of(row: document_versions::Model) -> Result<Version> {
     let text = row.body;
-    let info = info((
-        row.document_id,
-        row.version,
-        row.label,
-        row.hash,
-        row.summary,
-        row.author_id,
-        row.created_at,
-        row.message,
-    ))?;
+    let info =
+        info((row.document_id, row.version, row.label, row.hash, row.summary, row.author_id, row.created_at, row.message))?;
     Ok(Version { info, text })
 }
 

@@ -14,23 +14,11 @@ pub enum StoreError {
     #[error("{what} {id} exists already")]
     Exists { what: &'static str, id: String },
     /// Somebody else changed it meanwhile: read it again and decide anew.
-    #[error(
-        "{what} is at version {found}, not at {expected}: somebody changed it meanwhile; read it again"
-    )]
-    VersionConflict {
-        what: &'static str,
-        expected: u64,
-        found: u64,
-    },
+    #[error("{what} is at version {found}, not at {expected}: somebody changed it meanwhile; read it again")]
+    VersionConflict { what: &'static str, expected: u64, found: u64 },
     /// The run was taken over: this worker must stop at once and write nothing more.
-    #[error(
-        "the lease of run {run} is at epoch {current}, this worker holds {held}: another worker has taken over; stop"
-    )]
-    StaleLease {
-        run: weir_api::RunId,
-        held: u64,
-        current: u64,
-    },
+    #[error("the lease of run {run} is at epoch {current}, this worker holds {held}: another worker has taken over; stop")]
+    StaleLease { run: weir_api::RunId, held: u64, current: u64 },
     #[error("{0}")]
     Conflict(String),
     /// A bug in the caller: it asked for one thing and did another.
@@ -48,19 +36,13 @@ pub enum StoreError {
 
 impl StoreError {
     pub(crate) fn not_found(what: &'static str, id: impl std::fmt::Display) -> Self {
-        Self::NotFound {
-            what,
-            id: id.to_string(),
-        }
+        Self::NotFound { what, id: id.to_string() }
     }
 
     /// A broken unique constraint becomes [`StoreError::Exists`]; everything else stays what it is.
     pub(crate) fn or_exists(error: DbErr, what: &'static str, id: impl std::fmt::Display) -> Self {
         match error.sql_err() {
-            Some(SqlErr::UniqueConstraintViolation(_)) => Self::Exists {
-                what,
-                id: id.to_string(),
-            },
+            Some(SqlErr::UniqueConstraintViolation(_)) => Self::Exists { what, id: id.to_string() },
             _ => Self::Database(error),
         }
     }
@@ -83,8 +65,6 @@ impl From<DbErr> for StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(DbErr::Query(sea_orm::RuntimeErr::SqlxError(
-            std::sync::Arc::new(error),
-        )))
+        Self::Database(DbErr::Query(sea_orm::RuntimeErr::SqlxError(std::sync::Arc::new(error))))
     }
 }

@@ -99,19 +99,10 @@ pub async fn append(tx: &Tx, leaves: Vec<NewLeaf>) -> Result<Vec<Appended>> {
         let seq = range.size();
         let (action, resource, allowed) = searchable(&new.body);
         let kind = new.body.kind().to_owned();
-        let at = Timestamp::from_micros(micros(new.at))
-            .map_err(|e| StoreError::Evidence(e.to_string()))?;
+        let at = Timestamp::from_micros(micros(new.at)).map_err(|e| StoreError::Evidence(e.to_string()))?;
         let project = new.project.map(|p| p.to_string());
-        let leaf = Leaf {
-            seq,
-            at,
-            project,
-            actor: new.actor,
-            body: new.body,
-        };
-        let (body, hash) = leaf
-            .seal()
-            .map_err(|e| StoreError::Evidence(e.to_string()))?;
+        let leaf = Leaf { seq, at, project, actor: new.actor, body: new.body };
+        let (body, hash) = leaf.seal().map_err(|e| StoreError::Evidence(e.to_string()))?;
         range.append(hash);
         last_at = Some(micros(new.at));
         appended.push(Appended { seq, hash });
@@ -131,9 +122,7 @@ pub async fn append(tx: &Tx, leaves: Vec<NewLeaf>) -> Result<Vec<Appended>> {
     }
     while !rows.is_empty() {
         let rest = rows.split_off(rows.len().min(500));
-        evidence_leaves::Entity::insert_many(rows)
-            .exec_without_returning(tx.conn())
-            .await?;
+        evidence_leaves::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
         rows = rest;
     }
     if let Some(last_at) = last_at {
@@ -150,22 +139,12 @@ pub async fn append(tx: &Tx, leaves: Vec<NewLeaf>) -> Result<Vec<Appended>> {
 
 /// The log's size, root and newest leaf.
 pub async fn state(db: &impl Db) -> Result<LogState> {
-    let row = evidence_state::Entity::find_by_id(1)
-        .one(db.conn())
-        .await?
-        .ok_or_else(no_state)?;
-    Ok(LogState {
-        range: frontier(&row)?,
-        last_leaf_at: at_opt(row.last_leaf_at),
-    })
+    let row = evidence_state::Entity::find_by_id(1).one(db.conn()).await?.ok_or_else(no_state)?;
+    Ok(LogState { range: frontier(&row)?, last_leaf_at: at_opt(row.last_leaf_at) })
 }
 
 pub async fn by_seq(db: &impl Db, seq: u64) -> Result<Option<StoredLeaf>> {
-    evidence_leaves::Entity::find_by_id(signed(seq))
-        .one(db.conn())
-        .await?
-        .map(leaf)
-        .transpose()
+    evidence_leaves::Entity::find_by_id(signed(seq)).one(db.conn()).await?.map(leaf).transpose()
 }
 
 /// Leaves that match, newest first.
@@ -204,33 +183,21 @@ pub async fn search(db: &impl Db, search: &Search) -> Result<Page<StoredLeaf>> {
         all = all.add(like(Column::Body, &format!("%{}%", escaped(text))));
     }
     if let Some(after) = &search.after {
-        let before: i64 = after
-            .0
-            .parse()
-            .map_err(|_| StoreError::Conflict("the cursor is not one of this list".to_owned()))?;
+        let before: i64 = after.0.parse().map_err(|_| StoreError::Conflict("the cursor is not one of this list".to_owned()))?;
         all = all.add(Column::Seq.lt(before));
     }
-    let query = evidence_leaves::Entity::find()
-        .filter(all)
-        .order_by_desc(Column::Seq)
-        .limit(u64::from(limit) + 1);
+    let query = evidence_leaves::Entity::find().filter(all).order_by_desc(Column::Seq).limit(u64::from(limit) + 1);
     let mut rows = query.all(db.conn()).await?;
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let items = rows.into_iter().map(leaf).collect::<Result<Vec<_>>>()?;
-    let next = items
-        .last()
-        .filter(|_| more)
-        .map(|last| Cursor(last.seq.to_string()));
+    let next = items.last().filter(|_| more).map(|last| Cursor(last.seq.to_string()));
     Ok(Page { items, next })
 }
 
 /// The bytes of the leaves of a range, in order, straight from the database: for verification and bundles. The stored hash comes with
 /// each; a verifier computes its own.
-pub fn stream(
-    store: &Store,
-    range: Range<u64>,
-) -> impl Stream<Item = Result<(u64, Vec<u8>, Hash)>> + Send + '_ {
+pub fn stream(store: &Store, range: Range<u64>) -> impl Stream<Item = Result<(u64, Vec<u8>, Hash)>> + Send + '_ {
     sqlx::query("SELECT seq, CAST(body AS BLOB), leaf_hash FROM evidence_leaves WHERE seq >= ? AND seq < ? ORDER BY seq")
         .bind(signed(range.start))
         .bind(signed(range.end))
@@ -245,26 +212,18 @@ pub fn stream(
 /// The hashes of the leaves of a range, in order: what proofs are made of.
 pub async fn hashes(store: &Store, range: Range<u64>) -> Result<Vec<Hash>> {
     let wanted = range.end.saturating_sub(range.start);
-    let mut rows = sqlx::query(
-        "SELECT leaf_hash FROM evidence_leaves WHERE seq >= ? AND seq < ? ORDER BY seq",
-    )
-    .bind(signed(range.start))
-    .bind(signed(range.end))
-    .fetch(store.rows());
+    let mut rows = sqlx::query("SELECT leaf_hash FROM evidence_leaves WHERE seq >= ? AND seq < ? ORDER BY seq")
+        .bind(signed(range.start))
+        .bind(signed(range.end))
+        .fetch(store.rows());
     let mut hashes = Vec::with_capacity(usize::try_from(wanted.min(1 << 20)).unwrap_or(0));
     while let Some(row) = rows.next().await {
-        hashes.push(Hash::from_bytes(hash32(
-            "a leaf hash",
-            row?.try_get::<&[u8], _>(0)?,
-        )?));
+        hashes.push(Hash::from_bytes(hash32("a leaf hash", row?.try_get::<&[u8], _>(0)?)?));
     }
     if hashes.len() as u64 == wanted {
         Ok(hashes)
     } else {
-        Err(StoreError::Corrupt(format!(
-            "{} of {wanted} leaves are there",
-            hashes.len()
-        )))
+        Err(StoreError::Corrupt(format!("{} of {wanted} leaves are there", hashes.len())))
     }
 }
 
@@ -273,25 +232,16 @@ const DENIED: &str = "denied";
 
 /// Reads the frontier and keeps other writers out until the transaction ends.
 async fn lock(tx: &Tx) -> Result<CompactRange> {
-    let row = evidence_state::Entity::find_by_id(1)
-        .lock_exclusive()
-        .one(tx.conn())
-        .await?
-        .ok_or_else(no_state)?;
+    let row = evidence_state::Entity::find_by_id(1).lock_exclusive().one(tx.conn()).await?.ok_or_else(no_state)?;
     frontier(&row)
 }
 
 fn frontier(row: &evidence_state::Model) -> Result<CompactRange> {
-    let range =
-        CompactRange::from_bytes(&row.frontier).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+    let range = CompactRange::from_bytes(&row.frontier).map_err(|e| StoreError::Corrupt(e.to_string()))?;
     if range.size() == unsigned("the log's size", row.size)? {
         Ok(range)
     } else {
-        Err(StoreError::Corrupt(format!(
-            "the log has {} leaves by its frontier and {} by its size",
-            range.size(),
-            row.size
-        )))
+        Err(StoreError::Corrupt(format!("the log has {} leaves by its frontier and {} by its size", range.size(), row.size)))
     }
 }
 
@@ -303,26 +253,16 @@ fn no_state() -> StoreError {
 fn searchable(body: &Body) -> (String, String, bool) {
     let of = |action: &str, resource: String| (action.to_owned(), resource, true);
     match body {
-        Body::Admin(admin) => (
-            admin.action.clone(),
-            admin.resource.clone(),
-            admin.decision == AdminDecision::Allowed,
-        ),
+        Body::Admin(admin) => (admin.action.clone(), admin.resource.clone(), admin.decision == AdminDecision::Allowed),
         Body::QuarantineRead(read) => of("quarantine.read", format!("pipeline/{}", read.pipeline)),
         Body::LogStarted(log) => of("log.start", format!("log/{}", log.log_id)),
         Body::RunStarted(run) => of("run.start", format!("pipeline/{}", run.pipeline)),
         Body::RunEnded(run) => of("run.end", format!("pipeline/{}", run.pipeline)),
-        Body::Checkpoint(checkpoint) => of(
-            "run.checkpoint",
-            format!("pipeline/{}", checkpoint.pipeline),
-        ),
+        Body::Checkpoint(checkpoint) => of("run.checkpoint", format!("pipeline/{}", checkpoint.pipeline)),
         Body::KeyEvent(key) => of("key.change", format!("key/{}", key.key_id)),
         Body::ConsentChange(consent) => of("consent.write", format!("purpose/{}", consent.purpose)),
         Body::ConsentImported(_) => of("consent.import", "consent".to_owned()),
-        Body::ContractRegistered(contract) => of(
-            "contract.register",
-            format!("contract/{}@{}", contract.name, contract.version),
-        ),
+        Body::ContractRegistered(contract) => of("contract.register", format!("contract/{}@{}", contract.name, contract.version)),
         Body::Other { kind, .. } => of(kind, String::new()),
     }
 }
@@ -333,9 +273,7 @@ fn like(column: evidence_leaves::Column, pattern: &str) -> Expr {
 
 /// The text as a LIKE pattern that means nothing but itself.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('%', "\\%")
-        .replace('_', "\\_")
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
 fn leaf(row: evidence_leaves::Model) -> Result<StoredLeaf> {

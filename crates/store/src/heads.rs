@@ -20,13 +20,9 @@ pub async fn append(tx: &Tx, head: &TreeHead) -> Result<()> {
         signed_at: head.at.as_micros(),
         key_id: head.key_id.clone(),
         signature: head.signature.as_bytes().to_vec(),
-        body: head
-            .to_line()
-            .map_err(|e| StoreError::Evidence(e.to_string()))?,
+        body: head.to_line().map_err(|e| StoreError::Evidence(e.to_string()))?,
     };
-    tree_heads::Entity::insert(tree_heads::ActiveModel::from(row))
-        .exec_without_returning(tx.conn())
-        .await?;
+    tree_heads::Entity::insert(tree_heads::ActiveModel::from(row)).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 
@@ -36,23 +32,14 @@ pub async fn latest(db: &impl Db) -> Result<Option<TreeHead>> {
 
 /// All heads, oldest first.
 pub async fn all(db: &impl Db) -> Result<Vec<TreeHead>> {
-    tree_heads::Entity::find()
-        .order_by_asc(tree_heads::Column::Id)
-        .all(db.conn())
-        .await?
-        .into_iter()
-        .map(head)
-        .collect()
+    tree_heads::Entity::find().order_by_asc(tree_heads::Column::Id).all(db.conn()).await?.into_iter().map(head).collect()
 }
 
 fn newest() -> sea_orm::Select<tree_heads::Entity> {
-    tree_heads::Entity::find()
-        .order_by_desc(tree_heads::Column::Id)
-        .limit(1)
+    tree_heads::Entity::find().order_by_desc(tree_heads::Column::Id).limit(1)
 }
 
 /// The line is the head; the columns beside it are for people who look.
 fn head(row: tree_heads::Model) -> Result<TreeHead> {
-    TreeHead::from_line(&row.body)
-        .map_err(|e| StoreError::Corrupt(format!("tree head {}: {e}", row.id)))
+    TreeHead::from_line(&row.body).map_err(|e| StoreError::Corrupt(format!("tree head {}: {e}", row.id)))
 }

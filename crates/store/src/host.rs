@@ -35,11 +35,7 @@ impl BlockingStore {
     }
 
     /// Commits a checkpoint, with further leaves after its own, such as that of the run's end. When it fails, nothing of it is there.
-    pub fn commit_checkpoint(
-        &self,
-        commit: CheckpointCommit,
-        more: Vec<NewLeaf>,
-    ) -> Result<Committed> {
+    pub fn commit_checkpoint(&self, commit: CheckpointCommit, more: Vec<NewLeaf>) -> Result<Committed> {
         self.transaction(async |tx| {
             let committed = checkpoints::commit(tx, commit).await?;
             if more.is_empty() {
@@ -47,11 +43,7 @@ impl BlockingStore {
             }
             evidence::append(tx, more).await?;
             let log = evidence::state(tx).await?;
-            Ok(Committed {
-                log_size: log.range.size(),
-                root: log.range.root(),
-                ..committed
-            })
+            Ok(Committed { log_size: log.range.size(), root: log.range.root(), ..committed })
         })
     }
 

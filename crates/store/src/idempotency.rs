@@ -23,13 +23,7 @@ pub struct Answer {
 }
 
 /// The answer given under this key, unless it has been forgotten. `scope` names the operation.
-pub async fn find(
-    db: &impl Db,
-    project: ProjectId,
-    scope: &str,
-    key: &str,
-    now: DateTime<Utc>,
-) -> Result<Option<Answer>> {
+pub async fn find(db: &impl Db, project: ProjectId, scope: &str, key: &str, now: DateTime<Utc>) -> Result<Option<Answer>> {
     let found = idempotency::Entity::find_by_id((project.0, scope.to_owned(), key.to_owned()))
         .filter(idempotency::Column::ExpiresAt.gt(micros(now)))
         .one(db.conn())
@@ -72,16 +66,14 @@ pub async fn put(
 
 /// Forgets what has expired. Returns how many answers went.
 pub async fn prune(tx: &Tx, now: DateTime<Utc>) -> Result<u64> {
-    let expired =
-        idempotency::Entity::delete_many().filter(idempotency::Column::ExpiresAt.lte(micros(now)));
+    let expired = idempotency::Entity::delete_many().filter(idempotency::Column::ExpiresAt.lte(micros(now)));
     Ok(expired.exec(tx.conn()).await?.rows_affected)
 }
 
 fn answer(row: idempotency::Model) -> Result<Answer> {
     Ok(Answer {
         request_hash: hash32("a request's hash", &row.request_hash)?,
-        status: u16::try_from(row.status)
-            .map_err(|_| StoreError::Corrupt(format!("an answer's status is {}", row.status)))?,
+        status: u16::try_from(row.status).map_err(|_| StoreError::Corrupt(format!("an answer's status is {}", row.status)))?,
         body: row.answer,
     })
 }

@@ -54,10 +54,7 @@ pub async fn put(tx: &Tx, new: NewSealedKey, now: DateTime<Utc>) -> Result<()> {
 }
 
 pub async fn by_id(db: &impl Db, key_id: &str) -> Result<Option<SealedKey>> {
-    Ok(sealed_keys::Entity::find_by_id(key_id.to_owned())
-        .one(db.conn())
-        .await?
-        .map(key))
+    Ok(sealed_keys::Entity::find_by_id(key_id.to_owned()).one(db.conn()).await?.map(key))
 }
 
 /// The keys of a kind, newest first, retired ones included.
@@ -77,15 +74,8 @@ pub async fn list(db: &impl Db, kind: &str, project: Option<ProjectId>) -> Resul
 }
 
 /// The key of a kind that is in use: the newest one not retired.
-pub async fn current(
-    db: &impl Db,
-    kind: &str,
-    project: Option<ProjectId>,
-) -> Result<Option<SealedKey>> {
-    Ok(list(db, kind, project)
-        .await?
-        .into_iter()
-        .find(|key| key.retired_at.is_none()))
+pub async fn current(db: &impl Db, kind: &str, project: Option<ProjectId>) -> Result<Option<SealedKey>> {
+    Ok(list(db, kind, project).await?.into_iter().find(|key| key.retired_at.is_none()))
 }
 
 /// From now on the key only opens and verifies.
@@ -97,11 +87,7 @@ pub async fn retire(tx: &Tx, grant: &Grant, key_id: &str, now: DateTime<Utc>) ->
         .filter(sealed_keys::Column::RetiredAt.is_null())
         .exec(tx.conn())
         .await?;
-    if changed.rows_affected == 0 {
-        Err(StoreError::not_found("key in use", key_id))
-    } else {
-        Ok(())
-    }
+    if changed.rows_affected == 0 { Err(StoreError::not_found("key in use", key_id)) } else { Ok(()) }
 }
 
 fn key(row: sealed_keys::Model) -> SealedKey {

@@ -36,59 +36,31 @@ impl Lease {
             .await?
             .ok_or_else(|| StoreError::not_found("run", self.run))?;
         let current = unsigned("a lease epoch", row.lease_epoch)?;
-        if current != self.epoch
-            || row.lease_owner.as_deref() != Some(self.owner.as_str())
-            || state(&row.state)?.is_over()
-        {
-            return Err(StoreError::StaleLease {
-                run: self.run,
-                held: self.epoch,
-                current,
-            });
+        if current != self.epoch || row.lease_owner.as_deref() != Some(self.owner.as_str()) || state(&row.state)?.is_over() {
+            return Err(StoreError::StaleLease { run: self.run, held: self.epoch, current });
         }
         Ok(())
     }
 }
 
 /// Takes the run over, if no other worker's lease is in force: `None` then, or when the run is over. A pending run begins to run.
-pub async fn acquire(
-    tx: &Tx,
-    id: RunId,
-    owner: &str,
-    length: Duration,
-    now: DateTime<Utc>,
-) -> Result<Option<Lease>> {
-    let row = runs::Entity::find_by_id(id.0)
-        .lock_exclusive()
-        .one(tx.conn())
-        .await?
-        .ok_or_else(|| StoreError::not_found("run", id))?;
+pub async fn acquire(tx: &Tx, id: RunId, owner: &str, length: Duration, now: DateTime<Utc>) -> Result<Option<Lease>> {
+    let row =
+        runs::Entity::find_by_id(id.0).lock_exclusive().one(tx.conn()).await?.ok_or_else(|| StoreError::not_found("run", id))?;
     let state = state(&row.state)?;
-    let held = row.lease_until.is_some_and(|until| until > micros(now))
-        && row.lease_owner.as_deref() != Some(owner);
+    let held = row.lease_until.is_some_and(|until| until > micros(now)) && row.lease_owner.as_deref() != Some(owner);
     if state.is_over() || held {
         return Ok(None);
     }
-    let lease = Lease {
-        run: id,
-        owner: owner.to_owned(),
-        epoch: unsigned("a lease epoch", row.lease_epoch)? + 1,
-        until: now + length,
-    };
-    let next = if state == RunState::Pending {
-        RunState::Running
-    } else {
-        state
-    };
+    let lease =
+        Lease { run: id, owner: owner.to_owned(), epoch: unsigned("a lease epoch", row.lease_epoch)? + 1, until: now + length };
+    let next = if state == RunState::Pending { RunState::Running } else { state };
     let taken = runs::Entity::update_many()
         .col_expr(runs::Column::LeaseOwner, owner.into())
         .col_expr(runs::Column::LeaseEpoch, signed(lease.epoch).into())
         .col_expr(runs::Column::LeaseUntil, micros(lease.until).into())
         .col_expr(runs::Column::State, next.as_str().into())
-        .col_expr(
-            runs::Column::StartedAt,
-            row.started_at.unwrap_or(micros(now)).into(),
-        )
+        .col_expr(runs::Column::StartedAt, row.started_at.unwrap_or(micros(now)).into())
         .filter(runs::Column::Id.eq(id.0))
         .filter(runs::Column::LeaseEpoch.eq(row.lease_epoch))
         .exec(tx.conn())
@@ -97,12 +69,7 @@ pub async fn acquire(
 }
 
 /// Extends a lease that is still the newest, even one that has run out: nobody took it.
-pub async fn renew(
-    tx: &Tx,
-    lease: &Lease,
-    length: Duration,
-    now: DateTime<Utc>,
-) -> Result<Renewed> {
+pub async fn renew(tx: &Tx, lease: &Lease, length: Duration, now: DateTime<Utc>) -> Result<Renewed> {
     lease.hold(tx).await?;
     let until = now + length;
     runs::Entity::update_many()
@@ -110,17 +77,9 @@ pub async fn renew(
         .filter(runs::Column::Id.eq(lease.run.0))
         .exec(tx.conn())
         .await?;
-    let row = runs::Entity::find_by_id(lease.run.0)
-        .one(tx.conn())
-        .await?
-        .ok_or_else(|| StoreError::not_found("run", lease.run))?;
-    Ok(Renewed {
-        lease: Lease {
-            until,
-            ..lease.clone()
-        },
-        state: state(&row.state)?,
-    })
+    let row =
+        runs::Entity::find_by_id(lease.run.0).one(tx.conn()).await?.ok_or_else(|| StoreError::not_found("run", lease.run))?;
+    Ok(Renewed { lease: Lease { until, ..lease.clone() }, state: state(&row.state)? })
 }
 
 /// A renewed lease, and what the run shall do: [`RunState::Stopping`] asks for the last checkpoint.
@@ -138,19 +97,9 @@ pub async fn release(tx: &Tx, lease: &Lease) -> Result<()> {
 
 /// Runs that a worker should take: not over, and without a lease in force.
 pub async fn claimable(db: &impl Db, now: DateTime<Utc>) -> Result<Vec<Run>> {
-    let free = runs::Column::LeaseUntil
-        .is_null()
-        .or(runs::Column::LeaseUntil.lte(micros(now)));
-    let query = runs::Entity::find()
-        .filter(runs::Column::EndedAt.is_null())
-        .filter(free);
-    query
-        .order_by_asc(runs::Column::Id)
-        .all(db.conn())
-        .await?
-        .into_iter()
-        .map(run)
-        .collect()
+    let free = runs::Column::LeaseUntil.is_null().or(runs::Column::LeaseUntil.lte(micros(now)));
+    let query = runs::Entity::find().filter(runs::Column::EndedAt.is_null()).filter(free);
+    query.order_by_asc(runs::Column::Id).all(db.conn()).await?.into_iter().map(run).collect()
 }
 
 /// Ends the lease; the owner's name stays, to show who carried the run last.

@@ -3,7 +3,7 @@
 //! One file per aggregate, each with plain functions over plain structs. What reads takes a [`Db`] (a [`Store`] or a [`Tx`]); what
 //! writes takes a [`Tx`], so that a use case changes several things, and records the evidence of it, in one transaction:
 //!
-//! ```ignore
+//! ```text
 //! let tx = store.begin().await?;
 //! documents::add_version(&tx, &grant, ..., now).await?;
 //! evidence::append(&tx, vec![leaf]).await?;

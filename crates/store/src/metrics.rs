@@ -59,10 +59,7 @@ pub async fn record(tx: &Tx, run: RunId, moment: &Moment) -> Result<()> {
     ])
     .do_nothing()
     .to_owned();
-    node_metrics::Entity::insert_many(rows)
-        .on_conflict(keep_first)
-        .exec_without_returning(tx.conn())
-        .await?;
+    node_metrics::Entity::insert_many(rows).on_conflict(keep_first).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 
@@ -95,10 +92,7 @@ pub async fn since(db: &impl Db, run: RunId, from: DateTime<Utc>) -> Result<Vec<
         let node = metrics(row)?;
         match moments.last_mut() {
             Some(last) if last.at == row_at => last.nodes.push(node),
-            _ => moments.push(Moment {
-                at: row_at,
-                nodes: vec![node],
-            }),
+            _ => moments.push(Moment { at: row_at, nodes: vec![node] }),
         }
     }
     Ok(moments)
@@ -106,8 +100,7 @@ pub async fn since(db: &impl Db, run: RunId, from: DateTime<Utc>) -> Result<Vec<
 
 /// Forgets what is older. Returns how many rows went.
 pub async fn prune(tx: &Tx, before: DateTime<Utc>) -> Result<u64> {
-    let old =
-        node_metrics::Entity::delete_many().filter(node_metrics::Column::At.lt(micros(before)));
+    let old = node_metrics::Entity::delete_many().filter(node_metrics::Column::At.lt(micros(before)));
     Ok(old.exec(tx.conn()).await?.rows_affected)
 }
 

@@ -8,14 +8,12 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, DatabaseConnection, EntityTrait, SqliteTransactionMode, SqlxSqliteConnector,
-    TransactionOptions, TransactionTrait,
+    ActiveValue::Set, DatabaseConnection, EntityTrait, SqliteTransactionMode, SqlxSqliteConnector, TransactionOptions,
+    TransactionTrait,
 };
 use sqlx::{
     ConnectOptions,
-    sqlite::{
-        SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-    },
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
 };
 use uuid::Uuid;
 use weir_migrations::{Migrator, MigratorTrait};
@@ -60,30 +58,20 @@ impl Store {
     /// Opens the database of a data folder and brings its schema up to date. The folder and the file are made when they are
     /// missing, readable by their owner only. `now` is written when the instance is new.
     pub async fn open(data: &Path, now: DateTime<Utc>) -> Result<Self> {
-        let problem = |e: std::io::Error| StoreError::Open {
-            location: data.display().to_string(),
-            problem: e.to_string(),
-        };
+        let problem = |e: std::io::Error| StoreError::Open { location: data.display().to_string(), problem: e.to_string() };
         make_private(data).map_err(problem)?;
         let options = SqliteConnectOptions::new().filename(data.join(FILE));
-        Self::connect(
-            options,
-            &data.display().to_string(),
-            StoreOptions::default(),
-            now,
-        )
-        .await
+        Self::connect(options, &data.display().to_string(), StoreOptions::default(), now).await
     }
 
     /// Opens by URL: `sqlite:PATH`. A PostgreSQL URL is refused: this build has no driver for it.
     pub async fn open_url(url: &str, options: StoreOptions, now: DateTime<Utc>) -> Result<Self> {
         let scheme = url.split(':').next().unwrap_or_default();
-        let refuse = |problem: String| StoreError::Open {
-            location: format!("the {scheme} database"),
-            problem,
-        };
+        let refuse = |problem: String| StoreError::Open { location: format!("the {scheme} database"), problem };
         if scheme != "sqlite" {
-            return Err(refuse("this build of Weir speaks SQLite only; use a data folder, or a URL such as sqlite:weir-data/weir.db".to_owned()));
+            return Err(refuse(
+                "this build of Weir speaks SQLite only; use a data folder, or a URL such as sqlite:weir-data/weir.db".to_owned(),
+            ));
         }
         let sqlite = SqliteConnectOptions::from_str(url).map_err(|e| refuse(e.to_string()))?;
         let location = sqlite.get_filename().display().to_string();
@@ -92,50 +80,24 @@ impl Store {
 
     /// Opens the database of a data folder for reading only: nothing is made, migrated or written. For verification.
     pub async fn open_read_only(data: &Path) -> Result<Self> {
-        let open = |e: sqlx::Error| StoreError::Open {
-            location: data.display().to_string(),
-            problem: e.to_string(),
-        };
+        let open = |e: sqlx::Error| StoreError::Open { location: data.display().to_string(), problem: e.to_string() };
         let sqlite = SqliteConnectOptions::new()
             .filename(data.join(FILE))
             .read_only(true)
             .busy_timeout(BUSY)
             .pragma("query_only", "ON")
             .disable_statement_logging();
-        let only = SqlxSqliteConnector::from_sqlx_sqlite_pool(
-            pool(2).connect_with(sqlite.clone()).await.map_err(open)?,
-        );
+        let only = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(2).connect_with(sqlite.clone()).await.map_err(open)?);
         let instance = instance::Entity::find_by_id(1).one(&only).await?;
-        let log_id = instance
-            .ok_or_else(|| {
-                StoreError::Corrupt("the row about this instance is missing".to_owned())
-            })?
-            .log_id;
-        Ok(Self {
-            writer: only.clone(),
-            reader: only,
-            sqlite,
-            log_id,
-        })
+        let log_id = instance.ok_or_else(|| StoreError::Corrupt("the row about this instance is missing".to_owned()))?.log_id;
+        Ok(Self { writer: only.clone(), reader: only, sqlite, log_id })
     }
 
-    async fn connect(
-        base: SqliteConnectOptions,
-        location: &str,
-        options: StoreOptions,
-        now: DateTime<Utc>,
-    ) -> Result<Self> {
-        let open = |e: sqlx::Error| StoreError::Open {
-            location: location.to_owned(),
-            problem: e.to_string(),
-        };
+    async fn connect(base: SqliteConnectOptions, location: &str, options: StoreOptions, now: DateTime<Utc>) -> Result<Self> {
+        let open = |e: sqlx::Error| StoreError::Open { location: location.to_owned(), problem: e.to_string() };
         let sqlite = with_pragmas(base);
-        let writer = pool(1)
-            .connect_with(sqlite.clone().create_if_missing(true))
-            .await
-            .map_err(open)?;
-        let reader = pool(options.readers.max(1))
-            .connect_lazy_with(sqlite.clone().pragma("query_only", "ON"));
+        let writer = pool(1).connect_with(sqlite.clone().create_if_missing(true)).await.map_err(open)?;
+        let reader = pool(options.readers.max(1)).connect_lazy_with(sqlite.clone().pragma("query_only", "ON"));
         let mut store = Self {
             writer: SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
             reader: SqlxSqliteConnector::from_sqlx_sqlite_pool(reader),
@@ -154,31 +116,14 @@ impl Store {
             Some(instance) => instance.log_id,
             None => {
                 let log_id = Uuid::now_v7();
-                let row = instance::ActiveModel {
-                    id: Set(1),
-                    log_id: Set(log_id),
-                    created_at: Set(micros(now)),
-                };
-                instance::Entity::insert(row)
-                    .exec_without_returning(&tx.inner)
-                    .await?;
+                let row = instance::ActiveModel { id: Set(1), log_id: Set(log_id), created_at: Set(micros(now)) };
+                instance::Entity::insert(row).exec_without_returning(&tx.inner).await?;
                 let empty = weir_evidence::CompactRange::new().to_bytes();
-                let state = evidence_state::ActiveModel {
-                    id: Set(1),
-                    size: Set(0),
-                    frontier: Set(empty),
-                    last_leaf_at: Set(None),
-                };
-                evidence_state::Entity::insert(state)
-                    .exec_without_returning(&tx.inner)
-                    .await?;
-                let counter = counters::ActiveModel {
-                    name: Set(crate::consent::VERSION.to_owned()),
-                    value: Set(0),
-                };
-                counters::Entity::insert(counter)
-                    .exec_without_returning(&tx.inner)
-                    .await?;
+                let state =
+                    evidence_state::ActiveModel { id: Set(1), size: Set(0), frontier: Set(empty), last_leaf_at: Set(None) };
+                evidence_state::Entity::insert(state).exec_without_returning(&tx.inner).await?;
+                let counter = counters::ActiveModel { name: Set(crate::consent::VERSION.to_owned()), value: Set(0) };
+                counters::Entity::insert(counter).exec_without_returning(&tx.inner).await?;
                 log_id
             }
         };
@@ -192,9 +137,7 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        Ok(Tx {
-            inner: self.writer.begin_with_options(immediate).await?,
-        })
+        Ok(Tx { inner: self.writer.begin_with_options(immediate).await? })
     }
 
     pub(crate) fn reader(&self) -> &DatabaseConnection {
@@ -244,6 +187,8 @@ fn with_pragmas(options: SqliteConnectOptions) -> SqliteConnectOptions {
         .pragma("journal_size_limit", "67108864")
         .pragma("secure_delete", "ON")
         .statement_cache_capacity(256)
+        // How far a stream of rows may run ahead of its reader: a switch of threads costs more than a row.
+        .row_buffer_size(1_024)
         .disable_statement_logging()
 }
 

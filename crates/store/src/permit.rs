@@ -23,12 +23,6 @@ pub(crate) fn needs_in(grant: &Grant, actions: &[Action], project: ProjectId) ->
 }
 
 fn wrong(grant: &Grant, needed: Action) -> StoreError {
-    let place = grant.project().map_or_else(
-        || "the instance".to_owned(),
-        |project| format!("project {project}"),
-    );
-    StoreError::WrongGrant {
-        needed,
-        granted: format!("{} on {} in {place}", grant.action(), grant.resource()),
-    }
+    let place = grant.project().map_or_else(|| "the instance".to_owned(), |project| format!("project {project}"));
+    StoreError::WrongGrant { needed, granted: format!("{} on {} in {place}", grant.action(), grant.resource()) }
 }

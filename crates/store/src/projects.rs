@@ -26,13 +26,7 @@ pub struct Project {
 }
 
 /// Errors with [`StoreError::Exists`] when the slug is taken, also by a deleted project.
-pub async fn create(
-    tx: &Tx,
-    grant: &Grant,
-    slug: &str,
-    title: &str,
-    now: DateTime<Utc>,
-) -> Result<Project> {
+pub async fn create(tx: &Tx, grant: &Grant, slug: &str, title: &str, now: DateTime<Utc>) -> Result<Project> {
     needs(grant, &[Action::ProjectCreate])?;
     let row = projects::Model {
         id: ProjectId::generate().0,
@@ -50,27 +44,18 @@ pub async fn create(
 }
 
 pub async fn by_slug(db: &impl Db, slug: &str) -> Result<Option<Project>> {
-    let found = alive()
-        .filter(projects::Column::Slug.eq(slug))
-        .one(db.conn())
-        .await?;
+    let found = alive().filter(projects::Column::Slug.eq(slug)).one(db.conn()).await?;
     Ok(found.map(project))
 }
 
 pub async fn by_id(db: &impl Db, id: ProjectId) -> Result<Option<Project>> {
-    let found = alive()
-        .filter(projects::Column::Id.eq(id.0))
-        .one(db.conn())
-        .await?;
+    let found = alive().filter(projects::Column::Id.eq(id.0)).one(db.conn()).await?;
     Ok(found.map(project))
 }
 
 /// All projects, by slug.
 pub async fn list(db: &impl Db) -> Result<Vec<Project>> {
-    let rows = alive()
-        .order_by_asc(projects::Column::Slug)
-        .all(db.conn())
-        .await?;
+    let rows = alive().order_by_asc(projects::Column::Slug).all(db.conn()).await?;
     Ok(rows.into_iter().map(project).collect())
 }
 
@@ -82,41 +67,25 @@ pub async fn set_title(tx: &Tx, grant: &Grant, id: ProjectId, title: &str) -> Re
         .filter(projects::Column::DeletedAt.is_null())
         .exec(tx.conn())
         .await?;
-    if changed.rows_affected == 0 {
-        Err(StoreError::not_found("project", id))
-    } else {
-        Ok(())
-    }
+    if changed.rows_affected == 0 { Err(StoreError::not_found("project", id)) } else { Ok(()) }
 }
 
 /// Everybody with a role in the project.
 pub async fn members(db: &impl Db, project: ProjectId) -> Result<BTreeMap<UserId, BTreeSet<Role>>> {
-    let rows = memberships::Entity::find()
-        .filter(memberships::Column::ProjectId.eq(project.0))
-        .all(db.conn())
-        .await?;
+    let rows = memberships::Entity::find().filter(memberships::Column::ProjectId.eq(project.0)).all(db.conn()).await?;
     let mut members = BTreeMap::<_, BTreeSet<_>>::new();
     for row in rows {
-        members
-            .entry(UserId(row.user_id))
-            .or_default()
-            .insert(named("role", &row.role)?);
+        members.entry(UserId(row.user_id)).or_default().insert(named("role", &row.role)?);
     }
     Ok(members)
 }
 
 /// A user's roles, by project.
 pub async fn roles_of(db: &impl Db, user: UserId) -> Result<BTreeMap<ProjectId, BTreeSet<Role>>> {
-    let rows = memberships::Entity::find()
-        .filter(memberships::Column::UserId.eq(user.0))
-        .all(db.conn())
-        .await?;
+    let rows = memberships::Entity::find().filter(memberships::Column::UserId.eq(user.0)).all(db.conn()).await?;
     let mut roles = BTreeMap::<_, BTreeSet<_>>::new();
     for row in rows {
-        roles
-            .entry(ProjectId(row.project_id))
-            .or_default()
-            .insert(named("role", &row.role)?);
+        roles.entry(ProjectId(row.project_id)).or_default().insert(named("role", &row.role)?);
     }
     Ok(roles)
 }
@@ -151,9 +120,7 @@ pub async fn set_roles(
             created_by: grant.user().map(|user| user.0),
         })
     });
-    memberships::Entity::insert_many(rows)
-        .exec_without_returning(tx.conn())
-        .await?;
+    memberships::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 
@@ -162,10 +129,5 @@ fn alive() -> sea_orm::Select<projects::Entity> {
 }
 
 fn project(row: projects::Model) -> Project {
-    Project {
-        id: ProjectId(row.id),
-        slug: row.slug,
-        title: row.title,
-        created_at: at(row.created_at),
-    }
+    Project { id: ProjectId(row.id), slug: row.slug, title: row.title, created_at: at(row.created_at) }
 }

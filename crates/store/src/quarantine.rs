@@ -117,11 +117,7 @@ pub(crate) async fn insert(tx: &Tx, origin: &Origin, segments: Vec<NewSegment>) 
 }
 
 /// A project's segments, newest first, without their rows.
-pub async fn list(
-    db: &impl Db,
-    project: ProjectId,
-    filter: SegmentFilter,
-) -> Result<Page<Segment>> {
+pub async fn list(db: &impl Db, project: ProjectId, filter: SegmentFilter) -> Result<Page<Segment>> {
     use quarantine_segments::Column;
     let limit = filter.limit.max(1);
     let mut query = info_query().filter(Column::ProjectId.eq(project.0));
@@ -140,10 +136,8 @@ pub async fn list(
         query = query.filter(Column::Counts.contains(format!("{key}:")));
     }
     if let Some(after) = filter.after {
-        let after: SegmentId = after
-            .0
-            .parse()
-            .map_err(|_| StoreError::Conflict("the cursor is not one of this list".to_owned()))?;
+        let after: SegmentId =
+            after.0.parse().map_err(|_| StoreError::Conflict("the cursor is not one of this list".to_owned()))?;
         query = query.filter(Column::Id.lt(after.0));
     }
     let query = query.order_by_desc(Column::Id).limit(u64::from(limit) + 1);
@@ -151,41 +145,26 @@ pub async fn list(
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let items = rows.into_iter().map(segment).collect::<Result<Vec<_>>>()?;
-    let next = items
-        .last()
-        .filter(|_| more)
-        .map(|last| Cursor(last.id.to_string()));
+    let next = items.last().filter(|_| more).map(|last| Cursor(last.id.to_string()));
     Ok(Page { items, next })
 }
 
 pub async fn by_id(db: &impl Db, id: SegmentId) -> Result<Option<Segment>> {
     let query = info_query().filter(quarantine_segments::Column::Id.eq(id.0));
-    query
-        .into_model::<InfoRow>()
-        .one(db.conn())
-        .await?
-        .map(segment)
-        .transpose()
+    query.into_model::<InfoRow>().one(db.conn()).await?.map(segment).transpose()
 }
 
 /// The sealed rows of a segment. Takes the grant, though it changes nothing: rows are read by permission only.
 pub async fn sealed(db: &impl Db, grant: &Grant, id: SegmentId) -> Result<Vec<u8>> {
     let row = quarantine_segments::Entity::find()
         .select_only()
-        .columns([
-            quarantine_segments::Column::ProjectId,
-            quarantine_segments::Column::Sealed,
-        ])
+        .columns([quarantine_segments::Column::ProjectId, quarantine_segments::Column::Sealed])
         .filter(quarantine_segments::Column::Id.eq(id.0))
         .into_tuple::<(Uuid, Vec<u8>)>()
         .one(db.conn())
         .await?;
     let (project, sealed) = row.ok_or_else(|| StoreError::not_found("quarantine segment", id))?;
-    needs_in(
-        grant,
-        &[Action::QuarantineRead, Action::QuarantineExport],
-        ProjectId(project),
-    )?;
+    needs_in(grant, &[Action::QuarantineRead, Action::QuarantineExport], ProjectId(project))?;
     Ok(sealed)
 }
 
@@ -203,16 +182,10 @@ pub async fn rows_held(db: &impl Db, project: ProjectId) -> Result<u64> {
 
 /// The segments of a project that hold rows of this person. Reads the list of people of every segment: erasure is rare, and rejecting
 /// rows, which would have to keep an index, is not.
-pub async fn of_subject(
-    store: &Store,
-    project: ProjectId,
-    subject: &[u8; 32],
-) -> Result<Vec<SegmentId>> {
-    let mut rows = sqlx::query(
-        "SELECT id, subjects FROM quarantine_segments WHERE project_id = ? ORDER BY id",
-    )
-    .bind(project.0)
-    .fetch(store.rows());
+pub async fn of_subject(store: &Store, project: ProjectId, subject: &[u8; 32]) -> Result<Vec<SegmentId>> {
+    let mut rows = sqlx::query("SELECT id, subjects FROM quarantine_segments WHERE project_id = ? ORDER BY id")
+        .bind(project.0)
+        .fetch(store.rows());
     let mut found = Vec::new();
     while let Some(row) = rows.next().await {
         let row = row?;
@@ -245,8 +218,7 @@ struct InfoRow {
 
 fn info_query() -> sea_orm::Select<quarantine_segments::Entity> {
     use quarantine_segments::Column::{
-        At, Classification, Contract, Counts, DocumentId, Entries, Epoch, Id, Node, Pipeline,
-        ProjectId, Rows, RunId, Stage,
+        At, Classification, Contract, Counts, DocumentId, Entries, Epoch, Id, Node, Pipeline, ProjectId, Rows, RunId, Stage,
     };
     quarantine_segments::Entity::find().select_only().columns([
         Id,

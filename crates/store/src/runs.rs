@@ -121,39 +121,24 @@ pub async fn create(tx: &Tx, new: NewRun, now: DateTime<Utc>) -> Result<Run> {
 }
 
 pub async fn by_id(db: &impl Db, id: RunId) -> Result<Option<Run>> {
-    runs::Entity::find_by_id(id.0)
-        .one(db.conn())
-        .await?
-        .map(run)
-        .transpose()
+    runs::Entity::find_by_id(id.0).one(db.conn()).await?.map(run).transpose()
 }
 
 /// The deployment's run that is not over.
 pub async fn alive(db: &impl Db, deployment: DeploymentId) -> Result<Option<Run>> {
-    let query = runs::Entity::find()
-        .filter(runs::Column::DeploymentId.eq(deployment.0))
-        .filter(runs::Column::EndedAt.is_null());
+    let query = runs::Entity::find().filter(runs::Column::DeploymentId.eq(deployment.0)).filter(runs::Column::EndedAt.is_null());
     query.one(db.conn()).await?.map(run).transpose()
 }
 
 /// All runs that are not over, in all projects.
 pub async fn all_alive(db: &impl Db) -> Result<Vec<Run>> {
     let query = runs::Entity::find().filter(runs::Column::EndedAt.is_null());
-    query
-        .order_by_asc(runs::Column::Id)
-        .all(db.conn())
-        .await?
-        .into_iter()
-        .map(run)
-        .collect()
+    query.order_by_asc(runs::Column::Id).all(db.conn()).await?.into_iter().map(run).collect()
 }
 
 /// The pipeline's newest run, over or not.
 pub async fn latest(db: &impl Db, document: DocumentId) -> Result<Option<Run>> {
-    let query = runs::Entity::find()
-        .filter(runs::Column::DocumentId.eq(document.0))
-        .order_by_desc(runs::Column::Id)
-        .limit(1);
+    let query = runs::Entity::find().filter(runs::Column::DocumentId.eq(document.0)).order_by_desc(runs::Column::Id).limit(1);
     query.one(db.conn()).await?.map(run).transpose()
 }
 
@@ -168,70 +153,38 @@ pub async fn list(db: &impl Db, project: ProjectId, filter: RunFilter) -> Result
         query = query.filter(runs::Column::State.eq(state.as_str()));
     }
     if let Some(after) = filter.after {
-        let after: RunId = after
-            .0
-            .parse()
-            .map_err(|_| StoreError::Conflict("the cursor is not one of this list".to_owned()))?;
+        let after: RunId = after.0.parse().map_err(|_| StoreError::Conflict("the cursor is not one of this list".to_owned()))?;
         query = query.filter(runs::Column::Id.lt(after.0));
     }
-    let mut rows = query
-        .order_by_desc(runs::Column::Id)
-        .limit(u64::from(limit) + 1)
-        .all(db.conn())
-        .await?;
+    let mut rows = query.order_by_desc(runs::Column::Id).limit(u64::from(limit) + 1).all(db.conn()).await?;
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let items = rows.into_iter().map(run).collect::<Result<Vec<_>>>()?;
-    let next = items
-        .last()
-        .filter(|_| more)
-        .map(|last| Cursor(last.id.to_string()));
+    let next = items.last().filter(|_| more).map(|last| Cursor(last.id.to_string()));
     Ok(Page { items, next })
 }
 
 /// Asks the run to take its last checkpoint and stop. A run that no worker has taken yet is over at once.
 pub async fn request_stop(tx: &Tx, grant: &Grant, id: RunId, now: DateTime<Utc>) -> Result<Run> {
-    let current = by_id(tx, id)
-        .await?
-        .ok_or_else(|| StoreError::not_found("run", id))?;
-    needs_in(
-        grant,
-        &[Action::PipelineStop, Action::PipelineDeploy],
-        current.project,
-    )?;
+    let current = by_id(tx, id).await?.ok_or_else(|| StoreError::not_found("run", id))?;
+    needs_in(grant, &[Action::PipelineStop, Action::PipelineDeploy], current.project)?;
     match current.state {
         RunState::Pending => {
             set_state(tx, id, RunState::Stopped, Some(now)).await?;
-            Ok(Run {
-                state: RunState::Stopped,
-                ended_at: Some(now),
-                ..current
-            })
+            Ok(Run { state: RunState::Stopped, ended_at: Some(now), ..current })
         }
         RunState::Running => {
             set_state(tx, id, RunState::Stopping, None).await?;
-            Ok(Run {
-                state: RunState::Stopping,
-                ..current
-            })
+            Ok(Run { state: RunState::Stopping, ..current })
         }
         _ => Ok(current),
     }
 }
 
 /// The run is over: stopped, finished or failed. Only the holder of the lease may say so; the lease ends with it.
-pub async fn end(
-    tx: &Tx,
-    lease: &Lease,
-    state: RunState,
-    failure: Option<Failure>,
-    now: DateTime<Utc>,
-) -> Result<()> {
+pub async fn end(tx: &Tx, lease: &Lease, state: RunState, failure: Option<Failure>, now: DateTime<Utc>) -> Result<()> {
     if !state.is_over() {
-        return Err(StoreError::Conflict(format!(
-            "a run does not end in the state {}",
-            state.as_str()
-        )));
+        return Err(StoreError::Conflict(format!("a run does not end in the state {}", state.as_str())));
     }
     lease.hold(tx).await?;
     record_failure(tx, lease.run, failure).await?;
@@ -251,10 +204,7 @@ async fn record_failure(tx: &Tx, id: RunId, failure: Option<Failure>) -> Result<
         return Ok(());
     };
     runs::Entity::update_many()
-        .col_expr(
-            runs::Column::FailureDomain,
-            domain_name(failure.domain).into(),
-        )
+        .col_expr(runs::Column::FailureDomain, domain_name(failure.domain).into())
         .col_expr(runs::Column::FailureNode, failure.node.into())
         .col_expr(runs::Column::FailureMessage, failure.message.into())
         .col_expr(runs::Column::FailedAt, micros(failure.at).into())
@@ -264,12 +214,7 @@ async fn record_failure(tx: &Tx, id: RunId, failure: Option<Failure>) -> Result<
     Ok(())
 }
 
-async fn set_state(
-    tx: &Tx,
-    id: RunId,
-    state: RunState,
-    ended_at: Option<DateTime<Utc>>,
-) -> Result<()> {
+async fn set_state(tx: &Tx, id: RunId, state: RunState, ended_at: Option<DateTime<Utc>>) -> Result<()> {
     runs::Entity::update_many()
         .col_expr(runs::Column::State, state.as_str().into())
         .col_expr(runs::Column::EndedAt, ended_at.map(micros).into())
@@ -280,29 +225,14 @@ async fn set_state(
 }
 
 /// What a checkpoint says of its run. The caller has verified the lease.
-pub(crate) async fn record_checkpoint(
-    tx: &Tx,
-    id: RunId,
-    counters: &str,
-    totals: RowTotals,
-    now: DateTime<Utc>,
-) -> Result<()> {
+pub(crate) async fn record_checkpoint(tx: &Tx, id: RunId, counters: &str, totals: RowTotals, now: DateTime<Utc>) -> Result<()> {
     runs::Entity::update_many()
         .col_expr(runs::Column::Counters, counters.into())
         .col_expr(runs::Column::RowsIn, signed(totals.rows_in).into())
         .col_expr(runs::Column::RowsOut, signed(totals.rows_out).into())
-        .col_expr(
-            runs::Column::RowsQuarantined,
-            signed(totals.rows_quarantined).into(),
-        )
-        .col_expr(
-            runs::Column::RowsRefused,
-            signed(totals.rows_refused).into(),
-        )
-        .col_expr(
-            runs::Column::Checkpoints,
-            sea_orm::ExprTrait::add(sea_orm::sea_query::Expr::col(runs::Column::Checkpoints), 1),
-        )
+        .col_expr(runs::Column::RowsQuarantined, signed(totals.rows_quarantined).into())
+        .col_expr(runs::Column::RowsRefused, signed(totals.rows_refused).into())
+        .col_expr(runs::Column::Checkpoints, sea_orm::ExprTrait::add(sea_orm::sea_query::Expr::col(runs::Column::Checkpoints), 1))
         .col_expr(runs::Column::LastCheckpointAt, micros(now).into())
         .filter(runs::Column::Id.eq(id.0))
         .exec(tx.conn())
@@ -327,24 +257,17 @@ fn domain_name(domain: FailureDomain) -> &'static str {
 }
 
 fn domain(text: &str) -> Result<FailureDomain> {
-    [
-        FailureDomain::User,
-        FailureDomain::External,
-        FailureDomain::Internal,
-    ]
-    .into_iter()
-    .find(|domain| domain_name(*domain) == text)
-    .ok_or_else(|| StoreError::Corrupt(format!("`{text}` is not a failure's domain")))
+    [FailureDomain::User, FailureDomain::External, FailureDomain::Internal]
+        .into_iter()
+        .find(|domain| domain_name(*domain) == text)
+        .ok_or_else(|| StoreError::Corrupt(format!("`{text}` is not a failure's domain")))
 }
 
 pub(crate) fn run(row: runs::Model) -> Result<Run> {
     let failure = match (row.failure_domain, row.failure_message, row.failed_at) {
-        (Some(name), Some(message), Some(failed_at)) => Some(Failure {
-            domain: domain(&name)?,
-            node: row.failure_node,
-            message,
-            at: at(failed_at),
-        }),
+        (Some(name), Some(message), Some(failed_at)) => {
+            Some(Failure { domain: domain(&name)?, node: row.failure_node, message, at: at(failed_at) })
+        }
         _ => None,
     };
     Ok(Run {
@@ -363,11 +286,7 @@ pub(crate) fn run(row: runs::Model) -> Result<Run> {
         lease_epoch: unsigned("a lease epoch", row.lease_epoch)?,
         lease_until: at_opt(row.lease_until),
         failure,
-        counters: row
-            .counters
-            .as_deref()
-            .map(|text| from_json("a run's counters", text))
-            .transpose()?,
+        counters: row.counters.as_deref().map(|text| from_json("a run's counters", text)).transpose()?,
         totals: RowTotals {
             rows_in: unsigned("rows in", row.rows_in)?,
             rows_out: unsigned("rows out", row.rows_out)?,

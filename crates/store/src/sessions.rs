@@ -40,18 +40,12 @@ pub async fn create(tx: &Tx, new: NewSession, now: DateTime<Utc>) -> Result<Sess
         last_seen_at: micros(now),
         expires_at: micros(new.expires_at),
     };
-    sessions::Entity::insert(sessions::ActiveModel::from(row.clone()))
-        .exec_without_returning(tx.conn())
-        .await?;
+    sessions::Entity::insert(sessions::ActiveModel::from(row.clone())).exec_without_returning(tx.conn()).await?;
     Ok(session(row))
 }
 
 /// The session of this cookie, unless it has expired.
-pub async fn by_token_hash(
-    db: &impl Db,
-    token_hash: &[u8; 32],
-    now: DateTime<Utc>,
-) -> Result<Option<Session>> {
+pub async fn by_token_hash(db: &impl Db, token_hash: &[u8; 32], now: DateTime<Utc>) -> Result<Option<Session>> {
     let found = sessions::Entity::find()
         .filter(sessions::Column::TokenHash.eq(token_hash.to_vec()))
         .filter(sessions::Column::ExpiresAt.gt(micros(now)))
@@ -72,10 +66,7 @@ pub async fn touch(tx: &Tx, id: SessionId, now: DateTime<Utc>) -> Result<()> {
 
 /// Ends one session; that it is not there any more is fine.
 pub async fn end(tx: &Tx, id: SessionId) -> Result<()> {
-    sessions::Entity::delete_many()
-        .filter(sessions::Column::Id.eq(id.0))
-        .exec(tx.conn())
-        .await?;
+    sessions::Entity::delete_many().filter(sessions::Column::Id.eq(id.0)).exec(tx.conn()).await?;
     Ok(())
 }
 
@@ -90,14 +81,8 @@ pub async fn end_all(tx: &Tx, user: UserId, except: Option<SessionId>) -> Result
 
 /// Removes expired sessions and those not seen since `idle_since`. Returns how many.
 pub async fn prune(tx: &Tx, now: DateTime<Utc>, idle_since: DateTime<Utc>) -> Result<u64> {
-    let stale = sessions::Column::ExpiresAt
-        .lte(micros(now))
-        .or(sessions::Column::LastSeenAt.lt(micros(idle_since)));
-    Ok(sessions::Entity::delete_many()
-        .filter(stale)
-        .exec(tx.conn())
-        .await?
-        .rows_affected)
+    let stale = sessions::Column::ExpiresAt.lte(micros(now)).or(sessions::Column::LastSeenAt.lt(micros(idle_since)));
+    Ok(sessions::Entity::delete_many().filter(stale).exec(tx.conn()).await?.rows_affected)
 }
 
 fn session(row: sessions::Model) -> Session {

@@ -19,28 +19,19 @@ pub(crate) fn signed(value: u64) -> i64 {
 }
 
 pub(crate) fn hash32(what: &'static str, bytes: &[u8]) -> Result<[u8; 32]> {
-    bytes
-        .try_into()
-        .map_err(|_| StoreError::Corrupt(format!("{what} has {} bytes, not 32", bytes.len())))
+    bytes.try_into().map_err(|_| StoreError::Corrupt(format!("{what} has {} bytes, not 32", bytes.len())))
 }
 
 pub(crate) fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|e| {
-        StoreError::Corrupt(format!(
-            "{what} is not what was expected: line {}, column {}",
-            e.line(),
-            e.column()
-        ))
-    })
+    serde_json::from_str(text)
+        .map_err(|e| StoreError::Corrupt(format!("{what} is not what was expected: line {}, column {}", e.line(), e.column())))
 }
 
 pub(crate) fn to_json<T: Serialize>(what: &'static str, value: &T) -> Result<String> {
-    serde_json::to_string(value)
-        .map_err(|e| StoreError::Conflict(format!("{what} cannot be written as JSON: {e}")))
+    serde_json::to_string(value).map_err(|e| StoreError::Conflict(format!("{what} cannot be written as JSON: {e}")))
 }
 
 /// Parses a stable name such as a state or a role.
 pub(crate) fn named<T: std::str::FromStr>(what: &'static str, text: &str) -> Result<T> {
-    text.parse()
-        .map_err(|_| StoreError::Corrupt(format!("`{text}` is not a {what}")))
+    text.parse().map_err(|_| StoreError::Corrupt(format!("`{text}` is not a {what}")))
 }

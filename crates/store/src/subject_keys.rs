@@ -34,15 +34,10 @@ pub struct NewSubjectKey {
     pub sealed: Vec<u8>,
 }
 
-const INSERT: &str =
-    "INSERT INTO subject_keys (project_id, subject_hash, key_id, sealed, created_at)";
+const INSERT: &str = "INSERT INTO subject_keys (project_id, subject_hash, key_id, sealed, created_at)";
 
 /// The keys of these people, tombstones included; who has none is left out.
-pub async fn of(
-    db: &impl Db,
-    project: ProjectId,
-    subjects: &[[u8; 32]],
-) -> Result<Vec<SubjectKey>> {
+pub async fn of(db: &impl Db, project: ProjectId, subjects: &[[u8; 32]]) -> Result<Vec<SubjectKey>> {
     let mut found = Vec::with_capacity(subjects.len());
     for subjects in subjects.chunks(AT_ONCE) {
         let rows = subject_keys::Entity::find()
@@ -59,12 +54,7 @@ pub async fn of(
 
 /// Keeps new keys. Errors with [`StoreError::Conflict`] when one of the people has a key (or a tombstone) already: what was sealed
 /// with the new key must then be done again with the old one.
-pub async fn insert(
-    tx: &Tx,
-    project: ProjectId,
-    keys: Vec<NewSubjectKey>,
-    now: DateTime<Utc>,
-) -> Result<u64> {
+pub async fn insert(tx: &Tx, project: ProjectId, keys: Vec<NewSubjectKey>, now: DateTime<Utc>) -> Result<u64> {
     let many = keys.len();
     bulk::insert(tx.conn(), INSERT, 5, "", values(project, keys, now)).await.map_err(|e| match e.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => StoreError::Conflict(format!(
@@ -75,36 +65,16 @@ pub async fn insert(
 }
 
 /// Keeps those keys whose people have none yet. Ask [`of`] afterwards whose key won.
-pub async fn insert_missing(
-    tx: &Tx,
-    project: ProjectId,
-    keys: Vec<NewSubjectKey>,
-    now: DateTime<Utc>,
-) -> Result<u64> {
+pub async fn insert_missing(tx: &Tx, project: ProjectId, keys: Vec<NewSubjectKey>, now: DateTime<Utc>) -> Result<u64> {
     let values = values(project, keys, now);
-    Ok(bulk::insert(
-        tx.conn(),
-        INSERT,
-        5,
-        "ON CONFLICT (project_id, subject_hash) DO NOTHING",
-        values,
-    )
-    .await?)
+    Ok(bulk::insert(tx.conn(), INSERT, 5, "ON CONFLICT (project_id, subject_hash) DO NOTHING", values).await?)
 }
 
 /// Destroys a person's key and leaves a tombstone, also when there was no key, so that none is ever made. Returns whether there was
 /// a key to destroy.
-pub async fn erase(
-    tx: &Tx,
-    grant: &Grant,
-    project: ProjectId,
-    subject: &[u8; 32],
-    now: DateTime<Utc>,
-) -> Result<bool> {
+pub async fn erase(tx: &Tx, grant: &Grant, project: ProjectId, subject: &[u8; 32], now: DateTime<Utc>) -> Result<bool> {
     needs_in(grant, &[Action::ConsentWrite], project)?;
-    let existing = subject_keys::Entity::find_by_id((project.0, subject.to_vec()))
-        .one(tx.conn())
-        .await?;
+    let existing = subject_keys::Entity::find_by_id((project.0, subject.to_vec())).one(tx.conn()).await?;
     let Some(existing) = existing else {
         let tombstone = subject_keys::Model {
             project_id: project.0,
@@ -114,17 +84,12 @@ pub async fn erase(
             created_at: micros(now),
             erased_at: Some(micros(now)),
         };
-        subject_keys::Entity::insert(subject_keys::ActiveModel::from(tombstone))
-            .exec_without_returning(tx.conn())
-            .await?;
+        subject_keys::Entity::insert(subject_keys::ActiveModel::from(tombstone)).exec_without_returning(tx.conn()).await?;
         return Ok(false);
     };
     subject_keys::Entity::update_many()
         .col_expr(subject_keys::Column::Sealed, Option::<Vec<u8>>::None.into())
-        .col_expr(
-            subject_keys::Column::ErasedAt,
-            existing.erased_at.unwrap_or(micros(now)).into(),
-        )
+        .col_expr(subject_keys::Column::ErasedAt, existing.erased_at.unwrap_or(micros(now)).into())
         .filter(subject_keys::Column::ProjectId.eq(project.0))
         .filter(subject_keys::Column::SubjectHash.eq(subject.to_vec()))
         .exec(tx.conn())
@@ -133,10 +98,7 @@ pub async fn erase(
 }
 
 pub async fn count(db: &impl Db, project: ProjectId) -> Result<u64> {
-    Ok(subject_keys::Entity::find()
-        .filter(subject_keys::Column::ProjectId.eq(project.0))
-        .count(db.conn())
-        .await?)
+    Ok(subject_keys::Entity::find().filter(subject_keys::Column::ProjectId.eq(project.0)).count(db.conn()).await?)
 }
 
 fn values(project: ProjectId, keys: Vec<NewSubjectKey>, now: DateTime<Utc>) -> Vec<Value> {

@@ -68,11 +68,7 @@ pub async fn create(tx: &Tx, grant: &Grant, new: NewToken, now: DateTime<Utc>) -
 }
 
 pub async fn by_id(db: &impl Db, id: TokenId) -> Result<Option<Token>> {
-    api_tokens::Entity::find_by_id(id.0)
-        .one(db.conn())
-        .await?
-        .map(token)
-        .transpose()
+    api_tokens::Entity::find_by_id(id.0).one(db.conn()).await?.map(token).transpose()
 }
 
 /// The tokens of a project, newest first; all owners' or one's.
@@ -81,22 +77,13 @@ pub async fn list(db: &impl Db, project: ProjectId, owner: Option<UserId>) -> Re
     if let Some(owner) = owner {
         query = query.filter(api_tokens::Column::OwnerId.eq(owner.0));
     }
-    query
-        .order_by_desc(api_tokens::Column::Id)
-        .all(db.conn())
-        .await?
-        .into_iter()
-        .map(token)
-        .collect()
+    query.order_by_desc(api_tokens::Column::Id).all(db.conn()).await?.into_iter().map(token).collect()
 }
 
 /// Revokes it for good; a second time changes nothing.
 pub async fn revoke(tx: &Tx, grant: &Grant, id: TokenId, now: DateTime<Utc>) -> Result<Token> {
     needs(grant, &[Action::TokenRevoke])?;
-    let mut row = api_tokens::Entity::find_by_id(id.0)
-        .one(tx.conn())
-        .await?
-        .ok_or_else(|| StoreError::not_found("token", id))?;
+    let mut row = api_tokens::Entity::find_by_id(id.0).one(tx.conn()).await?.ok_or_else(|| StoreError::not_found("token", id))?;
     if row.revoked_at.is_none() {
         row.revoked_at = Some(micros(now));
         set(tx, id, api_tokens::Column::RevokedAt, now).await?;

@@ -1,9 +1,7 @@
 //! Users: people and service accounts, their password hashes and lockouts.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 use weir_api::UserId;
 use weir_authz::{Action, Grant};
 
@@ -84,52 +82,29 @@ pub async fn create(tx: &Tx, grant: &Grant, new: NewUser, now: DateTime<Utc>) ->
 }
 
 pub async fn by_id(db: &impl Db, id: UserId) -> Result<Option<User>> {
-    users::Entity::find_by_id(id.0)
-        .one(db.conn())
-        .await?
-        .map(user)
-        .transpose()
+    users::Entity::find_by_id(id.0).one(db.conn()).await?.map(user).transpose()
 }
 
 /// The user with this sign-in name, and what sign-in needs.
 pub async fn by_name(db: &impl Db, name: &str) -> Result<Option<Credentials>> {
-    let row = users::Entity::find()
-        .filter(users::Column::Name.eq(name))
-        .one(db.conn())
-        .await?;
+    let row = users::Entity::find().filter(users::Column::Name.eq(name)).one(db.conn()).await?;
     row.map(credentials).transpose()
 }
 
 pub async fn credentials_of(db: &impl Db, id: UserId) -> Result<Option<Credentials>> {
-    users::Entity::find_by_id(id.0)
-        .one(db.conn())
-        .await?
-        .map(credentials)
-        .transpose()
+    users::Entity::find_by_id(id.0).one(db.conn()).await?.map(credentials).transpose()
 }
 
 /// All users, by name.
 pub async fn list(db: &impl Db) -> Result<Vec<User>> {
-    users::Entity::find()
-        .order_by_asc(users::Column::Name)
-        .all(db.conn())
-        .await?
-        .into_iter()
-        .map(user)
-        .collect()
+    users::Entity::find().order_by_asc(users::Column::Name).all(db.conn()).await?.into_iter().map(user).collect()
 }
 
 pub async fn count(db: &impl Db) -> Result<u64> {
     Ok(users::Entity::find().count(db.conn()).await?)
 }
 
-pub async fn update(
-    tx: &Tx,
-    grant: &Grant,
-    id: UserId,
-    change: UserChange,
-    now: DateTime<Utc>,
-) -> Result<User> {
+pub async fn update(tx: &Tx, grant: &Grant, id: UserId, change: UserChange, now: DateTime<Utc>) -> Result<User> {
     needs(grant, &[Action::UserUpdate, Action::UserDisable])?;
     if change.disabled.is_some() {
         needs(grant, &[Action::UserDisable])?;
@@ -158,13 +133,7 @@ pub async fn update(
 }
 
 /// A new password hash. The caller also ends the user's sessions: [`crate::sessions::end_all`].
-pub async fn set_password(
-    tx: &Tx,
-    grant: &Grant,
-    id: UserId,
-    password_hash: String,
-    now: DateTime<Utc>,
-) -> Result<()> {
+pub async fn set_password(tx: &Tx, grant: &Grant, id: UserId, password_hash: String, now: DateTime<Utc>) -> Result<()> {
     needs(grant, &[Action::UserUpdate])?;
     existing(tx, id).await?;
     save(
@@ -184,14 +153,7 @@ pub async fn set_password(
 pub async fn set_totp(tx: &Tx, grant: &Grant, id: UserId, sealed: Option<Vec<u8>>) -> Result<()> {
     needs(grant, &[Action::UserUpdate])?;
     existing(tx, id).await?;
-    save(
-        tx,
-        users::ActiveModel {
-            totp_sealed: Set(sealed),
-            ..blank(id)
-        },
-    )
-    .await
+    save(tx, users::ActiveModel { totp_sealed: Set(sealed), ..blank(id) }).await
 }
 
 /// A sign-in that worked. Nobody is signed in before it, so there is no grant.
@@ -209,28 +171,16 @@ pub async fn record_sign_in(tx: &Tx, id: UserId, now: DateTime<Utc>) -> Result<(
 }
 
 /// A sign-in that failed: the number of failures in a row so far, and until when the next try is refused.
-pub async fn record_failure(
-    tx: &Tx,
-    id: UserId,
-    failures: u64,
-    locked_until: Option<DateTime<Utc>>,
-) -> Result<()> {
+pub async fn record_failure(tx: &Tx, id: UserId, failures: u64, locked_until: Option<DateTime<Utc>>) -> Result<()> {
     save(
         tx,
-        users::ActiveModel {
-            failed_sign_ins: Set(signed(failures)),
-            locked_until: Set(locked_until.map(micros)),
-            ..blank(id)
-        },
+        users::ActiveModel { failed_sign_ins: Set(signed(failures)), locked_until: Set(locked_until.map(micros)), ..blank(id) },
     )
     .await
 }
 
 async fn existing(tx: &Tx, id: UserId) -> Result<users::Model> {
-    users::Entity::find_by_id(id.0)
-        .one(tx.conn())
-        .await?
-        .ok_or_else(|| StoreError::not_found("user", id))
+    users::Entity::find_by_id(id.0).one(tx.conn()).await?.ok_or_else(|| StoreError::not_found("user", id))
 }
 
 fn blank(id: UserId) -> users::ActiveModel {
@@ -263,9 +213,5 @@ fn user(row: users::Model) -> Result<User> {
 fn credentials(mut row: users::Model) -> Result<Credentials> {
     let password_hash = std::mem::take(&mut row.password_hash);
     let totp_sealed = row.totp_sealed.take();
-    Ok(Credentials {
-        user: user(row)?,
-        password_hash,
-        totp_sealed,
-    })
+    Ok(Credentials { user: user(row)?, password_hash, totp_sealed })
 }

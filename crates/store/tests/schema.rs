@@ -19,10 +19,7 @@ async fn opening_again_finds_everything_in_place() {
 #[tokio::test]
 async fn two_processes_that_start_at_once_share_one_schema() {
     let dir = tempfile::tempdir().unwrap();
-    let (a, b) = tokio::join!(
-        Store::open(dir.path(), at(0)),
-        Store::open(dir.path(), at(0))
-    );
+    let (a, b) = tokio::join!(Store::open(dir.path(), at(0)), Store::open(dir.path(), at(0)));
     assert_eq!(a.unwrap().log_id(), b.unwrap().log_id());
 }
 
@@ -30,56 +27,24 @@ async fn two_processes_that_start_at_once_share_one_schema() {
 async fn every_connection_is_durable_and_keeps_foreign_keys() {
     let w = world().await;
     let pool = w.store.separate_pool(1);
-    for (pragma, expected) in [
-        ("journal_mode", "wal"),
-        ("synchronous", "2"),
-        ("foreign_keys", "1"),
-        ("secure_delete", "1"),
-    ] {
-        let row = sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA {pragma}")))
-            .fetch_one(&pool)
-            .await
-            .unwrap();
-        let found = row
-            .try_get::<String, _>(0)
-            .or_else(|_| row.try_get::<i64, _>(0).map(|n| n.to_string()))
-            .unwrap();
+    for (pragma, expected) in [("journal_mode", "wal"), ("synchronous", "2"), ("foreign_keys", "1"), ("secure_delete", "1")] {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA {pragma}"))).fetch_one(&pool).await.unwrap();
+        let found = row.try_get::<String, _>(0).or_else(|_| row.try_get::<i64, _>(0).map(|n| n.to_string())).unwrap();
         assert_eq!(found, expected, "{pragma}");
     }
     let broken = "INSERT INTO memberships (user_id, project_id, role, created_at) VALUES (x'00', x'00', 'admin', 0)";
-    assert!(
-        sqlx::query(broken)
-            .execute(&pool)
-            .await
-            .unwrap_err()
-            .to_string()
-            .contains("FOREIGN KEY")
-    );
+    assert!(sqlx::query(broken).execute(&pool).await.unwrap_err().to_string().contains("FOREIGN KEY"));
 }
 
 #[tokio::test]
 async fn the_database_refuses_to_change_evidence() {
     let w = world().await;
     let tx = w.store.begin().await.unwrap();
-    evidence::append(
-        &tx,
-        (0..3)
-            .map(|n| leaf(None, n, "system:test", "instance.update", "x", true))
-            .collect(),
-    )
-    .await
-    .unwrap();
+    evidence::append(&tx, (0..3).map(|n| leaf(None, n, "system:test", "instance.update", "x", true)).collect()).await.unwrap();
     let key = SigningKey::from_bytes(&[7; 32]);
     let state = evidence::state(&tx).await.unwrap();
     let signed_at = Timestamp::from_micros(0).unwrap();
-    let head = TreeHead::sign(
-        &key,
-        &w.store.log_id().to_string(),
-        3,
-        state.range.root(),
-        signed_at,
-    )
-    .unwrap();
+    let head = TreeHead::sign(&key, &w.store.log_id().to_string(), 3, state.range.root(), signed_at).unwrap();
     heads::append(&tx, &head).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(heads::latest(&w.store).await.unwrap(), Some(head));
@@ -92,33 +57,20 @@ async fn the_database_refuses_to_change_evidence() {
         "UPDATE evidence_leaves SET actor = 'user:other'".to_owned(),
         "DELETE FROM evidence_leaves WHERE seq = 2".to_owned(),
         "DELETE FROM evidence_leaves".to_owned(),
-        format!(
-            "INSERT OR REPLACE INTO evidence_leaves SELECT seq, {columns} FROM evidence_leaves WHERE seq = 1"
-        ),
-        format!(
-            "INSERT INTO evidence_leaves SELECT 4, {columns} FROM evidence_leaves WHERE seq = 1"
-        ),
-        format!(
-            "INSERT INTO evidence_leaves SELECT -1, {columns} FROM evidence_leaves WHERE seq = 1"
-        ),
+        format!("INSERT OR REPLACE INTO evidence_leaves SELECT seq, {columns} FROM evidence_leaves WHERE seq = 1"),
+        format!("INSERT INTO evidence_leaves SELECT 4, {columns} FROM evidence_leaves WHERE seq = 1"),
+        format!("INSERT INTO evidence_leaves SELECT -1, {columns} FROM evidence_leaves WHERE seq = 1"),
         "UPDATE tree_heads SET size = 2".to_owned(),
         "DELETE FROM tree_heads".to_owned(),
         format!("INSERT OR REPLACE INTO tree_heads SELECT 1, {heads} FROM tree_heads"),
     ] {
-        let refused = sqlx::query(sqlx::AssertSqlSafe(statement.clone()))
-            .execute(&pool)
-            .await;
+        let refused = sqlx::query(sqlx::AssertSqlSafe(statement.clone())).execute(&pool).await;
         let error = refused.expect_err(&statement).to_string();
         assert!(error.contains("append-only"), "{statement}: {error}");
     }
     // What the triggers allow: the next leaf.
-    let next = format!(
-        "INSERT INTO evidence_leaves SELECT 3, {columns} FROM evidence_leaves WHERE seq = 1"
-    );
-    sqlx::query(sqlx::AssertSqlSafe(next))
-        .execute(&pool)
-        .await
-        .unwrap();
+    let next = format!("INSERT INTO evidence_leaves SELECT 3, {columns} FROM evidence_leaves WHERE seq = 1");
+    sqlx::query(sqlx::AssertSqlSafe(next)).execute(&pool).await.unwrap();
 }
 
 #[cfg(unix)]
@@ -128,8 +80,7 @@ async fn only_the_owner_can_read_the_files() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let store = open(&data).await;
-    let mode =
-        |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&data), 0o700);
     for file in std::fs::read_dir(&data).unwrap() {
         let path = file.unwrap().path();
@@ -141,14 +92,9 @@ async fn only_the_owner_can_read_the_files() {
 #[tokio::test]
 async fn what_cannot_be_opened_says_why() {
     let opened = Store::open_url("postgres://secret@host/db", StoreOptions::default(), at(0)).await;
-    let Err(StoreError::Open { location, problem }) = opened else {
-        panic!("{opened:?}")
-    };
+    let Err(StoreError::Open { location, problem }) = opened else { panic!("{opened:?}") };
     assert_eq!(location, "the postgres database");
     assert!(problem.contains("SQLite only"), "{problem}");
     let file = tempfile::NamedTempFile::new().unwrap();
-    assert!(matches!(
-        Store::open(file.path(), at(0)).await,
-        Err(StoreError::Open { .. })
-    ));
+    assert!(matches!(Store::open(file.path(), at(0)).await, Err(StoreError::Open { .. })));
 }

@@ -44,39 +44,14 @@ pub async fn world() -> World {
     let store = open(dir.path()).await;
     let authorizer = Authorizer::new().unwrap();
     let boot = Actor::system("bootstrap");
-    let of = |action: Action| {
-        authorizer
-            .authorize(&boot, action, &Resource::of_instance(action.on()))
-            .unwrap()
-    };
+    let of = |action: Action| authorizer.authorize(&boot, action, &Resource::of_instance(action.on())).unwrap();
     let tx = store.begin().await.unwrap();
-    let user = users::create(&tx, &of(Action::UserCreate), new_user("ada"), at(0))
-        .await
-        .unwrap();
-    let project = projects::create(&tx, &of(Action::ProjectCreate), "main", "Main", at(0))
-        .await
-        .unwrap()
-        .id;
-    projects::set_roles(
-        &tx,
-        &of(Action::ProjectCreate),
-        project,
-        user.id,
-        &[Role::Admin].into(),
-        at(0),
-    )
-    .await
-    .unwrap();
+    let user = users::create(&tx, &of(Action::UserCreate), new_user("ada"), at(0)).await.unwrap();
+    let project = projects::create(&tx, &of(Action::ProjectCreate), "main", "Main", at(0)).await.unwrap().id;
+    projects::set_roles(&tx, &of(Action::ProjectCreate), project, user.id, &[Role::Admin].into(), at(0)).await.unwrap();
     tx.commit().await.unwrap();
     let admin = Actor::user(user.id, "Ada").with_role(project, Role::Admin);
-    World {
-        dir,
-        store,
-        authorizer,
-        admin,
-        user,
-        project,
-    }
+    World { dir, store, authorizer, admin, user, project }
 }
 
 pub async fn open(data: &Path) -> Store {
@@ -95,40 +70,19 @@ pub fn new_user(name: &str) -> NewUser {
 impl World {
     /// The administrator's grant in the project.
     pub fn may(&self, action: Action) -> Grant {
-        self.authorizer
-            .authorize(
-                &self.admin,
-                action,
-                &Resource::in_project(action.on(), self.project),
-            )
-            .unwrap()
+        self.authorizer.authorize(&self.admin, action, &Resource::in_project(action.on(), self.project)).unwrap()
     }
 
     /// A grant that the bootstrap has outside of projects.
     pub fn boot(&self, action: Action) -> Grant {
-        self.authorizer
-            .authorize(
-                &Actor::system("bootstrap"),
-                action,
-                &Resource::of_instance(action.on()),
-            )
-            .unwrap()
+        self.authorizer.authorize(&Actor::system("bootstrap"), action, &Resource::of_instance(action.on())).unwrap()
     }
 
     pub async fn pipeline(&self, name: &str) -> Document {
         let tx = self.store.begin().await.unwrap();
         let grant = self.may(Action::PipelineCreate);
-        let made = documents::create(
-            &tx,
-            &grant,
-            self.project,
-            DocumentKind::Pipeline,
-            name,
-            version("one"),
-            at(0),
-        )
-        .await
-        .unwrap();
+        let made =
+            documents::create(&tx, &grant, self.project, DocumentKind::Pipeline, name, version("one"), at(0)).await.unwrap();
         tx.commit().await.unwrap();
         made.0
     }
@@ -137,10 +91,7 @@ impl World {
     pub async fn run(&self, name: &str) -> Run {
         let pipeline = self.pipeline(name).await;
         let tx = self.store.begin().await.unwrap();
-        let deployment =
-            deployments::deploy(&tx, &self.may(Action::PipelineDeploy), &pipeline, 1, at(0))
-                .await
-                .unwrap();
+        let deployment = deployments::deploy(&tx, &self.may(Action::PipelineDeploy), &pipeline, 1, at(0)).await.unwrap();
         let new = NewRun {
             project: self.project,
             deployment: deployment.id,
@@ -156,9 +107,7 @@ impl World {
 
     pub async fn lease(&self, run: &Run, owner: &str, now: DateTime<Utc>) -> Option<Lease> {
         let tx = self.store.begin().await.unwrap();
-        let lease = leases::acquire(&tx, run.id, owner, LEASE, now)
-            .await
-            .unwrap();
+        let lease = leases::acquire(&tx, run.id, owner, LEASE, now).await.unwrap();
         tx.commit().await.unwrap();
         lease
     }
@@ -174,14 +123,7 @@ pub fn version(text: &str) -> NewVersion {
     }
 }
 
-pub fn leaf(
-    project: Option<ProjectId>,
-    seconds: i64,
-    actor: &str,
-    action: &str,
-    resource: &str,
-    allowed: bool,
-) -> NewLeaf {
+pub fn leaf(project: Option<ProjectId>, seconds: i64, actor: &str, action: &str, resource: &str, allowed: bool) -> NewLeaf {
     NewLeaf {
         project,
         at: at(seconds),
@@ -191,11 +133,7 @@ pub fn leaf(
             address: "local".to_owned(),
             action: action.to_owned(),
             resource: resource.to_owned(),
-            decision: if allowed {
-                AdminDecision::Allowed
-            } else {
-                AdminDecision::Denied
-            },
+            decision: if allowed { AdminDecision::Allowed } else { AdminDecision::Denied },
             rule: None,
             before: None,
             after: None,
@@ -215,12 +153,7 @@ pub fn checkpoint(lease: &Lease, epoch: u64, seconds: i64) -> CheckpointCommit {
         content: format!("content of {epoch}").into_bytes(),
         positions: serde_json::json!({ "payments": [] }),
         counters: serde_json::json!({ "payments": { "in": epoch } }),
-        totals: RowTotals {
-            rows_in: 10 * epoch,
-            rows_out: 9 * epoch,
-            rows_quarantined: epoch,
-            rows_refused: 0,
-        },
+        totals: RowTotals { rows_in: 10 * epoch, rows_out: 9 * epoch, rows_quarantined: epoch, rows_refused: 0 },
         new_subject_keys: Vec::new(),
         quarantine: Vec::new(),
         metrics: None,
