@@ -157,6 +157,10 @@ fn decode<T>(
     if !matches!(root.value, Value::Map(_)) {
         return (None, diagnostics);
     }
+    // A document that is too large for its checks is not put through them.
+    if diagnostics.iter().any(|d| d.code == "too-many") {
+        return (None, diagnostics);
+    }
     let (value, mut found) = read(root, spans, &diagnostics);
     spans.locate(&mut found);
     diagnostics.append(&mut found);

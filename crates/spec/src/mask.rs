@@ -93,20 +93,23 @@ impl Mask {
         };
         match self {
             Self::Redact { .. } | Self::Null => Some(from.clone()),
-            Self::Partial { .. } => (*from == String).then_some(String),
+            Self::Partial { .. } => matches!(from, String | Int32 | Int64).then_some(String),
             Self::Hash | Self::Token { .. } | Self::Encrypt => {
                 (!matches!(from, List(_) | Struct(_))).then_some(String)
             }
             Self::Generalize { to } => {
-                let fits = match to {
-                    Generalization::Year | Generalization::Month => {
-                        matches!(from, Date | Timestamp)
+                let fits = match (to, from) {
+                    (Generalization::Year | Generalization::Month, Date | Timestamp) => true,
+                    (Generalization::Day | Generalization::Hour, Timestamp) => true,
+                    // Intervals of one unit change nothing.
+                    (Generalization::Width(width), Int32 | Int64) => *width > 1.0 && width.fract() == 0.0,
+                    (Generalization::Width(width), Decimal { scale, .. }) => {
+                        let units = width * 10f64.powi(i32::from(*scale));
+                        units > 1.5 && (units - units.round()).abs() < 1e-6
                     }
-                    Generalization::Day | Generalization::Hour => *from == Timestamp,
-                    Generalization::Width(_) => {
-                        matches!(from, Int32 | Int64 | Float32 | Float64 | Decimal { .. })
-                    }
-                    Generalization::Prefix(_) => *from == String,
+                    (Generalization::Width(width), Float32 | Float64) => width.is_finite() && *width > 0.0,
+                    (Generalization::Prefix(length), String) => *length > 0,
+                    _ => false,
                 };
                 fits.then(|| from.clone())
             }
@@ -127,4 +130,94 @@ pub enum Generalization {
     Width(f64),
     /// Text: the first characters only, such as the area of a postcode.
     Prefix(usize),
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn partial(keep_first: usize, keep_last: usize) -> Mask {
+        Mask::Partial { keep_first, keep_last, with: '*' }
+    }
+
+    fn token(keep_last: usize) -> Mask {
+        Mask::Token { prefix: None, keep_last }
+    }
+
+    fn generalize(to: Generalization) -> Mask {
+        Mask::Generalize { to }
+    }
+
+    #[test]
+    fn what_masked_values_are_worth() {
+        let masks = [
+            Mask::Redact { with: None },
+            Mask::Null,
+            Mask::Hash,
+            token(0),
+            token(4),
+            token(5),
+            token(10),
+            token(11),
+            partial(6, 4),
+            partial(6, 5),
+            partial(usize::MAX, 1),
+            Mask::Encrypt,
+            generalize(Generalization::Year),
+            generalize(Generalization::Width(10.0)),
+            generalize(Generalization::Prefix(4)),
+            generalize(Generalization::Prefix(5)),
+        ];
+        let mut table = String::new();
+        for mask in &masks {
+            let classes = Classification::ALL.map(|from| {
+                let result = mask.result_class(from);
+                assert!(result <= from, "{mask:?} raises {from}");
+                result.as_str()
+            });
+            table.push_str(&format!("{mask:?}: {}\n", classes.join(", ")));
+        }
+        expect![[""]].assert_eq(&table);
+    }
+
+    #[test]
+    fn what_can_be_masked() {
+        use DataType::{Boolean, Date, Float64, Int32, String, Timestamp};
+        let decimal = DataType::Decimal { precision: 12, scale: 2 };
+        let list = DataType::List(Box::new(String));
+        let width = |width| generalize(Generalization::Width(width));
+        let cases = [
+            (Mask::Null, list.clone(), Some(list.clone())),
+            (Mask::Redact { with: None }, Date, Some(Date)),
+            (Mask::Hash, Timestamp, Some(String)),
+            (Mask::Hash, list.clone(), None),
+            (token(4), Int32, Some(String)),
+            (Mask::Encrypt, Boolean, Some(String)),
+            (Mask::Encrypt, list, None),
+            (partial(1, 1), Int32, Some(String)),
+            (partial(1, 1), Date, None),
+            (generalize(Generalization::Month), Date, Some(Date)),
+            (generalize(Generalization::Day), Date, None),
+            (generalize(Generalization::Hour), Timestamp, Some(Timestamp)),
+            (generalize(Generalization::Year), String, None),
+            (width(10.0), Int32, Some(Int32)),
+            (width(1.0), Int32, None),
+            (width(2.5), Int32, None),
+            (width(0.5), decimal.clone(), Some(decimal.clone())),
+            (width(0.01), decimal.clone(), None),
+            (width(0.005), decimal, None),
+            (width(0.5), Float64, Some(Float64)),
+            (width(0.0), Float64, None),
+            (width(-1.0), Float64, None),
+            (width(10.0), String, None),
+            (generalize(Generalization::Prefix(2)), String, Some(String)),
+            (generalize(Generalization::Prefix(0)), String, None),
+            (generalize(Generalization::Prefix(2)), Int32, None),
+        ];
+        for (mask, from, expected) in cases {
+            assert_eq!(mask.result_type(&from), expected, "{mask:?} of {from}");
+        }
+    }
 }

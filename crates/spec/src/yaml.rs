@@ -21,10 +21,8 @@ pub fn write(root: &Node) -> String {
 
 fn block_map(out: &mut String, entries: &[Entry], indent: usize) {
     for (i, entry) in entries.iter().enumerate() {
-        if indent == 0
-            && i > 0
-            && matches!(&entry.value.value, Value::Map(inside) if inside.len() > 1 || !fits(&entry.value, 20))
-        {
+        let is_block = entry.value.is_collection() && !fits_on_line(&entry.value, indent);
+        if indent == 0 && i > 0 && is_block {
             out.push('\n');
         }
         pad(out, indent);
@@ -61,7 +59,8 @@ fn list_item(out: &mut String, node: &Node, indent: usize) {
     out.push('-');
     match &node.value {
         Value::Map(entries)
-            if !(fits(node, WIDTH - indent) && entries.len() != 1) && !entries.is_empty() =>
+            if !entries.is_empty()
+                && (entries.len() == 1 || !is_short(node, WIDTH.saturating_sub(indent))) =>
         {
             for (i, entry) in entries.iter().enumerate() {
                 if i == 0 {
@@ -74,6 +73,11 @@ fn list_item(out: &mut String, node: &Node, indent: usize) {
                 value(out, &entry.value, indent + 2);
             }
         }
+        Value::Map(_) => {
+            out.push(' ');
+            out.push_str(&flow(node));
+            out.push('\n');
+        }
         _ => value(out, node, indent),
     }
 }
@@ -84,15 +88,34 @@ fn pad(out: &mut String, indent: usize) {
 
 /// Names of the author's choice and lists of maps read better one a line.
 fn fits_on_line(node: &Node, indent: usize) -> bool {
-    let nested =
-        match &node.value {
-            Value::Map(entries) => entries.iter().any(
-                |e| matches!(&e.value.value, Value::Map(inside) if inside.len() > 1 || indent < 4),
-            ) || (indent == 0 && entries.len() > 3),
-            Value::List(items) => items.iter().any(Node::is_collection),
-            _ => false,
-        };
-    !nested && fits(node, WIDTH.saturating_sub(indent + 20))
+    let wide = match &node.value {
+        Value::Map(entries) => {
+            indent < 4
+                && entries
+                    .iter()
+                    .any(|e| matches!(e.value.value, Value::Map(_)))
+        }
+        Value::List(items) => items.iter().any(Node::is_collection),
+        _ => false,
+    };
+    !wide && is_short(node, WIDTH.saturating_sub(indent + 20))
+}
+
+/// Fits, and holds at most one map that holds something itself.
+fn is_short(node: &Node, width: usize) -> bool {
+    let crowded = match &node.value {
+        Value::Map(entries) => entries.len() > 1 && entries.iter().any(|e| is_nested(&e.value)),
+        _ => false,
+    };
+    !crowded && fits(node, width)
+}
+
+fn is_nested(node: &Node) -> bool {
+    match &node.value {
+        Value::Map(entries) => entries.len() > 1,
+        Value::List(items) => items.iter().any(Node::is_collection),
+        _ => false,
+    }
 }
 
 fn fits(node: &Node, width: usize) -> bool {
