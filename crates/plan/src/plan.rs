@@ -6,7 +6,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use serde::{Deserialize, Serialize};
 use weir_spec::{
-    Column, Classification,
+    Classification, Column,
     connector::{EventTime, Format, SourceConnector},
     consent::{OnDeny, OnUnknown},
     contract::ContractRef,
@@ -94,7 +94,10 @@ pub enum LineageKind {
 impl LineageKind {
     /// Whether the value itself flows, rather than an influence on it.
     pub fn is_direct(self) -> bool {
-        matches!(self, Self::Identity | Self::Transformation | Self::Aggregation)
+        matches!(
+            self,
+            Self::Identity | Self::Transformation | Self::Aggregation
+        )
     }
 }
 
@@ -192,7 +195,11 @@ pub struct SinkNode {
 impl Plan {
     /// The nodes that read from `id`.
     pub fn consumers(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
-        self.nodes.iter().enumerate().filter(move |(_, node)| node.inputs.contains(&id)).map(|(i, _)| i)
+        self.nodes
+            .iter()
+            .enumerate()
+            .filter(move |(_, node)| node.inputs.contains(&id))
+            .map(|(i, _)| i)
     }
 
     /// The node of this name.

@@ -21,7 +21,11 @@ pub struct CategoryRule {
 
 impl CategoryRule {
     pub fn new(category: &str, purposes: &[&str], reason: &str) -> Self {
-        Self { category: category.to_owned(), purposes: purposes.iter().map(|&p| p.to_owned()).collect(), reason: reason.to_owned() }
+        Self {
+            category: category.to_owned(),
+            purposes: purposes.iter().map(|&p| p.to_owned()).collect(),
+            reason: reason.to_owned(),
+        }
     }
 
     pub fn allows(&self, purpose: &str) -> bool {
@@ -32,7 +36,10 @@ impl CategoryRule {
 impl PurposePolicy {
     /// The rule that governs a category: the one with the longest matching key.
     pub fn rule(&self, category: &str) -> Option<&CategoryRule> {
-        self.rules.iter().filter(|rule| covers(&rule.category, category)).max_by_key(|rule| rule.category.len())
+        self.rules
+            .iter()
+            .filter(|rule| covers(&rule.category, category))
+            .max_by_key(|rule| rule.category.len())
     }
 
     /// The rule that forbids this category for this purpose, if any.
@@ -43,7 +50,9 @@ impl PurposePolicy {
 
 /// Whether a dotted key is the other or an ancestor of it: `user.financial` covers `user.financial.credit_card`.
 fn covers(key: &str, other: &str) -> bool {
-    other.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    other
+        .strip_prefix(key)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 impl Default for PurposePolicy {
@@ -52,32 +61,72 @@ impl Default for PurposePolicy {
     fn default() -> Self {
         const SPECIAL: &str = "special category of personal data, GDPR Art. 9";
         let rules = vec![
-            CategoryRule::new("user.health_and_medical", &["essential", "employment"], SPECIAL),
+            CategoryRule::new(
+                "user.health_and_medical",
+                &["essential", "employment"],
+                SPECIAL,
+            ),
             CategoryRule::new(
                 "user.biometric",
-                &["essential.fraud_detection", "essential.service.authentication", "essential.service.security", "essential.legal_obligation"],
+                &[
+                    "essential.fraud_detection",
+                    "essential.service.authentication",
+                    "essential.service.security",
+                    "essential.legal_obligation",
+                ],
                 SPECIAL,
             ),
             CategoryRule::new("user.biometric_health", &["essential"], SPECIAL),
             CategoryRule::new("user.genetic", &["essential"], SPECIAL),
-            CategoryRule::new("user.demographic.race_ethnicity", &["essential.legal_obligation"], SPECIAL),
-            CategoryRule::new("user.demographic.religious_belief", &["essential.legal_obligation"], SPECIAL),
-            CategoryRule::new("user.demographic.political_opinion", &["essential.legal_obligation"], SPECIAL),
-            CategoryRule::new("user.demographic.sexual_orientation", &["essential.legal_obligation"], SPECIAL),
+            CategoryRule::new(
+                "user.demographic.race_ethnicity",
+                &["essential.legal_obligation"],
+                SPECIAL,
+            ),
+            CategoryRule::new(
+                "user.demographic.religious_belief",
+                &["essential.legal_obligation"],
+                SPECIAL,
+            ),
+            CategoryRule::new(
+                "user.demographic.political_opinion",
+                &["essential.legal_obligation"],
+                SPECIAL,
+            ),
+            CategoryRule::new(
+                "user.demographic.sexual_orientation",
+                &["essential.legal_obligation"],
+                SPECIAL,
+            ),
             CategoryRule::new(
                 "user.criminal_history",
                 &["essential.legal_obligation", "employment"],
                 "criminal convictions and offences, GDPR Art. 10",
             ),
-            CategoryRule::new("user.government_id", &["essential", "employment", "finance"], "official identifiers, GDPR Art. 87"),
+            CategoryRule::new(
+                "user.government_id",
+                &["essential", "employment", "finance"],
+                "official identifiers, GDPR Art. 87",
+            ),
             CategoryRule::new(
                 "user.authorization",
-                &["essential.fraud_detection", "essential.service.authentication", "essential.service.security"],
+                &[
+                    "essential.fraud_detection",
+                    "essential.service.authentication",
+                    "essential.service.security",
+                ],
                 "credentials serve to sign in, nothing else",
             ),
             CategoryRule::new(
                 "user.financial",
-                &["essential", "finance", "analytics", "employment", "functional", "sales"],
+                &[
+                    "essential",
+                    "finance",
+                    "analytics",
+                    "employment",
+                    "functional",
+                    "sales",
+                ],
                 "financial data of people, purpose limitation of GDPR Art. 5(1)(b)",
             ),
         ];

@@ -10,7 +10,11 @@ use datafusion::{
     common::{DFSchema, Result, TableReference, config::ConfigOptions, not_impl_err, plan_err},
     execution::SessionStateDefaults,
     functions::core::expr_fn::get_field,
-    logical_expr::{AggregateUDF, GetFieldAccess, HigherOrderUDF, LogicalTableSource, ScalarUDF, TableSource, Volatility, WindowUDF, planner::{ExprPlanner, PlannerResult, RawFieldAccessExpr}},
+    logical_expr::{
+        AggregateUDF, GetFieldAccess, HigherOrderUDF, LogicalTableSource, ScalarUDF, TableSource,
+        Volatility, WindowUDF,
+        planner::{ExprPlanner, PlannerResult, RawFieldAccessExpr},
+    },
     sql::planner::{ContextProvider, ParserOptions},
 };
 
@@ -35,7 +39,9 @@ pub(crate) enum FunctionKind {
 pub(crate) static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
     let mut scalar = HashMap::new();
     for function in SessionStateDefaults::default_scalar_functions() {
-        for name in std::iter::once(function.name()).chain(function.aliases().iter().map(String::as_str)) {
+        for name in
+            std::iter::once(function.name()).chain(function.aliases().iter().map(String::as_str))
+        {
             scalar.insert(name.to_owned(), Arc::clone(&function));
         }
     }
@@ -51,7 +57,12 @@ pub(crate) static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
     }
     let mut planners = SessionStateDefaults::default_expr_planners();
     planners.push(Arc::new(StructFields));
-    Functions { scalar, aggregate, window, planners }
+    Functions {
+        scalar,
+        aggregate,
+        window,
+        planners,
+    }
 });
 
 /// Functions about the running session rather than the row.
@@ -60,7 +71,12 @@ const SESSION: [&str; 2] = ["version", "arrow_metadata"];
 impl Functions {
     pub fn kind(&self, name: &str) -> FunctionKind {
         match self.scalar.get(name) {
-            Some(function) if function.signature().volatility != Volatility::Immutable || SESSION.contains(&name) => FunctionKind::Volatile,
+            Some(function)
+                if function.signature().volatility != Volatility::Immutable
+                    || SESSION.contains(&name) =>
+            {
+                FunctionKind::Volatile
+            }
             Some(_) => FunctionKind::Scalar,
             None if self.aggregate.contains(name) => FunctionKind::Aggregate,
             None if self.window.contains(name) => FunctionKind::Window,
@@ -70,7 +86,10 @@ impl Functions {
 
     /// The names of the functions that a query may call.
     pub fn supported(&self) -> impl Iterator<Item = &str> {
-        self.scalar.keys().map(String::as_str).filter(|name| matches!(self.kind(name), FunctionKind::Scalar))
+        self.scalar
+            .keys()
+            .map(String::as_str)
+            .filter(|name| matches!(self.kind(name), FunctionKind::Scalar))
     }
 }
 
@@ -85,7 +104,9 @@ impl ExprPlanner for StructFields {
         _schema: &DFSchema,
     ) -> Result<PlannerResult<RawFieldAccessExpr>> {
         match access.field_access {
-            GetFieldAccess::NamedStructField { name } => Ok(PlannerResult::Planned(get_field(access.expr, name))),
+            GetFieldAccess::NamedStructField { name } => {
+                Ok(PlannerResult::Planned(get_field(access.expr, name)))
+            }
             GetFieldAccess::ListIndex { .. } | GetFieldAccess::ListRange { .. } => {
                 not_impl_err!("elements of a list")
             }
@@ -95,7 +116,9 @@ impl ExprPlanner for StructFields {
 
 /// How SQL text is read: text types are plain strings, unquoted names are lower-cased, places are remembered for messages.
 pub fn parser_options() -> ParserOptions {
-    ParserOptions::new().with_collect_spans(true).with_map_string_types_to_utf8view(false)
+    ParserOptions::new()
+        .with_collect_spans(true)
+        .with_map_string_types_to_utf8view(false)
 }
 
 /// The tables of one query.
@@ -108,7 +131,10 @@ impl Context {
     pub fn new<'t>(tables: impl IntoIterator<Item = (&'t str, SchemaRef)>) -> Self {
         let source = |schema| Arc::new(LogicalTableSource::new(schema)) as Arc<dyn TableSource>;
         Self {
-            tables: tables.into_iter().map(|(name, schema)| (name.to_owned(), source(schema))).collect(),
+            tables: tables
+                .into_iter()
+                .map(|(name, schema)| (name.to_owned(), source(schema)))
+                .collect(),
             options: ConfigOptions::default(),
         }
     }

@@ -11,7 +11,10 @@ fn check(steps: &str, sinks: &str, expected: Expect) {
 
 #[test]
 fn every_path_needs_a_consent_step() {
-    check("", "  out: { from: payments, stdout: {}, clearance: restricted }", expect![[r#"
+    check(
+        "",
+        "  out: { from: payments, stdout: {}, clearance: restricted }",
+        expect![[r#"
         14:3 error[no-consent] sinks.out: rows of `payments` reach sink `out` without a consent step for `essential.fraud_detection`
           | source `payments`
           | sink `out`
@@ -20,7 +23,8 @@ fn every_path_needs_a_consent_step() {
           =   payments_allowed:
           =     consent: { from: payments }
           = and read from payments_allowed in the place of payments
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -86,7 +90,13 @@ fn consent_to_another_purpose_does_not_count() {
 
 #[test]
 fn other_bases_need_none() {
-    assert_eq!(findings(&document("", "  out: { from: payments, stdout: {}, clearance: restricted }")), "");
+    assert_eq!(
+        findings(&document(
+            "",
+            "  out: { from: payments, stdout: {}, clearance: restricted }"
+        )),
+        ""
+    );
 }
 
 #[test]
@@ -120,7 +130,8 @@ fn consent_needs_a_subject() {
               = do this before `q`, or keep the subject column there
         "#]],
     );
-    let text = document("  allowed:\n    consent: { from: payments }\n", sinks).replace("    subject: customer_id\n", "");
+    let text = document("  allowed:\n    consent: { from: payments }\n", sinks)
+        .replace("    subject: customer_id\n", "");
     expect![[r#"
         13:22 error[no-subject] steps.allowed.consent.from: consent needs to know whom a row is about, but `payments` has no subject column
           | the source `payments` declares no subject

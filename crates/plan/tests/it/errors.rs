@@ -19,23 +19,36 @@ fn rules(rules: &str) -> String {
 
 #[test]
 fn unknown_contracts_are_named_with_the_nearest_one() {
-    check(&document("", SINK).replace("payments@1", "payment@1"), expect![[r#"
+    check(
+        &document("", SINK).replace("payments@1", "payment@1"),
+        expect![[r#"
         9:15 error[unknown-contract] sources.payments.contract: unknown contract `payment@1`
           = did you mean `payments@1`?
-    "#]]);
-    let none = Registry { contracts: Vec::new(), ..Registry::default() };
+    "#]],
+    );
+    let none = Registry {
+        contracts: Vec::new(),
+        ..Registry::default()
+    };
     expect![[r#"
         9:15 error[unknown-contract] sources.payments.contract: unknown contract `payments@1`
           = no contract is registered; register it first, or declare the columns with `schema:`
-    "#]].assert_eq(&report(&plan_with(&document("", SINK), &none).diagnostics));
+    "#]]
+    .assert_eq(&report(&plan_with(&document("", SINK), &none).diagnostics));
 }
 
 #[test]
 fn a_generator_must_deliver_what_the_contract_wants() {
-    check(&document("", SINK).replace("file: { path: payments.ndjson }", "generator: { kind: payments }"), expect![[r#"
+    check(
+        &document("", SINK).replace(
+            "file: { path: payments.ndjson }",
+            "generator: { kind: payments }",
+        ),
+        expect![[r#"
         9:15 error[undeliverable-column] sources.payments.contract: contract `payments@1` wants the column `diagnosis`, which the generator does not deliver
           = columns here: `tx_id`, `customer_id`, `card`, `email`, `birth_date`, `amount`, `kind`, `country`, `items`, `score`, `flagged`, `paid_at`, …
-    "#]]);
+    "#]],
+    );
     let sensors = "apiVersion: weir/v1
 kind: Pipeline
 name: test
@@ -51,38 +64,52 @@ sources:
 sinks:
   out: { from: machines, file: { path: out } }
 ";
-    check(sensors, expect![[r#"
+    check(
+        sensors,
+        expect![[r#"
         9:5 error[undeliverable-column] sources.machines.schema: the schema wants the column `temprature`, which the generator does not deliver
           = did you mean `temperature`?
         9:5 error[undeliverable-column] sources.machines.schema: the schema wants `temperature` as float32, but the generator delivers float64
           = declare it as float64
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn csv_cannot_deliver_nested_columns() {
     let text = document("", SINK).replace("    contract:", "    format: csv\n    contract:");
-    check(&text, expect![[r#"
+    check(
+        &text,
+        expect![[r#"
         10:15 error[undeliverable-column] sources.payments.contract: contract `payments@1` wants `tags` as list<string>, which csv cannot deliver
           = use json or parquet, or a flat type
         10:15 error[undeliverable-column] sources.payments.contract: contract `payments@1` wants `address` as struct<street: string, zip: string>, which csv cannot deliver
           = use json or parquet, or a flat type
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn subject_and_event_time_must_exist_and_fit() {
-    let text = document("", SINK).replace("subject: customer_id", "subject: costumer_id").replace("column: paid_at", "column: birth_date");
-    check(&text, expect![[r#"
+    let text = document("", SINK)
+        .replace("subject: customer_id", "subject: costumer_id")
+        .replace("column: paid_at", "column: birth_date");
+    check(
+        &text,
+        expect![[r#"
         10:14 error[unknown-column] sources.payments.subject: unknown column `costumer_id`
           = did you mean `customer_id`?
         11:27 error[column-type] sources.payments.event_time.column: the event time column must be a timestamp, but `birth_date` is date
           = fitting columns: `paid_at`
-    "#]]);
-    check(&document("", SINK).replace("subject: customer_id", "subject: score"), expect![[r#"
+    "#]],
+    );
+    check(
+        &document("", SINK).replace("subject: customer_id", "subject: score"),
+        expect![[r#"
         10:14 error[column-type] sources.payments.subject: the subject column must be a string or an integer, but `score` is float64
           = fitting columns: `tx_id`, `customer_id`, `card`, `email`, `kind`, `country`, `items`, `diagnosis`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -104,7 +131,9 @@ fn rules_are_bound_to_columns_and_types() {
         - not_null: [address.zip]
 ",
     );
-    check(&text, expect![[r#"
+    check(
+        &text,
+        expect![[r#"
         17:29 error[unknown-column] steps.checked.quality.rules[0].not_null[1]: rule `not_null(tx_id, emial)`: unknown column `emial`
           = did you mean `email`?
         18:30 error[column-type] steps.checked.quality.rules[1].between.column: rule `between(flagged)`: between needs numbers, dates, timestamps or strings, but `flagged` is boolean
@@ -133,7 +162,8 @@ fn rules_are_bound_to_columns_and_types() {
           = choose another column or another check
         30:22 error[rule-nested] steps.checked.quality.rules[13].not_null[0]: rule `not_null(address.zip)`: rules on fields inside a column, such as `address.zip`, are not supported
           = use an `expression`, or project the field in a sql step first
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -172,7 +202,9 @@ fn expressions_are_typed() {
         - { name: i, expression: 'amount > 0; DROP TABLE x' }
 ",
     );
-    check(&text, expect![[r#"
+    check(
+        &text,
+        expect![[r#"
         17:23 error[rule-type] steps.checked.quality.rules[0].expression: a rule needs a boolean, but this is decimal(23,2)
           = compare it with something, such as amount > 0
         18:34 error[unknown-column] steps.checked.quality.rules[1].expression: unknown column `amout`
@@ -200,7 +232,8 @@ fn expressions_are_typed() {
         25:34 error[sql-syntax] steps.checked.quality.rules[8].expression: SQL syntax: expected the end of the expression, found: ;
           | amount > 0; DROP TABLE x
           |           ^
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -219,20 +252,23 @@ fn masks_must_fit_their_columns() {
 ",
         "  out: { from: safe, stdout: {}, clearance: restricted }",
     );
-    check(&text, expect![[r#"
-        17:9 error[unknown-column] steps.safe.mask.columns.crad: unknown column `crad`
-          = did you mean `card`?
-        18:9 error[mask-type] steps.safe.mask.columns.amount: partial cannot mask `amount`, which is decimal(12,2)
-          = fitting operators: redact, null, hash, token, encrypt, generalize to width
-        19:9 error[mask-type] steps.safe.mask.columns.birth_date: generalize to hour cannot mask `birth_date`, which is date
-          = fitting operators: redact, null, hash, token, encrypt, generalize to year or month
-        20:9 error[mask-type] steps.safe.mask.columns.tags: hash cannot mask `tags`, which is list<string>
-          = fitting operators: redact, null
-        21:9 error[mask-type] steps.safe.mask.columns.kind: generalize to year cannot mask `kind`, which is string
-          = fitting operators: redact, null, partial, hash, token, encrypt, generalize to prefix
-        22:9 warning[weak-mask] steps.safe.mask.columns.email: this mask leaves so much of `email` readable that it stays confidential
-          = keep fewer characters, or use hash or token
-    "#]]);
+    check(
+        &text,
+        expect![[r#"
+            17:9 error[unknown-column] steps.safe.mask.columns.crad: unknown column `crad`
+              = did you mean `card`?
+            18:9 error[mask-type] steps.safe.mask.columns.amount: partial cannot mask `amount`, which is decimal(12,2)
+              = fitting operators: redact, null, hash, token, encrypt, generalize to a width of more than one unit; partial for integers
+            19:9 error[mask-type] steps.safe.mask.columns.birth_date: generalize to hour cannot mask `birth_date`, which is date
+              = fitting operators: redact, null, hash, token, encrypt, generalize to year or month
+            20:9 error[mask-type] steps.safe.mask.columns.tags: hash cannot mask `tags`, which is list<string>
+              = fitting operators: redact, null
+            21:9 error[mask-type] steps.safe.mask.columns.kind: generalize to year cannot mask `kind`, which is string
+              = fitting operators: redact, null, partial, hash, token, encrypt, generalize to prefix
+            22:9 warning[weak-mask] steps.safe.mask.columns.email: this mask leaves so much of `email` readable that it stays confidential
+              = keep fewer characters, or use hash or token
+        "#]],
+    );
 }
 
 #[test]
@@ -242,7 +278,9 @@ fn sinks_must_be_able_to_hold_the_columns() {
         "  a: { from: payments, file: { path: a, partition_by: [contry, amount], partition_time: { column: kind, by: day } }, clearance: restricted }
   b: { from: payments, file: { path: b }, format: csv, clearance: restricted }",
     );
-    check(&text, expect![[r#"
+    check(
+        &text,
+        expect![[r#"
         14:56 error[unknown-column] sinks.a.file.partition_by[0]: unknown column `contry`
           = did you mean `country`?
         14:64 error[column-type] sinks.a.file.partition_by[1]: a folder can be named after strings, integers, booleans and dates, but `amount` is decimal(12,2)
@@ -253,7 +291,8 @@ fn sinks_must_be_able_to_hold_the_columns() {
           = use json or parquet, or project its fields in a sql step
         15:51 error[column-type] sinks.b.format: csv cannot hold `address`, which is struct<street: string, zip: string>
           = use json or parquet, or project its fields in a sql step
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -270,7 +309,9 @@ fn an_error_hides_only_what_comes_after_it() {
   y: { from: payments, file: { path: y, partition_by: [nowhere] }, clearance: restricted }
   z: { from: c, stdout: {} }",
     );
-    check(&text, expect![[r#"
+    check(
+        &text,
+        expect![[r#"
         14:10 error[unknown-column] steps.a.sql: unknown column `nothing`
           | SELECT nothing FROM payments
           |        ^
@@ -279,5 +320,6 @@ fn an_error_hides_only_what_comes_after_it() {
           = columns here: `tx_id`, `customer_id`, `card`, `email`, `birth_date`, `amount`, `kind`, `country`, `items`, `score`, `flagged`, `paid_at`, …
         22:56 error[unknown-column] sinks.y.file.partition_by[0]: unknown column `nowhere`
           = columns here: `tx_id`, `customer_id`, `card`, `email`, `birth_date`, `amount`, `kind`, `country`, `items`, `score`, `flagged`, `paid_at`, …
-    "#]]);
+    "#]],
+    );
 }

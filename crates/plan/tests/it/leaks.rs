@@ -11,12 +11,18 @@ fn check(steps: &str, sinks: &str, expected: Expect) {
 
 /// A query, then a sink with this clearance.
 fn query(sql: &str, clearance: &str) -> String {
-    findings(&document(&format!("  q:\n    sql: {sql}\n"), &format!("  out: {{ from: q, stdout: {{}}, clearance: {clearance} }}")))
+    findings(&document(
+        &format!("  q:\n    sql: {sql}\n"),
+        &format!("  out: {{ from: q, stdout: {{}}, clearance: {clearance} }}"),
+    ))
 }
 
 #[test]
 fn straight_from_source_to_sink() {
-    check("", "  out: { from: payments, stdout: {}, clearance: confidential, recipient: fraud-desk }", expect![[r#"
+    check(
+        "",
+        "  out: { from: payments, stdout: {}, clearance: confidential, recipient: fraud-desk }",
+        expect![[r#"
         14:3 error[leak] sinks.out: `card` is restricted and would reach sink `out`, which is cleared for confidential
           | source `payments`: `card` is restricted by contract `payments@1` (version 1.4.0), user.financial.credit_card
           | sink `out`: clearance confidential, recipient fraud-desk
@@ -51,7 +57,8 @@ fn straight_from_source_to_sink() {
           = sinks:
           =   out:
           =     clearance: restricted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -210,14 +217,25 @@ fn through_functions_that_hide_little() {
         "concat('', card)",
     ] {
         let found = query(&format!("SELECT {expr} AS x FROM payments"), "confidential");
-        assert!(found.contains("error[leak] sinks.out: `x` is restricted"), "{expr}: {found}");
+        assert!(
+            found.contains("error[leak] sinks.out: `x` is restricted"),
+            "{expr}: {found}"
+        );
     }
 }
 
 /// Digests without a key fall to a dictionary of inputs; whichever of them the engine knows, none lowers a class.
 #[test]
 fn through_unkeyed_digests() {
-    for expr in ["md5(card)", "sha224(card)", "sha256(card)", "sha384(card)", "sha512(card)", "digest(card, 'blake3')", "crc32(card)"] {
+    for expr in [
+        "md5(card)",
+        "sha224(card)",
+        "sha256(card)",
+        "sha384(card)",
+        "sha512(card)",
+        "digest(card, 'blake3')",
+        "crc32(card)",
+    ] {
         let found = query(&format!("SELECT {expr} AS x FROM payments"), "confidential");
         let refused = found.contains("error[leak]") || found.contains("error[unknown-function]");
         assert!(refused, "{expr}: {found}");
@@ -475,7 +493,10 @@ fn masked_pipelines_pass() {
 
 #[test]
 fn constants_are_public() {
-    assert_eq!(query("SELECT 1 AS one, 'x' AS x FROM payments", "public"), "");
+    assert_eq!(
+        query("SELECT 1 AS one, 'x' AS x FROM payments", "public"),
+        ""
+    );
 }
 
 #[test]
@@ -492,8 +513,17 @@ fn filters_tell_of_what_they_filter() {
         14:10 warning[filter-leak] steps.q.sql: the filter on `card` (restricted) tells of every row that reaches `out` (internal) whether it has a value
           = if that is all it tells, nothing needs to be done; a quality rule `not_null` keeps it out of the filter
     "#]].assert_eq(&query("SELECT kind FROM payments WHERE card IS NOT NULL", "internal"));
-    assert_eq!(query("SELECT kind FROM payments WHERE amount > 3", "internal"), "");
-    assert_eq!(query("SELECT kind FROM payments WHERE email LIKE '%.gov'", "confidential"), "");
+    assert_eq!(
+        query("SELECT kind FROM payments WHERE amount > 3", "internal"),
+        ""
+    );
+    assert_eq!(
+        query(
+            "SELECT kind FROM payments WHERE email LIKE '%.gov'",
+            "confidential"
+        ),
+        ""
+    );
 }
 
 #[test]
@@ -515,7 +545,10 @@ fn filters_are_found_before_later_steps() {
 
 #[test]
 fn purposes_allow_categories() {
-    let text = document("  q:\n    sql: SELECT diagnosis AS d, card FROM payments\n", "  out: { from: q, stdout: {}, clearance: restricted }");
+    let text = document(
+        "  q:\n    sql: SELECT diagnosis AS d, card FROM payments\n",
+        "  out: { from: q, stdout: {}, clearance: restricted }",
+    );
     expect![[r#"
         17:3 error[purpose] sinks.out: the purpose `marketing.advertising` does not allow user.health_and_medical, but `d` would carry it to sink `out`
           | source `payments`: `diagnosis` is restricted by contract `payments@1` (version 1.4.0), user.health_and_medical
@@ -563,16 +596,33 @@ fn masking_takes_categories_away() {
 ",
         "  out: { from: q, stdout: {}, clearance: restricted }",
     );
-    assert_eq!(findings(&text.replace("essential.fraud_detection", "marketing.advertising")), "");
-    let partial = text.replace("hash: {}", "partial: { keep_first: 1 }").replace("essential.fraud_detection", "marketing.advertising");
+    assert_eq!(
+        findings(&text.replace("essential.fraud_detection", "marketing.advertising")),
+        ""
+    );
+    let partial = text
+        .replace("hash: {}", "partial: { keep_first: 1 }")
+        .replace("essential.fraud_detection", "marketing.advertising");
     assert!(findings(&partial).contains("error[purpose]"));
 }
 
 #[test]
 fn a_project_brings_its_own_policy() {
-    let policy = PurposePolicy { rules: vec![CategoryRule::new("user.contact", &["newsletter"], "house rule 7")] };
-    let registry = Registry { policy, ..Registry::default() };
-    let text = document("  q:\n    sql: SELECT email FROM payments\n", "  out: { from: q, stdout: {}, clearance: restricted }");
+    let policy = PurposePolicy {
+        rules: vec![CategoryRule::new(
+            "user.contact",
+            &["newsletter"],
+            "house rule 7",
+        )],
+    };
+    let registry = Registry {
+        policy,
+        ..Registry::default()
+    };
+    let text = document(
+        "  q:\n    sql: SELECT email FROM payments\n",
+        "  out: { from: q, stdout: {}, clearance: restricted }",
+    );
     expect![[r#"
         17:3 error[purpose] sinks.out: the purpose `essential.fraud_detection` does not allow user.contact.email, but `email` would carry it to sink `out`
           | source `payments`: `email` is confidential by contract `payments@1` (version 1.4.0), user.contact.email
@@ -613,14 +663,28 @@ fn remedies_make_pipelines_lawful() {
     ];
     for (column, clearance) in cases {
         let steps = format!("  q:\n    sql: SELECT {column} AS x FROM payments\n");
-        let text = document(&steps, &format!("  out: {{ from: q, stdout: {{}}, clearance: {clearance} }}"));
+        let text = document(
+            &steps,
+            &format!("  out: {{ from: q, stdout: {{}}, clearance: {clearance} }}"),
+        );
         let planned = plan_with(&text, &Registry::default());
         let help = planned.diagnostics[0].help.clone().unwrap();
-        let step: String = help.lines().skip(2).take(5).map(|line| format!("{line}\n")).collect();
-        let mended = document(&format!("{steps}{step}"), &format!("  out: {{ from: out_masked, stdout: {{}}, clearance: {clearance} }}"));
+        let step: String = help
+            .lines()
+            .skip(2)
+            .take(5)
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let mended = document(
+            &format!("{steps}{step}"),
+            &format!("  out: {{ from: out_masked, stdout: {{}}, clearance: {clearance} }}"),
+        );
         assert_eq!(findings(&mended), "", "{help}");
         let raised = help.lines().last().unwrap().trim();
-        let raised = document(&steps, &format!("  out: {{ from: q, stdout: {{}}, {raised} }}"));
+        let raised = document(
+            &steps,
+            &format!("  out: {{ from: q, stdout: {{}}, {raised} }}"),
+        );
         assert_eq!(findings(&raised), "", "{help}");
     }
 }

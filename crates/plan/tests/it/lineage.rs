@@ -12,14 +12,26 @@ fn edges(facts: &ColumnFacts) -> String {
         let masked = if edge.masking { " masked" } else { "" };
         format!("{} {:?}{masked}", edge.column, edge.kind)
     };
-    facts.lineage.iter().map(edge).collect::<Vec<_>>().join(", ")
+    facts
+        .lineage
+        .iter()
+        .map(edge)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn columns(node: &Node) -> String {
     let mut text = String::new();
     for (facts, field) in node.columns.iter().zip(node.schema.fields()) {
         let field = field.data_type().to_string();
-        writeln!(text, "  {}: {} [{field}] <- {}", facts.name, facts.classification, edges(facts)).unwrap();
+        writeln!(
+            text,
+            "  {}: {} [{field}] <- {}",
+            facts.name,
+            facts.classification,
+            edges(facts)
+        )
+        .unwrap();
     }
     text
 }
@@ -160,7 +172,8 @@ fn of_conditions() {
         SELECT greatest(amount, score) AS g FROM payments
           g: internal [Decimal128(30, 15)] <- amount Transformation, score Transformation
 
-    "#]].assert_eq(&lineage(&[
+    "#]]
+    .assert_eq(&lineage(&[
         "SELECT CASE WHEN diagnosis = 'x' THEN kind ELSE country END AS c FROM payments",
         "SELECT CASE kind WHEN 'a' THEN 1 ELSE 2 END AS c FROM payments",
         "SELECT CASE WHEN card IS NULL THEN 'no' ELSE 'yes' END AS has FROM payments",
@@ -283,7 +296,14 @@ fn of_masks_and_consent() {
     let mut text = String::new();
     for name in ["checked", "allowed", "safe", "out"] {
         let node = plan.node(name).unwrap();
-        writeln!(text, "{name} subject={:?} event_time={:?}\n{}", node.subject, node.event_time, columns(node)).unwrap();
+        writeln!(
+            text,
+            "{name} subject={:?} event_time={:?}\n{}",
+            node.subject,
+            node.event_time,
+            columns(node)
+        )
+        .unwrap();
     }
     expect![[r#"
         checked subject=Some(1) event_time=Some(11)
@@ -358,10 +378,34 @@ fn subject_and_event_time_survive_while_they_are_passed_on() {
         let node = plan.node("q").unwrap();
         (node.subject, node.event_time)
     };
-    assert_eq!(of("SELECT kind, customer_id, paid_at FROM payments"), (Some(1), Some(2)));
-    assert_eq!(of("SELECT customer_id AS who, paid_at AS at FROM payments WHERE flagged"), (Some(0), Some(1)));
-    assert_eq!(of("SELECT upper(customer_id) AS customer_id, date_trunc('day', paid_at) AS paid_at FROM payments"), (None, None));
-    assert_eq!(of("SELECT kind AS customer_id, birth_date AS paid_at FROM payments"), (None, None));
-    assert_eq!(of("SELECT customer_id, paid_at FROM payments UNION ALL SELECT customer_id, paid_at FROM payments"), (Some(0), Some(1)));
-    assert_eq!(of("SELECT customer_id, paid_at FROM payments UNION ALL SELECT kind, paid_at FROM payments"), (None, Some(1)));
+    assert_eq!(
+        of("SELECT kind, customer_id, paid_at FROM payments"),
+        (Some(1), Some(2))
+    );
+    assert_eq!(
+        of("SELECT customer_id AS who, paid_at AS at FROM payments WHERE flagged"),
+        (Some(0), Some(1))
+    );
+    assert_eq!(
+        of(
+            "SELECT upper(customer_id) AS customer_id, date_trunc('day', paid_at) AS paid_at FROM payments"
+        ),
+        (None, None)
+    );
+    assert_eq!(
+        of("SELECT kind AS customer_id, birth_date AS paid_at FROM payments"),
+        (None, None)
+    );
+    assert_eq!(
+        of(
+            "SELECT customer_id, paid_at FROM payments UNION ALL SELECT customer_id, paid_at FROM payments"
+        ),
+        (Some(0), Some(1))
+    );
+    assert_eq!(
+        of(
+            "SELECT customer_id, paid_at FROM payments UNION ALL SELECT kind, paid_at FROM payments"
+        ),
+        (None, Some(1))
+    );
 }

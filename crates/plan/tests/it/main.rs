@@ -12,4 +12,5 @@ mod oracle;
 mod queries;
 mod refused;
 mod schema;
+mod sources;
 mod support;
