@@ -10,9 +10,7 @@ use weir_evidence::{
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let leaves: u64 = std::env::args()
-        .nth(1)
-        .map_or(Ok(1_000_000), |text| text.parse())?;
+    let leaves: u64 = std::env::args().nth(1).map_or(Ok(1_000_000), |text| text.parse())?;
     let every = 10_000;
     let key = SigningKey::generate()?;
     let path = std::env::temp_dir().join(format!("weir-verify-{}.jsonl", std::process::id()));
@@ -33,13 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             after: Some("47dc540c94ceb704a23875c11273e16bb0b8a87aed84de911f2133568115f254".into()),
             request_id: Some("0190c0de-0000-7000-8000-000000000000".into()),
         });
-        let leaf = Leaf {
-            seq,
-            at: at.clone(),
-            project: Some("default".into()),
-            actor: "user-1".into(),
-            body,
-        };
+        let leaf = Leaf { seq, at: at.clone(), project: Some("default".into()), actor: "user-1".into(), body };
         let (bytes, hash) = leaf.seal()?;
         tree.append(hash);
         stored.push((bytes, hash));
@@ -49,16 +41,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let written = started.elapsed();
 
-    let header = BundleHeader {
-        log_id: "log".into(),
-        keys: vec![key.public_key()],
-        heads: heads.len() as u64,
-        leaves,
-    };
-    let mut writer = BundleWriter::new(
-        std::io::BufWriter::new(std::fs::File::create(&path)?),
-        header,
-    )?;
+    let header = BundleHeader { log_id: "log".into(), keys: vec![key.public_key()], heads: heads.len() as u64, leaves };
+    let mut writer = BundleWriter::new(std::io::BufWriter::new(std::fs::File::create(&path)?), header)?;
     for head in &heads {
         writer.head(head)?;
     }

@@ -52,43 +52,17 @@ struct HeaderLine {
 
 impl BundleHeader {
     fn to_line(&self) -> Result<Vec<u8>, canonical::CanonicalError> {
-        let Self {
-            log_id,
-            keys,
-            heads,
-            leaves,
-        } = self.clone();
-        canonical::to_vec(&HeaderLine {
-            format: FORMAT.to_owned(),
-            v: VERSION,
-            log_id,
-            keys,
-            heads,
-            leaves,
-        })
+        let Self { log_id, keys, heads, leaves } = self.clone();
+        canonical::to_vec(&HeaderLine { format: FORMAT.to_owned(), v: VERSION, log_id, keys, heads, leaves })
     }
 
     fn from_line(line: &[u8]) -> Result<Self, String> {
-        let HeaderLine {
-            format,
-            v,
-            log_id,
-            keys,
-            heads,
-            leaves,
-        } = serde_json::from_slice(line)
-            .map_err(|error| format!("not the header of an audit bundle: {error}"))?;
+        let HeaderLine { format, v, log_id, keys, heads, leaves } =
+            serde_json::from_slice(line).map_err(|error| format!("not the header of an audit bundle: {error}"))?;
         if (format.as_str(), v) != (FORMAT, VERSION) {
-            return Err(format!(
-                "`{format}` version {v}, where `{FORMAT}` version {VERSION} is expected"
-            ));
+            return Err(format!("`{format}` version {v}, where `{FORMAT}` version {VERSION} is expected"));
         }
-        let header = Self {
-            log_id,
-            keys,
-            heads,
-            leaves,
-        };
+        let header = Self { log_id, keys, heads, leaves };
         match header.to_line() {
             Ok(canonical) if canonical == line => Ok(header),
             _ => Err("the header is not as Weir writes it; someone has edited it".to_owned()),
@@ -103,14 +77,8 @@ pub enum BundleWriteError {
     Io(#[from] io::Error),
     #[error("cannot write the bundle: {0}")]
     Canonical(#[from] canonical::CanonicalError),
-    #[error(
-        "the bundle's header promises {promised} {what}, but {given} were given; count again and export anew"
-    )]
-    Count {
-        what: &'static str,
-        promised: u64,
-        given: u64,
-    },
+    #[error("the bundle's header promises {promised} {what}, but {given} were given; count again and export anew")]
+    Count { what: &'static str, promised: u64, given: u64 },
 }
 
 /// Writes a bundle: heads first, then leaves, then [`BundleWriter::finish`].
@@ -126,12 +94,7 @@ impl<W: Write> BundleWriter<W> {
     pub fn new(mut out: W, header: BundleHeader) -> Result<Self, BundleWriteError> {
         out.write_all(&header.to_line()?)?;
         out.write_all(b"\n")?;
-        Ok(Self {
-            out,
-            header,
-            heads: 0,
-            leaves: 0,
-        })
+        Ok(Self { out, header, heads: 0, leaves: 0 })
     }
 
     pub fn head(&mut self, head: &TreeHead) -> Result<(), BundleWriteError> {
@@ -141,12 +104,7 @@ impl<W: Write> BundleWriter<W> {
     }
 
     /// Takes the leaf as stored; what is damaged in the log must be visible in the bundle, so nothing is checked.
-    pub fn leaf(
-        &mut self,
-        seq: u64,
-        canonical: &[u8],
-        stored: &Hash,
-    ) -> Result<(), BundleWriteError> {
+    pub fn leaf(&mut self, seq: u64, canonical: &[u8], stored: &Hash) -> Result<(), BundleWriteError> {
         if self.heads != self.header.heads {
             return Err(count("heads", self.header.heads, self.heads));
         }
@@ -170,11 +128,7 @@ impl<W: Write> BundleWriter<W> {
 }
 
 fn count(what: &'static str, promised: u64, given: u64) -> BundleWriteError {
-    BundleWriteError::Count {
-        what,
-        promised,
-        given,
-    }
+    BundleWriteError::Count { what, promised, given }
 }
 
 /// Why a bundle cannot be read.
@@ -207,36 +161,22 @@ pub struct BundleReader<R> {
 impl<R: BufRead> BundleReader<R> {
     /// Reads the header and the heads.
     pub fn open(reader: R) -> Result<Self, BundleReadError> {
-        let mut lines = Lines {
-            reader,
-            text: Vec::new(),
-            line: 0,
-        };
+        let mut lines = Lines { reader, text: Vec::new(), line: 0 };
         let header = match lines.next()? {
-            Some(line) => {
-                BundleHeader::from_line(line).map_err(|problem| lines.damaged(problem))?
-            }
+            Some(line) => BundleHeader::from_line(line).map_err(|problem| lines.damaged(problem))?,
             None => return Err(lines.damaged("the file is empty".to_owned())),
         };
         let mut heads = Vec::new();
         for _ in 0..header.heads {
             let Some(line) = lines.next()? else {
-                return Err(lines.damaged(format!(
-                    "the file ends where one of its {} heads is due",
-                    header.heads
-                )));
+                return Err(lines.damaged(format!("the file ends where one of its {} heads is due", header.heads)));
             };
             let head = std::str::from_utf8(line)
                 .map_err(|_| "not UTF-8".to_owned())
                 .and_then(|line| TreeHead::from_line(line).map_err(|error| error.to_string()));
             heads.push(head.map_err(|problem| lines.damaged(problem))?);
         }
-        Ok(Self {
-            lines,
-            header,
-            heads,
-            leaves: 0,
-        })
+        Ok(Self { lines, header, heads, leaves: 0 })
     }
 
     pub fn header(&self) -> &BundleHeader {
@@ -253,21 +193,15 @@ impl<R: BufRead> BundleReader<R> {
         let promised = self.header.leaves;
         if self.lines.advance()? {
             if due == promised {
-                return Err(self.lines.damaged(format!(
-                    "more follows after the {promised} leaves that the header promises"
-                )));
+                return Err(self.lines.damaged(format!("more follows after the {promised} leaves that the header promises")));
             }
             self.leaves += 1;
             match parse_leaf(&self.lines.text) {
                 Some(leaf) => Ok(Some(leaf)),
-                None => Err(self
-                    .lines
-                    .damaged("not a leaf as Weir writes it".to_owned())),
+                None => Err(self.lines.damaged("not a leaf as Weir writes it".to_owned())),
             }
         } else if due < promised {
-            Err(self
-                .lines
-                .damaged(format!("the file ends after {due} of {promised} leaves")))
+            Err(self.lines.damaged(format!("the file ends after {due} of {promised} leaves")))
         } else {
             Ok(None)
         }
@@ -282,20 +216,12 @@ fn parse_leaf(line: &[u8]) -> Option<BundleLeaf<'_>> {
     let (hash, rest) = rest.split_at_checked(2 * Hash::LEN)?;
     let stored = std::str::from_utf8(hash).ok()?.parse().ok()?;
     let rest = rest.strip_prefix(BEFORE_LEAF)?.strip_suffix(b"}")?;
-    let digits = rest
-        .iter()
-        .rev()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
+    let digits = rest.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let (rest, seq) = rest.split_at(rest.len() - digits);
     let canonical = rest.strip_suffix(BEFORE_SEQ)?;
     let text = std::str::from_utf8(seq).ok()?;
     let seq: u64 = text.parse().ok()?;
-    (seq.to_string() == text).then_some(BundleLeaf {
-        seq,
-        canonical,
-        stored,
-    })
+    (seq.to_string() == text).then_some(BundleLeaf { seq, canonical, stored })
 }
 
 #[derive(Debug)]
@@ -308,38 +234,25 @@ struct Lines<R> {
 
 impl<R: BufRead> Lines<R> {
     fn next(&mut self) -> Result<Option<&[u8]>, BundleReadError> {
-        Ok(if self.advance()? {
-            Some(&self.text)
-        } else {
-            None
-        })
+        Ok(if self.advance()? { Some(&self.text) } else { None })
     }
 
     /// Puts the next line, without its end, into `text`; false at the end of the file.
     fn advance(&mut self) -> Result<bool, BundleReadError> {
         self.text.clear();
         self.line += 1;
-        if (&mut self.reader)
-            .take(MAX_LINE)
-            .read_until(b'\n', &mut self.text)?
-            == 0
-        {
+        if (&mut self.reader).take(MAX_LINE).read_until(b'\n', &mut self.text)? == 0 {
             return Ok(false);
         }
         match self.text.pop_if(|byte| *byte == b'\n') {
             Some(_) => Ok(true),
-            None if self.text.len() as u64 == MAX_LINE => {
-                Err(self.damaged(format!("longer than {MAX_LINE} bytes")))
-            }
+            None if self.text.len() as u64 == MAX_LINE => Err(self.damaged(format!("longer than {MAX_LINE} bytes"))),
             None => Err(self.damaged("the line has no end; the file was cut".to_owned())),
         }
     }
 
     fn damaged(&self, problem: String) -> BundleReadError {
-        BundleReadError::Damaged {
-            line: self.line,
-            problem,
-        }
+        BundleReadError::Damaged { line: self.line, problem }
     }
 }
 
@@ -359,26 +272,14 @@ pub fn verify_bundle(
     let header = bundle.header();
     let trust = Trust {
         log_id: header.log_id.clone(),
-        keys: header
-            .keys
-            .iter()
-            .filter(|key| trusted.is_none_or(|keys| keys.contains(key)))
-            .copied()
-            .collect(),
+        keys: header.keys.iter().filter(|key| trusted.is_none_or(|keys| keys.contains(key))).copied().collect(),
     };
-    let own = bundle
-        .heads()
-        .iter()
-        .map(|head| (HeadOrigin::Log, head.clone()));
+    let own = bundle.heads().iter().map(|head| (HeadOrigin::Log, head.clone()));
     let outside = outside.into_iter().map(|head| (HeadOrigin::Outside, head));
     let mut verifier = Verifier::new(&trust, own.chain(outside));
     loop {
         match bundle.next_leaf() {
-            Ok(Some(BundleLeaf {
-                seq,
-                canonical,
-                stored,
-            })) => {
+            Ok(Some(BundleLeaf { seq, canonical, stored })) => {
                 if verifier.leaf(seq, canonical, &stored).is_break() {
                     break;
                 }
@@ -386,10 +287,7 @@ pub fn verify_bundle(
             Ok(None) => break,
             Err(BundleReadError::Io(error)) => return Err(error),
             Err(BundleReadError::Damaged { line, problem }) => {
-                verifier.break_at(
-                    Some(verifier.size()),
-                    Reason::DamagedBundle { line, problem },
-                );
+                verifier.break_at(Some(verifier.size()), Reason::DamagedBundle { line, problem });
                 break;
             }
         }

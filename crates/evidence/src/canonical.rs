@@ -10,9 +10,7 @@ pub const MAX_INTEGER: u64 = (1 << 53) - 1;
 /// Why a value has no canonical form.
 #[derive(Debug, Error)]
 pub enum CanonicalError {
-    #[error(
-        "evidence holds integers of at most 2^53 - 1 and strings, but `{path}` is {number}; write it as a string"
-    )]
+    #[error("evidence holds integers of at most 2^53 - 1 and strings, but `{path}` is {number}; write it as a string")]
     Number { path: String, number: String },
     #[error("cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -29,10 +27,7 @@ fn check_numbers(value: &Value, path: &mut String) -> Result<(), CanonicalError>
     let length = path.len();
     match value {
         Value::Number(number) if !is_exact(number) => {
-            return Err(CanonicalError::Number {
-                path: std::mem::take(path),
-                number: number.to_string(),
-            });
+            return Err(CanonicalError::Number { path: std::mem::take(path), number: number.to_string() });
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
@@ -77,27 +72,16 @@ mod tests {
         });
         let expected = "{\"\\r\":\"Carriage Return\",\"1\":\"One\",\"\u{80}\":\"Control\",\"\u{f6}\":\"Latin Small Letter O With Diaeresis\",\
                         \"\u{20ac}\":\"Euro Sign\",\"\u{1f600}\":\"Emoji: Grinning Face\",\"\u{fb33}\":\"Hebrew Letter Dalet With Dagesh\"}";
-        assert_eq!(
-            String::from_utf8(to_vec(&value).unwrap()).unwrap(),
-            expected
-        );
+        assert_eq!(String::from_utf8(to_vec(&value).unwrap()).unwrap(), expected);
     }
 
     #[test]
     fn refuses_numbers_that_would_not_survive() {
-        for number in [
-            json!(0.5),
-            json!(1u64 << 53),
-            json!(u64::MAX),
-            json!(i64::MIN),
-        ] {
+        for number in [json!(0.5), json!(1u64 << 53), json!(u64::MAX), json!(i64::MIN)] {
             let error = to_vec(&json!({"a": [1, {"b": number}]})).unwrap_err();
             assert!(error.to_string().contains("`/a/1/b`"), "{error}");
         }
         let kept = json!([MAX_INTEGER, -(MAX_INTEGER as i64), 0]);
-        assert_eq!(
-            to_vec(&kept).unwrap(),
-            b"[9007199254740991,-9007199254740991,0]"
-        );
+        assert_eq!(to_vec(&kept).unwrap(), b"[9007199254740991,-9007199254740991,0]");
     }
 }

@@ -95,18 +95,9 @@ mod tests {
     #[test]
     fn has_one_spelling() {
         let hash = Hash::of(b"abc");
-        assert_eq!(
-            hash.to_string(),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(hash.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(hash.to_string().parse::<Hash>(), Ok(hash));
-        for bad in [
-            "",
-            "ba78",
-            &hash.to_string().to_uppercase(),
-            &format!("{hash}00"),
-            &hash.to_string().replace('a', "g"),
-        ] {
+        for bad in ["", "ba78", &hash.to_string().to_uppercase(), &format!("{hash}00"), &hash.to_string().replace('a', "g")] {
             assert_eq!(bad.parse::<Hash>(), Err(HashError), "{bad}");
         }
     }

@@ -45,9 +45,7 @@ impl HeadSignature {
 impl TryFrom<String> for HeadSignature {
     type Error = &'static str;
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        decode_hex(text.as_bytes())
-            .map(Self)
-            .ok_or("not a signature; write 128 lower-case hex digits")
+        decode_hex(text.as_bytes()).map(Self).ok_or("not a signature; write 128 lower-case hex digits")
     }
 }
 
@@ -74,51 +72,18 @@ struct Signed<'a> {
 
 impl TreeHead {
     /// Signs a statement about the log.
-    pub fn sign(
-        key: &SigningKey,
-        log_id: &str,
-        size: u64,
-        root: Hash,
-        at: Timestamp,
-    ) -> Result<Self, CanonicalError> {
+    pub fn sign(key: &SigningKey, log_id: &str, size: u64, root: Hash, at: Timestamp) -> Result<Self, CanonicalError> {
         let key_id = key.key_id();
-        let message = message(&Signed {
-            log_id,
-            size,
-            root,
-            at: &at,
-            key_id: &key_id,
-        })?;
+        let message = message(&Signed { log_id, size, root, at: &at, key_id: &key_id })?;
         let signature = HeadSignature(key.sign(&message));
-        Ok(Self {
-            log_id: log_id.to_owned(),
-            size,
-            root,
-            at,
-            key_id,
-            signature,
-        })
+        Ok(Self { log_id: log_id.to_owned(), size, root, at, key_id, signature })
     }
 
     /// Whether the key made this head.
     pub fn is_signed_by(&self, key: &PublicKey) -> bool {
-        let Self {
-            log_id,
-            size,
-            root,
-            at,
-            key_id,
-            signature,
-        } = self;
-        let signed = Signed {
-            log_id,
-            size: *size,
-            root: *root,
-            at,
-            key_id,
-        };
-        *key_id == key.key_id()
-            && message(&signed).is_ok_and(|message| key.verifies(&message, signature.as_bytes()))
+        let Self { log_id, size, root, at, key_id, signature } = self;
+        let signed = Signed { log_id, size: *size, root: *root, at, key_id };
+        *key_id == key.key_id() && message(&signed).is_ok_and(|message| key.verifies(&message, signature.as_bytes()))
     }
 
     /// One line of JSON without a line end, in canonical form.
@@ -130,11 +95,7 @@ impl TreeHead {
     /// Reads a line. Any spelling other than the canonical one is refused, so that a head has one form only.
     pub fn from_line(line: &str) -> Result<Self, HeadError> {
         let head: Self = serde_json::from_str(line)?;
-        if head.to_line()? == line {
-            Ok(head)
-        } else {
-            Err(HeadError::NotCanonical)
-        }
+        if head.to_line()? == line { Ok(head) } else { Err(HeadError::NotCanonical) }
     }
 }
 

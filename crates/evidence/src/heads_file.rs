@@ -49,15 +49,8 @@ pub fn read(mut reader: impl BufRead) -> Result<Heads, HeadsFileError> {
 
 /// Appends a head and syncs it to disk. What a process left half written before it died is removed first.
 pub fn append(path: &Path, head: &TreeHead) -> Result<(), HeadsFileError> {
-    let line = head
-        .to_line()
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
+    let line = head.to_line().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     let end = end_of_last_line(&mut file)?;
     file.set_len(end)?;
     file.seek(SeekFrom::Start(end))?;
@@ -92,14 +85,7 @@ mod tests {
 
     fn head(size: u64) -> TreeHead {
         let key = SigningKey::from_bytes(&[7; 32]);
-        TreeHead::sign(
-            &key,
-            "log",
-            size,
-            Hash::of(&size.to_be_bytes()),
-            Timestamp::from_micros(0).unwrap(),
-        )
-        .unwrap()
+        TreeHead::sign(&key, "log", size, Hash::of(&size.to_be_bytes()), Timestamp::from_micros(0).unwrap()).unwrap()
     }
 
     #[test]
@@ -110,46 +96,22 @@ mod tests {
             append(&path, &head(size)).unwrap();
         }
         let found = read(Cursor::new(fs::read(&path).unwrap())).unwrap();
-        assert_eq!(
-            found,
-            Heads {
-                heads: (1..=3).map(head).collect(),
-                torn: false
-            }
-        );
+        assert_eq!(found, Heads { heads: (1..=3).map(head).collect(), torn: false });
     }
 
     #[test]
     fn a_line_cut_anywhere_by_a_crash_is_no_error_and_is_mended() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("heads.jsonl");
-        let whole = format!(
-            "{}\n{}",
-            head(1).to_line().unwrap(),
-            head(2).to_line().unwrap()
-        );
+        let whole = format!("{}\n{}", head(1).to_line().unwrap(), head(2).to_line().unwrap());
         let first = whole.find('\n').unwrap() + 1;
         for cut in first..whole.len() {
             fs::write(&path, &whole[..cut]).unwrap();
             let found = read(Cursor::new(fs::read(&path).unwrap())).unwrap();
-            assert_eq!(
-                found,
-                Heads {
-                    heads: vec![head(1)],
-                    torn: cut > first
-                },
-                "cut at {cut}"
-            );
+            assert_eq!(found, Heads { heads: vec![head(1)], torn: cut > first }, "cut at {cut}");
             append(&path, &head(3)).unwrap();
             let mended = read(Cursor::new(fs::read(&path).unwrap())).unwrap();
-            assert_eq!(
-                mended,
-                Heads {
-                    heads: vec![head(1), head(3)],
-                    torn: false
-                },
-                "cut at {cut}"
-            );
+            assert_eq!(mended, Heads { heads: vec![head(1), head(3)], torn: false }, "cut at {cut}");
         }
     }
 
@@ -157,9 +119,6 @@ mod tests {
     fn a_damaged_line_is_named() {
         let text = format!("{}\nnonsense\n", head(1).to_line().unwrap());
         let error = read(Cursor::new(text)).unwrap_err();
-        assert!(
-            error.to_string().starts_with("heads file, line 2: "),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("heads file, line 2: "), "{error}");
     }
 }

@@ -69,11 +69,7 @@ impl PublicKey {
     /// Refuses bytes that are no point of the curve, and points of small order, under which anyone can sign anything.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
         let key = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotAPublicKey)?;
-        if key.is_weak() {
-            Err(KeyError::NotAPublicKey)
-        } else {
-            Ok(Self(key))
-        }
+        if key.is_weak() { Err(KeyError::NotAPublicKey) } else { Ok(Self(key)) }
     }
 
     pub fn as_bytes(&self) -> &[u8; 32] {
@@ -87,9 +83,7 @@ impl PublicKey {
 
     /// Whether this key made the signature over the message. Strict: one message and key have one acceptable signature encoding.
     pub fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        self.0
-            .verify_strict(message, &Signature::from_bytes(signature))
-            .is_ok()
+        self.0.verify_strict(message, &Signature::from_bytes(signature)).is_ok()
     }
 }
 
@@ -134,16 +128,8 @@ mod tests {
         let key = SigningKey::generate().unwrap();
         let again = SigningKey::from_bytes(&key.to_bytes());
         assert_eq!(again.public_key(), key.public_key());
-        assert!(
-            again
-                .public_key()
-                .verifies(b"message", &key.sign(b"message"))
-        );
-        assert!(
-            !again
-                .public_key()
-                .verifies(b"massage", &key.sign(b"message"))
-        );
+        assert!(again.public_key().verifies(b"message", &key.sign(b"message")));
+        assert!(!again.public_key().verifies(b"massage", &key.sign(b"message")));
         assert!(!format!("{key:?}").contains(&hex::encode(*key.to_bytes())));
         assert_ne!(SigningKey::generate().unwrap().key_id(), key.key_id());
     }
@@ -151,9 +137,7 @@ mod tests {
     #[test]
     fn key_id_is_the_beginning_of_the_keys_sha_256() {
         // RFC 8032, section 7.1, test 1.
-        let key: PublicKey = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
-            .parse()
-            .unwrap();
+        let key: PublicKey = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a".parse().unwrap();
         assert_eq!(key.key_id(), "21fe31dfa154a261");
     }
 

@@ -22,17 +22,12 @@ impl Timestamp {
     /// From microseconds since 1970-01-01T00:00:00Z.
     pub fn from_micros(micros: i64) -> Result<Self, TimestampError> {
         let bad = || TimestampError(format!("{micros} microseconds"));
-        DateTime::<Utc>::from_timestamp_micros(micros)
-            .ok_or_else(bad)?
-            .format(FORMAT)
-            .to_string()
-            .try_into()
+        DateTime::<Utc>::from_timestamp_micros(micros).ok_or_else(bad)?.format(FORMAT).to_string().try_into()
     }
 
     /// Microseconds since 1970-01-01T00:00:00Z.
     pub fn as_micros(&self) -> i64 {
-        let time =
-            NaiveDateTime::parse_from_str(&self.0, FORMAT).expect("invariant: checked when made");
+        let time = NaiveDateTime::parse_from_str(&self.0, FORMAT).expect("invariant: checked when made");
         time.and_utc().timestamp_micros()
     }
 
@@ -47,13 +42,9 @@ impl TryFrom<String> for Timestamp {
         // Rendering the instant again refuses every other spelling of it, leap seconds and years of five digits.
         let instant = NaiveDateTime::parse_from_str(&text, FORMAT)
             .ok()
-            .and_then(|time| {
-                DateTime::<Utc>::from_timestamp_micros(time.and_utc().timestamp_micros())
-            });
+            .and_then(|time| DateTime::<Utc>::from_timestamp_micros(time.and_utc().timestamp_micros()));
         match instant {
-            Some(time) if text.len() == 27 && time.format(FORMAT).to_string() == text => {
-                Ok(Self(text))
-            }
+            Some(time) if text.len() == 27 && time.format(FORMAT).to_string() == text => Ok(Self(text)),
             _ => Err(TimestampError(text)),
         }
     }

@@ -91,25 +91,11 @@ pub enum Reason {
     /// The bytes are no leaf.
     NotALeaf,
     /// A leaf in `first..=last` was changed together with its hash, or removed, inserted or reordered with all numbers.
-    ChangedBetweenHeads {
-        first: u64,
-        last: u64,
-        origin: HeadOrigin,
-        head_at: Timestamp,
-    },
+    ChangedBetweenHeads { first: u64, last: u64, origin: HeadOrigin, head_at: Timestamp },
     /// A head proves that the log once had `expected` leaves.
-    CutTail {
-        expected: u64,
-        found: u64,
-        origin: HeadOrigin,
-        head_at: Timestamp,
-    },
+    CutTail { expected: u64, found: u64, origin: HeadOrigin, head_at: Timestamp },
     /// A head of another log: this log was replaced, or the head belongs elsewhere.
-    ForeignLog {
-        expected: String,
-        found: String,
-        origin: HeadOrigin,
-    },
+    ForeignLog { expected: String, found: String, origin: HeadOrigin },
     /// A head signed with a key that is not this log's: this log was replaced, or the head belongs elsewhere.
     ForeignKey { found: String, origin: HeadOrigin },
     /// A head whose signature is wrong: it was changed or forged.
@@ -131,17 +117,8 @@ impl fmt::Display for Outcome {
 
 impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            size,
-            root,
-            heads_checked,
-            signed_size,
-            last_head_at,
-        } = self;
-        write!(
-            f,
-            "verified: {size} leaves, root {root}, {heads_checked} signed heads"
-        )?;
+        let Self { size, root, heads_checked, signed_size, last_head_at } = self;
+        write!(f, "verified: {size} leaves, root {root}, {heads_checked} signed heads")?;
         match last_head_at {
             Some(at) => write!(f, ", the last of {at} over {signed_size} leaves"),
             None => f.write_str("; nothing is signed yet"),
@@ -165,38 +142,18 @@ impl fmt::Display for Reason {
             Self::MissingLeaf { next } => write!(f, "it is missing; the next one is {next}"),
             Self::UnexpectedLeaf { found } => write!(f, "leaf {found} came in its place"),
             Self::MisplacedLeaf { written_as } => {
-                write!(
-                    f,
-                    "what is stored here was written as leaf {written_as}; leaves were removed, inserted or reordered"
-                )
+                write!(f, "what is stored here was written as leaf {written_as}; leaves were removed, inserted or reordered")
             }
             Self::NotALeaf => f.write_str("what is stored here is no leaf of an evidence log"),
-            Self::ChangedBetweenHeads {
-                first,
-                last,
-                origin,
-                head_at,
-            } => write!(
+            Self::ChangedBetweenHeads { first, last, origin, head_at } => write!(
                 f,
                 "a leaf from {first} to {last} was changed, removed, inserted or reordered together with its hash; \
                  the head of {head_at} {origin} proves it"
             ),
-            Self::CutTail {
-                expected,
-                found,
-                origin,
-                head_at,
-            } => {
-                write!(
-                    f,
-                    "the log ends after {found} leaves, but the head of {head_at} {origin} proves {expected}"
-                )
+            Self::CutTail { expected, found, origin, head_at } => {
+                write!(f, "the log ends after {found} leaves, but the head of {head_at} {origin} proves {expected}")
             }
-            Self::ForeignLog {
-                expected,
-                found,
-                origin,
-            } => write!(
+            Self::ForeignLog { expected, found, origin } => write!(
                 f,
                 "a head {origin} is of log {found}, this is log {expected}; the log was replaced or the head belongs elsewhere"
             ),
@@ -205,15 +162,9 @@ impl fmt::Display for Reason {
                 "a head {origin} is signed with key {found}, which is not this log's; the log was replaced or the head belongs elsewhere"
             ),
             Self::WrongSignature { size, origin } => {
-                write!(
-                    f,
-                    "the head over {size} leaves {origin} has a wrong signature; it was changed or forged"
-                )
+                write!(f, "the head over {size} leaves {origin} has a wrong signature; it was changed or forged")
             }
-            Self::ConflictingHeads {
-                size,
-                origins: [one, other],
-            } => write!(
+            Self::ConflictingHeads { size, origins: [one, other] } => write!(
                 f,
                 "two signed heads over {size} leaves, one {one} and one {other}, have different roots; the log has two histories"
             ),
@@ -236,20 +187,10 @@ impl Verifier {
     /// Checks the heads by themselves. A fault among them is the outcome, whatever the leaves are.
     pub fn new(trust: &Trust, heads: impl IntoIterator<Item = (HeadOrigin, TreeHead)>) -> Self {
         let mut seen = HashSet::new();
-        let mut heads: Vec<_> = heads
-            .into_iter()
-            .filter(|(_, head)| seen.insert(identity(head)))
-            .collect();
+        let mut heads: Vec<_> = heads.into_iter().filter(|(_, head)| seen.insert(identity(head))).collect();
         heads.sort_by(|(_, a), (_, b)| (a.size, &a.at).cmp(&(b.size, &b.at)));
-        let broken = check_heads(trust, &heads)
-            .err()
-            .map(|reason| Broken { at: None, reason });
-        let mut verifier = Self {
-            heads,
-            next: 0,
-            tree: CompactRange::new(),
-            broken,
-        };
+        let broken = check_heads(trust, &heads).err().map(|reason| Broken { at: None, reason });
+        let mut verifier = Self { heads, next: 0, tree: CompactRange::new(), broken };
         verifier.compare_heads();
         verifier
     }
@@ -262,19 +203,10 @@ impl Verifier {
                     self.tree.append(hash);
                     self.compare_heads();
                 }
-                Err(reason) => {
-                    self.broken = Some(Broken {
-                        at: Some(self.tree.size()),
-                        reason,
-                    })
-                }
+                Err(reason) => self.broken = Some(Broken { at: Some(self.tree.size()), reason }),
             }
         }
-        if self.broken.is_some() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        if self.broken.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     /// How many leaves fit so far: for showing progress.
@@ -290,16 +222,8 @@ impl Verifier {
         let found = self.tree.size();
         // The largest head tells best how much is gone.
         if let Some((origin, head)) = self.heads[self.next..].last() {
-            let reason = Reason::CutTail {
-                expected: head.size,
-                found,
-                origin: *origin,
-                head_at: head.at.clone(),
-            };
-            return Outcome::Broken(Broken {
-                at: Some(found),
-                reason,
-            });
+            let reason = Reason::CutTail { expected: head.size, found, origin: *origin, head_at: head.at.clone() };
+            return Outcome::Broken(Broken { at: Some(found), reason });
         }
         let last = self.heads.last();
         Outcome::Verified(Verified {
@@ -342,29 +266,14 @@ impl Verifier {
     /// Compares the tree with the heads of exactly this size.
     fn compare_heads(&mut self) {
         while self.broken.is_none() {
-            let Some((origin, head)) = self
-                .heads
-                .get(self.next)
-                .filter(|(_, head)| head.size == self.tree.size())
-            else {
+            let Some((origin, head)) = self.heads.get(self.next).filter(|(_, head)| head.size == self.tree.size()) else {
                 return;
             };
             if head.root != self.tree.root() {
-                let first = self
-                    .next
-                    .checked_sub(1)
-                    .map_or(0, |fitting| self.heads[fitting].1.size);
+                let first = self.next.checked_sub(1).map_or(0, |fitting| self.heads[fitting].1.size);
                 let last = head.size.saturating_sub(1);
-                let reason = Reason::ChangedBetweenHeads {
-                    first,
-                    last,
-                    origin: *origin,
-                    head_at: head.at.clone(),
-                };
-                self.broken = Some(Broken {
-                    at: Some(first),
-                    reason,
-                });
+                let reason = Reason::ChangedBetweenHeads { first, last, origin: *origin, head_at: head.at.clone() };
+                self.broken = Some(Broken { at: Some(first), reason });
                 return;
             }
             self.next += 1;
@@ -373,22 +282,8 @@ impl Verifier {
 }
 
 fn identity(head: &TreeHead) -> (u64, Hash, Timestamp, String, String, [u8; 64]) {
-    let TreeHead {
-        log_id,
-        size,
-        root,
-        at,
-        key_id,
-        signature,
-    } = head;
-    (
-        *size,
-        *root,
-        at.clone(),
-        log_id.clone(),
-        key_id.clone(),
-        *signature.as_bytes(),
-    )
+    let TreeHead { log_id, size, root, at, key_id, signature } = head;
+    (*size, *root, at.clone(), log_id.clone(), key_id.clone(), *signature.as_bytes())
 }
 
 /// Checks heads, sorted by size, without any leaves.
@@ -396,34 +291,19 @@ fn check_heads(trust: &Trust, heads: &[(HeadOrigin, TreeHead)]) -> Result<(), Re
     for (origin, head) in heads {
         let origin = *origin;
         if head.log_id != trust.log_id {
-            return Err(Reason::ForeignLog {
-                expected: trust.log_id.clone(),
-                found: head.log_id.clone(),
-                origin,
-            });
+            return Err(Reason::ForeignLog { expected: trust.log_id.clone(), found: head.log_id.clone(), origin });
         }
         let Some(key) = trust.keys.iter().find(|key| key.key_id() == head.key_id) else {
-            return Err(Reason::ForeignKey {
-                found: head.key_id.clone(),
-                origin,
-            });
+            return Err(Reason::ForeignKey { found: head.key_id.clone(), origin });
         };
         if !head.is_signed_by(key) {
-            return Err(Reason::WrongSignature {
-                size: head.size,
-                origin,
-            });
+            return Err(Reason::WrongSignature { size: head.size, origin });
         }
     }
     for pair in heads.windows(2) {
-        let [(one, a), (other, b)] = pair else {
-            unreachable!("windows of two")
-        };
+        let [(one, a), (other, b)] = pair else { unreachable!("windows of two") };
         if a.size == b.size && a.root != b.root {
-            return Err(Reason::ConflictingHeads {
-                size: a.size,
-                origins: [*one, *other],
-            });
+            return Err(Reason::ConflictingHeads { size: a.size, origins: [*one, *other] });
         }
     }
     Ok(())

@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 use weir_evidence::{
     CompactRange, Hash,
     merkle::{
-        ProofError, consistency_proof, consistency_ranges, empty_root, inclusion_proof,
-        inclusion_ranges, leaf_hash, root_of, verify_consistency, verify_inclusion,
+        ProofError, consistency_proof, consistency_ranges, empty_root, inclusion_proof, inclusion_ranges, leaf_hash, root_of,
+        verify_consistency, verify_inclusion,
     },
 };
 
@@ -18,15 +18,7 @@ fn mth(leaves: &[Vec<u8>]) -> Hash {
         [leaf] => Sha256::digest([&[0], leaf.as_slice()].concat()).into(),
         _ => {
             let (left, right) = leaves.split_at(split(leaves.len()));
-            Sha256::digest(
-                [
-                    &[1],
-                    mth(left).as_bytes().as_slice(),
-                    mth(right).as_bytes().as_slice(),
-                ]
-                .concat(),
-            )
-            .into()
+            Sha256::digest([&[1], mth(left).as_bytes().as_slice(), mth(right).as_bytes().as_slice()].concat()).into()
         }
     };
     Hash::from(digest)
@@ -47,11 +39,7 @@ fn path(m: usize, leaves: &[Vec<u8>]) -> Vec<Hash> {
     }
     let k = split(leaves.len());
     let (left, right) = leaves.split_at(k);
-    let (mut below, sibling) = if m < k {
-        (path(m, left), mth(right))
-    } else {
-        (path(m - k, right), mth(left))
-    };
+    let (mut below, sibling) = if m < k { (path(m, left), mth(right)) } else { (path(m - k, right), mth(left)) };
     below.push(sibling);
     below
 }
@@ -63,11 +51,8 @@ fn subproof(m: usize, leaves: &[Vec<u8>], whole: bool) -> Vec<Hash> {
     }
     let k = split(leaves.len());
     let (left, right) = leaves.split_at(k);
-    let (mut below, other) = if m <= k {
-        (subproof(m, left, whole), mth(right))
-    } else {
-        (subproof(m - k, right, false), mth(left))
-    };
+    let (mut below, other) =
+        if m <= k { (subproof(m, left, whole), mth(right)) } else { (subproof(m - k, right, false), mth(left)) };
     below.push(other);
     below
 }
@@ -128,34 +113,16 @@ proptest! {
 #[test]
 fn a_store_can_prove_through_ranges() {
     let hashes: Vec<Hash> = (0..21u8).map(|n| leaf_hash(&[n])).collect();
-    let read = |range: std::ops::Range<u64>| {
-        root_of(hashes[range.start as usize..range.end as usize].to_vec())
-    };
-    let from_store: Vec<Hash> = inclusion_ranges(13, 21)
-        .unwrap()
-        .into_iter()
-        .map(read)
-        .collect();
+    let read = |range: std::ops::Range<u64>| root_of(hashes[range.start as usize..range.end as usize].to_vec());
+    let from_store: Vec<Hash> = inclusion_ranges(13, 21).unwrap().into_iter().map(read).collect();
     assert_eq!(from_store, inclusion_proof(&hashes, 13).unwrap().hashes);
 }
 
 #[test]
 fn what_cannot_be_proved_is_an_error() {
     let hashes = [leaf_hash(b"a"), leaf_hash(b"b")];
-    assert_eq!(
-        inclusion_proof(&hashes, 2),
-        Err(ProofError::OutsideTree { index: 2, size: 2 })
-    );
-    assert_eq!(
-        inclusion_proof(&[], 0),
-        Err(ProofError::OutsideTree { index: 0, size: 0 })
-    );
-    assert_eq!(
-        consistency_proof(&hashes, 3),
-        Err(ProofError::Shrinking {
-            first: 3,
-            second: 2
-        })
-    );
+    assert_eq!(inclusion_proof(&hashes, 2), Err(ProofError::OutsideTree { index: 2, size: 2 }));
+    assert_eq!(inclusion_proof(&[], 0), Err(ProofError::OutsideTree { index: 0, size: 0 }));
+    assert_eq!(consistency_proof(&hashes, 3), Err(ProofError::Shrinking { first: 3, second: 2 }));
     assert_eq!(consistency_proof(&hashes, 0), Err(ProofError::EmptyTree));
 }

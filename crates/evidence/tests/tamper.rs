@@ -6,16 +6,10 @@ mod common;
 use common::{LOG, Stored, at, bundle, heads, key, leaf, leaves};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
-use weir_evidence::{
-    Hash, HeadOrigin, Outcome, SigningKey, TreeHead, Trust, Verifier, merkle::leaf_hash,
-    verify_bundle,
-};
+use weir_evidence::{Hash, HeadOrigin, Outcome, SigningKey, TreeHead, Trust, Verifier, merkle::leaf_hash, verify_bundle};
 
 fn verify(leaves: &[Stored], heads: impl IntoIterator<Item = (HeadOrigin, TreeHead)>) -> Outcome {
-    let trust = Trust {
-        log_id: LOG.into(),
-        keys: vec![key().public_key()],
-    };
+    let trust = Trust { log_id: LOG.into(), keys: vec![key().public_key()] };
     let mut verifier = Verifier::new(&trust, heads);
     for (seq, bytes, hash) in leaves {
         if verifier.leaf(*seq, bytes, hash).is_break() {
@@ -26,10 +20,7 @@ fn verify(leaves: &[Stored], heads: impl IntoIterator<Item = (HeadOrigin, TreeHe
 }
 
 fn of_log(heads: Vec<TreeHead>) -> Vec<(HeadOrigin, TreeHead)> {
-    heads
-        .into_iter()
-        .map(|head| (HeadOrigin::Log, head))
-        .collect()
+    heads.into_iter().map(|head| (HeadOrigin::Log, head)).collect()
 }
 
 /// A log of 20 leaves with heads over 0, 5, 12 and 18 of them, after `tamper` had its way with the leaves.
@@ -108,14 +99,8 @@ fn a_leaf_changed_with_its_hash_is_caught_between_two_heads() {
 
 #[test]
 fn a_removed_leaf_is_named() {
-    check(
-        |leaves| drop(leaves.remove(7)),
-        expect!["broken at leaf 7: it is missing; the next one is 8"],
-    );
-    check(
-        |leaves| drop(leaves.remove(0)),
-        expect!["broken at leaf 0: it is missing; the next one is 1"],
-    );
+    check(|leaves| drop(leaves.remove(7)), expect!["broken at leaf 7: it is missing; the next one is 8"]);
+    check(|leaves| drop(leaves.remove(0)), expect!["broken at leaf 0: it is missing; the next one is 1"]);
 }
 
 #[test]
@@ -126,45 +111,33 @@ fn a_removed_leaf_is_named_even_if_the_rest_is_renumbered() {
     };
     check(
         remove,
-        expect![
-            "broken at leaf 7: what is stored here was written as leaf 8; leaves were removed, inserted or reordered"
-        ],
+        expect!["broken at leaf 7: what is stored here was written as leaf 8; leaves were removed, inserted or reordered"],
     );
 }
 
 #[test]
 fn an_inserted_leaf_is_named() {
-    check(
-        |leaves| leaves.insert(7, leaf(7, "v2")),
-        expect!["broken at leaf 8: leaf 7 came in its place"],
-    );
+    check(|leaves| leaves.insert(7, leaf(7, "v2")), expect!["broken at leaf 8: leaf 7 came in its place"]);
     let renumbered = |leaves: &mut Vec<Stored>| {
         leaves.insert(8, leaf(8, "v2"));
         renumber(leaves);
     };
     check(
         renumbered,
-        expect![
-            "broken at leaf 9: what is stored here was written as leaf 8; leaves were removed, inserted or reordered"
-        ],
+        expect!["broken at leaf 9: what is stored here was written as leaf 8; leaves were removed, inserted or reordered"],
     );
 }
 
 #[test]
 fn reordered_leaves_are_named() {
-    check(
-        |leaves| leaves.swap(7, 8),
-        expect!["broken at leaf 7: it is missing; the next one is 8"],
-    );
+    check(|leaves| leaves.swap(7, 8), expect!["broken at leaf 7: it is missing; the next one is 8"]);
     let renumbered = |leaves: &mut Vec<Stored>| {
         leaves.swap(7, 8);
         renumber(leaves);
     };
     check(
         renumbered,
-        expect![
-            "broken at leaf 7: what is stored here was written as leaf 8; leaves were removed, inserted or reordered"
-        ],
+        expect!["broken at leaf 7: what is stored here was written as leaf 8; leaves were removed, inserted or reordered"],
     );
 }
 
@@ -196,23 +169,16 @@ fn a_tail_cut_with_its_heads_is_noticed_by_a_head_kept_outside() {
     let own = heads(&key(), LOG, &honest, &[5]);
     let outside = heads(&key(), LOG, &honest, &[12]).remove(0);
     let cut = &honest[..9];
-    assert!(matches!(
-        verify(cut, of_log(own.clone())),
-        Outcome::Verified(_)
-    ));
-    let heads = of_log(own)
-        .into_iter()
-        .chain([(HeadOrigin::Outside, outside)]);
-    expect!["broken at leaf 9: the log ends after 9 leaves, but the head of 2026-03-01T12:00:12.000000Z kept outside proves 12"].assert_eq(&verify(cut, heads).to_string());
+    assert!(matches!(verify(cut, of_log(own.clone())), Outcome::Verified(_)));
+    let heads = of_log(own).into_iter().chain([(HeadOrigin::Outside, outside)]);
+    expect!["broken at leaf 9: the log ends after 9 leaves, but the head of 2026-03-01T12:00:12.000000Z kept outside proves 12"]
+        .assert_eq(&verify(cut, heads).to_string());
 }
 
 #[test]
 fn bytes_that_are_no_leaf_are_named() {
     let junk = |leaves: &mut Vec<Stored>| leaves[19] = (19, b"{}".to_vec(), leaf_hash(b"{}"));
-    check(
-        junk,
-        expect!["broken at leaf 19: what is stored here is no leaf of an evidence log"],
-    );
+    check(junk, expect!["broken at leaf 19: what is stored here is no leaf of an evidence log"]);
 }
 
 #[test]
@@ -253,7 +219,8 @@ fn a_wrong_signature_is_noticed() {
     let honest = leaves(20);
     let mut forged = heads(&key(), LOG, &honest, &[12]).remove(0);
     forged.at = at(99);
-    expect!["broken: the head over 12 leaves in the heads file has a wrong signature; it was changed or forged"].assert_eq(&verify(&honest, [(HeadOrigin::HeadsFile, forged)]).to_string());
+    expect!["broken: the head over 12 leaves in the heads file has a wrong signature; it was changed or forged"]
+        .assert_eq(&verify(&honest, [(HeadOrigin::HeadsFile, forged)]).to_string());
 }
 
 #[test]
@@ -272,17 +239,10 @@ fn heads_signed_anew_without_growth_are_no_fault() {
     let honest = leaves(4);
     let first = heads(&key(), LOG, &honest, &[4]).remove(0);
     let again = TreeHead::sign(&key(), LOG, 4, first.root, at(1000)).unwrap();
-    let all = [
-        (HeadOrigin::Log, first.clone()),
-        (HeadOrigin::HeadsFile, first),
-        (HeadOrigin::Log, again),
-    ];
+    let all = [(HeadOrigin::Log, first.clone()), (HeadOrigin::HeadsFile, first), (HeadOrigin::Log, again)];
     match verify(&honest, all) {
         Outcome::Verified(verified) => {
-            assert_eq!(
-                (verified.heads_checked, verified.last_head_at),
-                (2, Some(at(1000)))
-            );
+            assert_eq!((verified.heads_checked, verified.last_head_at), (2, Some(at(1000))));
         }
         broken => panic!("{broken}"),
     }
@@ -292,22 +252,13 @@ fn heads_signed_anew_without_growth_are_no_fault() {
 fn heads_after_a_key_change_verify_under_either_key() {
     let honest = leaves(8);
     let new = SigningKey::from_bytes(&[8; 32]);
-    let all = [
-        heads(&key(), LOG, &honest, &[4]),
-        heads(&new, LOG, &honest, &[8]),
-    ]
-    .concat();
-    let trust = Trust {
-        log_id: LOG.into(),
-        keys: vec![key().public_key(), new.public_key()],
-    };
+    let all = [heads(&key(), LOG, &honest, &[4]), heads(&new, LOG, &honest, &[8])].concat();
+    let trust = Trust { log_id: LOG.into(), keys: vec![key().public_key(), new.public_key()] };
     let mut verifier = Verifier::new(&trust, of_log(all));
     for (seq, bytes, hash) in &honest {
         assert!(verifier.leaf(*seq, bytes, hash).is_continue());
     }
-    assert!(
-        matches!(verifier.finish(), Outcome::Verified(verified) if verified.heads_checked == 2)
-    );
+    assert!(matches!(verifier.finish(), Outcome::Verified(verified) if verified.heads_checked == 2));
 }
 
 fn some_bundle() -> Vec<u8> {
@@ -318,15 +269,9 @@ fn some_bundle() -> Vec<u8> {
 #[test]
 fn a_bundle_verifies_whole() {
     let outcome = verify_bundle(some_bundle().as_slice(), [], None).unwrap();
-    assert!(
-        matches!(&outcome, Outcome::Verified(verified) if verified.size == 6 && verified.heads_checked == 3),
-        "{outcome}"
-    );
+    assert!(matches!(&outcome, Outcome::Verified(verified) if verified.size == 6 && verified.heads_checked == 3), "{outcome}");
     let keys = [key().public_key()];
-    assert_eq!(
-        verify_bundle(some_bundle().as_slice(), [], Some(&keys)).unwrap(),
-        outcome
-    );
+    assert_eq!(verify_bundle(some_bundle().as_slice(), [], Some(&keys)).unwrap(), outcome);
 }
 
 #[test]
@@ -343,17 +288,11 @@ fn any_single_byte_changed_anywhere_in_a_bundle_is_detected() {
     for position in 0..bytes.len() {
         // Every single bit, and the bytes that change the meaning of JSON and of lines.
         let flips = (0..8).map(|bit| bytes[position] ^ (1 << bit));
-        for byte in flips
-            .chain([b' ', b'\n', b'\r', b'"', b'0', b'}', 0])
-            .filter(|byte| *byte != bytes[position])
-        {
+        for byte in flips.chain([b' ', b'\n', b'\r', b'"', b'0', b'}', 0]).filter(|byte| *byte != bytes[position]) {
             let mut changed = bytes.clone();
             changed[position] = byte;
             let outcome = verify_bundle(changed.as_slice(), [], None).unwrap();
-            assert!(
-                matches!(outcome, Outcome::Broken(_)),
-                "byte {position} changed to {byte:#04x}: {outcome}"
-            );
+            assert!(matches!(outcome, Outcome::Broken(_)), "byte {position} changed to {byte:#04x}: {outcome}");
         }
     }
 }
@@ -363,10 +302,7 @@ fn a_bundle_cut_anywhere_is_detected() {
     let bytes = some_bundle();
     for cut in 0..bytes.len() {
         let outcome = verify_bundle(&bytes[..cut], [], None).unwrap();
-        assert!(
-            matches!(outcome, Outcome::Broken(_)),
-            "cut at {cut}: {outcome}"
-        );
+        assert!(matches!(outcome, Outcome::Broken(_)), "cut at {cut}: {outcome}");
     }
 }
 
@@ -374,30 +310,16 @@ fn a_bundle_cut_anywhere_is_detected() {
 fn damage_in_a_bundle_is_named_with_its_line() {
     let text = String::from_utf8(some_bundle()).unwrap();
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let without = |n: usize| {
-        lines
-            .iter()
-            .enumerate()
-            .filter(|(i, _)| *i != n)
-            .map(|(_, line)| *line)
-            .collect::<String>()
-    };
+    let without = |n: usize| lines.iter().enumerate().filter(|(i, _)| *i != n).map(|(_, line)| *line).collect::<String>();
     for (changed, expected) in [
-        (
-            String::new(),
-            expect!["broken: bundle, line 1: the file is empty"],
-        ),
+        (String::new(), expect!["broken: bundle, line 1: the file is empty"]),
         (
             text.replacen("\"v\":1", "\"v\":2", 1),
-            expect![
-                "broken: bundle, line 1: `weir-audit-bundle` version 2, where `weir-audit-bundle` version 1 is expected"
-            ],
+            expect!["broken: bundle, line 1: `weir-audit-bundle` version 2, where `weir-audit-bundle` version 1 is expected"],
         ),
         (
             text.replacen("{\"format\"", "{ \"format\"", 1),
-            expect![
-                "broken: bundle, line 1: the header is not as Weir writes it; someone has edited it"
-            ],
+            expect!["broken: bundle, line 1: the header is not as Weir writes it; someone has edited it"],
         ),
         (
             without(2),
@@ -405,26 +327,14 @@ fn damage_in_a_bundle_is_named_with_its_line() {
                 "broken: bundle, line 4: not a tree head: unknown field `hash`, expected one of `log_id`, `size`, `root`, `at`, `key_id`, `signature` at line 1 column 7"
             ],
         ),
-        (
-            without(6),
-            expect!["broken at leaf 2: it is missing; the next one is 3"],
-        ),
-        (
-            without(9),
-            expect!["broken at leaf 5: bundle, line 10: the file ends after 5 of 6 leaves"],
-        ),
+        (without(6), expect!["broken at leaf 2: it is missing; the next one is 3"]),
+        (without(9), expect!["broken at leaf 5: bundle, line 10: the file ends after 5 of 6 leaves"]),
         (
             format!("{text}{}", lines[9]),
-            expect![
-                "broken at leaf 6: bundle, line 11: more follows after the 6 leaves that the header promises"
-            ],
+            expect!["broken at leaf 6: bundle, line 11: more follows after the 6 leaves that the header promises"],
         ),
     ] {
-        expected.assert_eq(
-            &verify_bundle(changed.as_bytes(), [], None)
-                .unwrap()
-                .to_string(),
-        );
+        expected.assert_eq(&verify_bundle(changed.as_bytes(), [], None).unwrap().to_string());
     }
 }
 

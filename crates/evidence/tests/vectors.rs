@@ -69,27 +69,15 @@ fn inclusion_proofs_hold_or_fail_as_published() {
         assert_eq!(verdict.is_err(), want_err, "{desc}: {verdict:?}");
         accepted += usize::from(verdict.is_ok());
     });
-    assert!(
-        count >= 90 && accepted >= 6,
-        "{count} vectors, {accepted} accepted"
-    );
+    assert!(count >= 90 && accepted >= 6, "{count} vectors, {accepted} accepted");
 }
 
 /// A value that is no hash cannot even be represented: it counts as refused.
 fn check_inclusion(vector: Inclusion) -> Result<(), Box<dyn std::error::Error>> {
     let hash = |text: &str| Hash::try_from(decode(text).as_slice());
-    let hashes = vector
-        .proof
-        .unwrap_or_default()
-        .iter()
-        .map(|text| hash(text))
-        .collect::<Result<_, _>>()?;
+    let hashes = vector.proof.unwrap_or_default().iter().map(|text| hash(text)).collect::<Result<_, _>>()?;
     let root = hash(vector.root.as_deref().unwrap_or_default())?;
-    let proof = InclusionProof {
-        index: vector.leaf_idx,
-        size: vector.tree_size,
-        hashes,
-    };
+    let proof = InclusionProof { index: vector.leaf_idx, size: vector.tree_size, hashes };
     Ok(verify_inclusion(&proof, &hash(&vector.leaf_hash)?, &root)?)
 }
 
@@ -107,26 +95,13 @@ fn consistency_proofs_hold_or_fail_as_published() {
     let mut accepted = 0;
     let count = each_file(&folder, &mut |text| {
         let vector: Consistency = serde_json::from_str(text).unwrap();
-        let proof: Vec<Hash> = vector
-            .proof
-            .unwrap_or_default()
-            .iter()
-            .map(|text| any_hash(text))
-            .collect();
+        let proof: Vec<Hash> = vector.proof.unwrap_or_default().iter().map(|text| any_hash(text)).collect();
         let (root1, root2) = (any_hash(&vector.root1), any_hash(&vector.root2));
         let verdict = verify_consistency(vector.size1, vector.size2, &root1, &root2, &proof);
-        assert_eq!(
-            verdict.is_err(),
-            vector.want_err,
-            "{}: {verdict:?}",
-            vector.desc
-        );
+        assert_eq!(verdict.is_err(), vector.want_err, "{}: {verdict:?}", vector.desc);
         accepted += usize::from(verdict.is_ok());
     });
-    assert!(
-        count >= 90 && accepted >= 5,
-        "{count} vectors, {accepted} accepted"
-    );
+    assert!(count >= 90 && accepted >= 5, "{count} vectors, {accepted} accepted");
 }
 
 #[derive(Deserialize)]
@@ -167,18 +142,11 @@ fn signatures_hold_or_fail_as_published() {
     let mut count = 0;
     for group in vectors.test_groups {
         let key: PublicKey = group.public_key.pk.parse().unwrap();
-        for SignatureTest {
-            tc_id,
-            comment,
-            msg,
-            sig,
-            result,
-        } in group.tests
-        {
+        for SignatureTest { tc_id, comment, msg, sig, result } in group.tests {
             let message = hex::decode(msg).unwrap();
             // A signature of another length cannot even be represented.
-            let accepted = <[u8; 64]>::try_from(hex::decode(sig).unwrap())
-                .is_ok_and(|signature| key.verifies(&message, &signature));
+            let accepted =
+                <[u8; 64]>::try_from(hex::decode(sig).unwrap()).is_ok_and(|signature| key.verifies(&message, &signature));
             assert_eq!(accepted, result == "valid", "test {tc_id}: {comment}");
             count += 1;
         }

@@ -6,17 +6,13 @@ use std::{hint::black_box, sync::Arc};
 use arrow::array::{ArrayRef, StringArray};
 use weir_spec::mask::{Generalization, Mask};
 use weir_vault::{
-    Key, Lookup, MaskContext, MasterKey, ProjectKeys, RowKeys, SubjectId, SubjectKeyStore,
-    SubjectKeyring, compile,
+    Key, Lookup, MaskContext, MasterKey, ProjectKeys, RowKeys, SubjectId, SubjectKeyStore, SubjectKeyring, compile,
 };
 
 struct NothingStored;
 
 impl SubjectKeyStore for NothingStored {
-    fn load(
-        &self,
-        subjects: &[SubjectId],
-    ) -> Result<Vec<Lookup>, Box<dyn std::error::Error + Send + Sync>> {
+    fn load(&self, subjects: &[SubjectId]) -> Result<Vec<Lookup>, Box<dyn std::error::Error + Send + Sync>> {
         Ok(vec![Lookup::Unknown; subjects.len()])
     }
 }
@@ -26,61 +22,36 @@ const BATCHES: usize = 500;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (project, _) = ProjectKeys::create(&MasterKey::from_key(Key::generate()?), "speed")?;
-    let column: ArrayRef = Arc::new(StringArray::from_iter_values(
-        (0..ROWS).map(|n| format!("person{n:06}@mail.ex")),
-    ));
+    let column: ArrayRef = Arc::new(StringArray::from_iter_values((0..ROWS).map(|n| format!("person{n:06}@mail.ex"))));
     let hasher = project.subject_hasher();
-    let keyring = SubjectKeyring::new(
-        Arc::new(NothingStored),
-        project.subject_key_sealer(),
-        1_000_000,
-    );
+    let keyring = SubjectKeyring::new(Arc::new(NothingStored), project.subject_key_sealer(), 1_000_000);
     let subjects = hasher.hash_array(&column)?;
 
     report("subjects", || {
-        Ok(drop(black_box(hasher.hash_array(&column)?)))
+        black_box(hasher.hash_array(&column)?);
+        Ok(())
     })?;
     let started = processor_seconds()?;
     let keys = RowKeys::resolve(&keyring, &subjects)?;
-    println!(
-        "new keys       {:6.2} M/s",
-        ROWS as f64 / (processor_seconds()? - started) / 1e6
-    );
+    println!("new keys       {:6.2} M/s", ROWS as f64 / (processor_seconds()? - started) / 1e6);
     report("cached keys", || {
-        Ok(drop(black_box(RowKeys::resolve(&keyring, &subjects)?)))
+        black_box(RowKeys::resolve(&keyring, &subjects)?);
+        Ok(())
     })?;
 
     for mask in [
         Mask::Redact { with: None },
-        Mask::Partial {
-            keep_first: 2,
-            keep_last: 4,
-            with: '*',
-        },
+        Mask::Partial { keep_first: 2, keep_last: 4, with: '*' },
         Mask::Hash,
-        Mask::Token {
-            prefix: None,
-            keep_last: 0,
-        },
-        Mask::Token {
-            prefix: Some("tok_".into()),
-            keep_last: 4,
-        },
-        Mask::Generalize {
-            to: Generalization::Prefix(3),
-        },
+        Mask::Token { prefix: None, keep_last: 0 },
+        Mask::Token { prefix: Some("tok_".into()), keep_last: 4 },
+        Mask::Generalize { to: Generalization::Prefix(3) },
         Mask::Encrypt,
     ] {
-        let op = compile(
-            &mask,
-            column.data_type(),
-            MaskContext {
-                keys: &project,
-                purpose: "speed",
-            },
-        )?;
+        let op = compile(&mask, column.data_type(), MaskContext { keys: &project, purpose: "speed" })?;
         report(mask.key(), || {
-            Ok(drop(black_box(op.apply(&column, Some(&keys))?)))
+            black_box(op.apply(&column, Some(&keys))?);
+            Ok(())
         })?;
     }
     Ok(())
@@ -99,10 +70,7 @@ fn report(
         }
         best = best.min(processor_seconds()? - started);
     }
-    println!(
-        "{name:<14} {:6.2} M/s",
-        (ROWS * BATCHES / 5) as f64 / best / 1e6
-    );
+    println!("{name:<14} {:6.2} M/s", (ROWS * BATCHES / 5) as f64 / best / 1e6);
     Ok(())
 }
 

@@ -21,16 +21,10 @@ impl Aead {
     }
 
     /// Encrypts in place and gives the tag.
-    pub(crate) fn encrypt(
-        &self,
-        nonce: &[u8; NONCE_LEN],
-        aad: &[u8],
-        text: &mut [u8],
-    ) -> [u8; TAG_LEN] {
+    pub(crate) fn encrypt(&self, nonce: &[u8; NONCE_LEN], aad: &[u8], text: &mut [u8]) -> [u8; TAG_LEN] {
         let nonce: &Nonce<_> = nonce.into();
         let tag = self.0.encrypt_inout_detached(nonce, aad, text.into());
-        tag.expect("invariant: no value comes near AES-GCM's limit of 64 GiB")
-            .into()
+        tag.expect("invariant: no value comes near AES-GCM's limit of 64 GiB").into()
     }
 
     /// Decrypts in place, if the tag fits; else the text stays as it was.
@@ -42,9 +36,7 @@ impl Aead {
         tag: &[u8; TAG_LEN],
     ) -> Result<(), Unauthentic> {
         let nonce: &Nonce<_> = nonce.into();
-        self.0
-            .decrypt_inout_detached(nonce, aad, text.into(), tag.into())
-            .map_err(|_| Unauthentic)
+        self.0.decrypt_inout_detached(nonce, aad, text.into(), tag.into()).map_err(|_| Unauthentic)
     }
 }
 
@@ -96,27 +88,12 @@ mod tests {
         let tag: [u8; TAG_LEN] = bytes(&case.tag).try_into().unwrap();
         let (aad, valid) = (bytes(&case.aad), case.result == "valid");
         let mut text = bytes(&case.ct);
-        assert_eq!(
-            aead.decrypt(&nonce, &aad, &mut text, &tag).is_ok(),
-            valid,
-            "test {}",
-            case.tc_id
-        );
+        assert_eq!(aead.decrypt(&nonce, &aad, &mut text, &tag).is_ok(), valid, "test {}", case.tc_id);
         let expected = if valid { &case.msg } else { &case.ct };
-        assert_eq!(
-            &hex::encode(&text),
-            expected,
-            "test {}: what is not authentic is not decrypted",
-            case.tc_id
-        );
+        assert_eq!(&hex::encode(&text), expected, "test {}: what is not authentic is not decrypted", case.tc_id);
         let mut text = bytes(&case.msg);
         let made = aead.encrypt(&nonce, &aad, &mut text);
-        assert_eq!(
-            hex::encode(&text) == case.ct && made == tag,
-            valid,
-            "test {}",
-            case.tc_id
-        );
+        assert_eq!(hex::encode(&text) == case.ct && made == tag, valid, "test {}", case.tc_id);
     }
 
     /// Other sizes go to the crate that does the work.
@@ -126,29 +103,10 @@ mod tests {
         let nonce = iv.as_slice().try_into().unwrap();
         let sealed = bytes(&format!("{}{}", case.ct, case.tag));
         let (msg, aad) = (bytes(&case.msg), bytes(&case.aad));
-        let opened = aead.decrypt(
-            nonce,
-            Payload {
-                msg: &sealed,
-                aad: &aad,
-            },
-        );
-        let made = aead
-            .encrypt(
-                nonce,
-                Payload {
-                    msg: &msg,
-                    aad: &aad,
-                },
-            )
-            .unwrap();
+        let opened = aead.decrypt(nonce, Payload { msg: &sealed, aad: &aad });
+        let made = aead.encrypt(nonce, Payload { msg: &msg, aad: &aad }).unwrap();
         let valid = case.result == "valid";
-        assert_eq!(
-            (opened == Ok(msg), made == sealed),
-            (valid, valid),
-            "test {}",
-            case.tc_id
-        );
+        assert_eq!((opened == Ok(msg), made == sealed), (valid, valid), "test {}", case.tc_id);
     }
 
     #[test]
@@ -157,8 +115,7 @@ mod tests {
         let Some(path) = crate::test_data("wycheproof/aes_gcm_test.json") else {
             return;
         };
-        let vectors: Vectors =
-            serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let vectors: Vectors = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let (mut ours, mut others, mut impossible) = (0, 0, 0);
         for group in &vectors.test_groups {
             for case in &group.tests {

@@ -31,24 +31,12 @@ mod tests {
         let masks = [
             Mask::Redact { with: None },
             Mask::Null,
-            Mask::Partial {
-                keep_first: 0,
-                keep_last: 4,
-                with: '*',
-            },
+            Mask::Partial { keep_first: 0, keep_last: 4, with: '*' },
             Mask::Hash,
-            Mask::Token {
-                prefix: None,
-                keep_last: 0,
-            },
-            Mask::Token {
-                prefix: None,
-                keep_last: 4,
-            },
+            Mask::Token { prefix: None, keep_last: 0 },
+            Mask::Token { prefix: None, keep_last: 4 },
             Mask::Encrypt,
-            Mask::Generalize {
-                to: Generalization::Year,
-            },
+            Mask::Generalize { to: Generalization::Year },
         ];
         let mut table = String::new();
         for mask in masks {
@@ -67,22 +55,15 @@ mod tests {
             token      public -> public, internal -> internal, confidential -> internal, restricted -> internal,
             encrypt    public -> public, internal -> internal, confidential -> confidential, restricted -> restricted,
             generalize public -> public, internal -> public, confidential -> internal, restricted -> confidential,
-        "#]].assert_eq(&table);
+        "#]]
+        .assert_eq(&table);
     }
 
     #[test]
     fn no_operator_raises_a_classification() {
         for from in Classification::ALL {
             assert!(strength(&Mask::Hash, from) <= from);
-            assert!(
-                strength(
-                    &Mask::Token {
-                        prefix: None,
-                        keep_last: 4
-                    },
-                    from
-                ) <= from
-            );
+            assert!(strength(&Mask::Token { prefix: None, keep_last: 4 }, from) <= from);
         }
     }
 }

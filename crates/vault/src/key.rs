@@ -56,11 +56,7 @@ impl Key {
             return Ok(key);
         }
         let text = text.trim_end_matches('=');
-        let engine = if text.contains(['-', '_']) {
-            &URL_SAFE_NO_PAD
-        } else {
-            &STANDARD_NO_PAD
-        };
+        let engine = if text.contains(['-', '_']) { &URL_SAFE_NO_PAD } else { &STANDARD_NO_PAD };
         // Decoded into a longer buffer, so that a longer text is noticed.
         let mut bytes = Zeroizing::new([0u8; 66]);
         match engine.decode_slice(text, bytes.as_mut_slice()) {
@@ -178,20 +174,9 @@ mod tests {
         ] {
             assert_eq!(Key::parse(&text).unwrap(), key, "{text}");
         }
-        for text in [
-            "",
-            "secret",
-            &"fb".repeat(31),
-            &"fb".repeat(33),
-            &"zz".repeat(32),
-            &"A".repeat(42),
-            &"A".repeat(4096),
-        ] {
+        for text in ["", "secret", &"fb".repeat(31), &"fb".repeat(33), &"zz".repeat(32), &"A".repeat(42), &"A".repeat(4096)] {
             let error = Key::parse(text).unwrap_err().to_string();
-            assert!(
-                text.is_empty() || !error.contains(text),
-                "the message repeats what may be a key"
-            );
+            assert!(text.is_empty() || !error.contains(text), "the message repeats what may be a key");
         }
     }
 
@@ -206,19 +191,9 @@ mod tests {
     #[test]
     fn derived_keys_differ_by_label_and_from_their_parent() {
         let key = Key::from_bytes(&[1; 32]);
-        let derived = [
-            key.clone(),
-            key.derive("a"),
-            key.derive("b"),
-            key.derive("a").derive("b"),
-            key.derive(""),
-        ];
+        let derived = [key.clone(), key.derive("a"), key.derive("b"), key.derive("a").derive("b"), key.derive("")];
         for (n, one) in derived.iter().enumerate() {
-            assert!(
-                derived[..n]
-                    .iter()
-                    .all(|other| other != one && other.id() != one.id())
-            );
+            assert!(derived[..n].iter().all(|other| other != one && other.id() != one.id()));
         }
         assert_eq!(key.derive("a"), key.derive("a"));
     }
@@ -226,19 +201,11 @@ mod tests {
     /// RFC 5869, appendix A, tests 1 and 2: the first 32 bytes of the output are the first block.
     #[test]
     fn expansion_is_hkdfs() {
-        let prk = hex::decode("077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5")
-            .unwrap();
+        let prk = hex::decode("077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5").unwrap();
         let info = hex::decode("f0f1f2f3f4f5f6f7f8f9").unwrap();
-        assert_eq!(
-            hex::encode(expand(&prk, &info)),
-            "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf"
-        );
-        let prk = hex::decode("06a6b88c5853361a06104c9ceb35b45cef760014904671014a193f40c15fc244")
-            .unwrap();
+        assert_eq!(hex::encode(expand(&prk, &info)), "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf");
+        let prk = hex::decode("06a6b88c5853361a06104c9ceb35b45cef760014904671014a193f40c15fc244").unwrap();
         let info: Vec<u8> = (0xb0..=0xff).collect();
-        assert_eq!(
-            hex::encode(expand(&prk, &info)),
-            "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c"
-        );
+        assert_eq!(hex::encode(expand(&prk, &info)), "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c");
     }
 }

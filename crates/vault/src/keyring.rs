@@ -77,33 +77,19 @@ impl StoredKey {
     /// Seals a key with [`crate::ProjectKeys::subject_key_sealer`].
     pub fn seal(sealer: &Sealer, subject: SubjectId, key: &SubjectKey) -> Result<Self, SealError> {
         let sealed = sealer.seal(&aad(&subject, &key.id()), key.key().expose())?;
-        Ok(Self {
-            subject,
-            key_id: key.id(),
-            sealed,
-        })
+        Ok(Self { subject, key_id: key.id(), sealed })
     }
 
     /// Opens it again.
     pub fn open(&self, sealer: &Sealer) -> Result<SubjectKey, SealError> {
         let secret = sealer.open(&aad(&self.subject, &self.key_id), &self.sealed)?;
-        let key = Key::from_bytes(
-            secret
-                .as_slice()
-                .try_into()
-                .map_err(|_| SealError::NotSealed)?,
-        );
+        let key = Key::from_bytes(secret.as_slice().try_into().map_err(|_| SealError::NotSealed)?);
         Ok(SubjectKey::new(self.key_id, key))
     }
 }
 
 fn aad(subject: &SubjectId, key_id: &SubjectKeyId) -> Vec<u8> {
-    [
-        b"weir/subject-key/v1/",
-        subject.as_bytes().as_slice(),
-        key_id.as_bytes(),
-    ]
-    .concat()
+    [b"weir/subject-key/v1/", subject.as_bytes().as_slice(), key_id.as_bytes()].concat()
 }
 
 /// What the store knows of a subject.
@@ -133,10 +119,7 @@ pub enum KeyringError {
     #[error("the key store answered for {found} subjects of {asked}")]
     Answers { asked: usize, found: usize },
     #[error("a subject's stored key {key_id} cannot be opened: {source}")]
-    Open {
-        key_id: SubjectKeyId,
-        source: SealError,
-    },
+    Open { key_id: SubjectKeyId, source: SealError },
     #[error(transparent)]
     Random(#[from] KeyError),
     #[error("a new subject key cannot be sealed: {0}")]
@@ -205,18 +188,11 @@ impl SubjectKeyring {
                 generation: (capacity / SHARDS / 2).max(1),
             })
         });
-        Self {
-            store,
-            sealer,
-            shards,
-        }
+        Self { store, sealer, shards }
     }
 
     /// The key of each subject, in order, made if there is none; none for an erased subject.
-    pub fn get_or_create(
-        &self,
-        subjects: &[SubjectId],
-    ) -> Result<Vec<Option<SubjectKey>>, KeyringError> {
+    pub fn get_or_create(&self, subjects: &[SubjectId]) -> Result<Vec<Option<SubjectKey>>, KeyringError> {
         let mut keys = Vec::with_capacity(subjects.len());
         let mut missing = Vec::new();
         for (position, subject) in subjects.iter().enumerate() {
@@ -227,8 +203,7 @@ impl SubjectKeyring {
             keys.push(cached.flatten());
         }
         if !missing.is_empty() {
-            let wanted: Vec<SubjectId> =
-                missing.iter().map(|position| subjects[*position]).collect();
+            let wanted: Vec<SubjectId> = missing.iter().map(|position| subjects[*position]).collect();
             for (position, key) in missing.into_iter().zip(self.load_or_create(&wanted)?) {
                 keys[position] = key;
             }
@@ -239,10 +214,7 @@ impl SubjectKeyring {
     /// The keys made since the last call, to be inserted in the checkpoint's transaction. Follow with
     /// [`SubjectKeyring::confirm`], or with [`SubjectKeyring::requeue`] if the transaction failed and the run goes on.
     pub fn drain_new(&self) -> Vec<StoredKey> {
-        self.shards
-            .iter()
-            .flat_map(|shard| std::mem::take(&mut shard.lock().fresh))
-            .collect()
+        self.shards.iter().flat_map(|shard| std::mem::take(&mut shard.lock().fresh)).collect()
     }
 
     /// These keys are durable now.
@@ -260,11 +232,7 @@ impl SubjectKeyring {
         for key in keys {
             let mut shard = self.shard(&key.subject).lock();
             // A subject erased meanwhile has lost its key.
-            if shard
-                .unstored
-                .get(&key.subject)
-                .is_some_and(|made| made.id() == key.key_id)
-            {
+            if shard.unstored.get(&key.subject).is_some_and(|made| made.id() == key.key_id) {
                 shard.fresh.push(key);
             }
         }
@@ -300,25 +268,16 @@ impl SubjectKeyring {
     }
 
     /// Asks the store in one call, without a lock; what another lane found or made meanwhile comes first.
-    fn load_or_create(
-        &self,
-        subjects: &[SubjectId],
-    ) -> Result<Vec<Option<SubjectKey>>, KeyringError> {
+    fn load_or_create(&self, subjects: &[SubjectId]) -> Result<Vec<Option<SubjectKey>>, KeyringError> {
         let answers = self.store.load(subjects).map_err(KeyringError::Store)?;
         if answers.len() != subjects.len() {
-            return Err(KeyringError::Answers {
-                asked: subjects.len(),
-                found: answers.len(),
-            });
+            return Err(KeyringError::Answers { asked: subjects.len(), found: answers.len() });
         }
         let mut keys = Vec::with_capacity(subjects.len());
         for (subject, answer) in subjects.iter().zip(answers) {
             let known = match answer {
                 Lookup::Known(stored) => {
-                    let open = |source| KeyringError::Open {
-                        key_id: stored.key_id,
-                        source,
-                    };
+                    let open = |source| KeyringError::Open { key_id: stored.key_id, source };
                     Some(Some(stored.open(&self.sealer).map_err(open)?))
                 }
                 Lookup::Erased => Some(None),
@@ -342,14 +301,10 @@ impl SubjectKeyring {
         // One call to the operating system for both.
         let mut bytes = Zeroizing::new([0; 48]);
         random(bytes.as_mut_slice())?;
-        let (id, secret) = bytes
-            .split_first_chunk()
-            .expect("invariant: 16 bytes and 32");
+        let (id, secret) = bytes.split_first_chunk().expect("invariant: 16 bytes and 32");
         let secret = secret.first_chunk().expect("invariant: 32 bytes");
         let key = SubjectKey::new(SubjectKeyId(*id), Key::from_bytes(secret));
-        shard
-            .fresh
-            .push(StoredKey::seal(&self.sealer, subject, &key)?);
+        shard.fresh.push(StoredKey::seal(&self.sealer, subject, &key)?);
         shard.unstored.insert(subject, key.clone());
         Ok(key)
     }
@@ -389,16 +344,10 @@ impl RowKeys {
             .into_iter()
             .map(|key| {
                 keys.push(key?);
-                Some(
-                    u32::try_from(keys.len() - 1)
-                        .expect("invariant: a batch has fewer than 2^32 rows"),
-                )
+                Some(u32::try_from(keys.len() - 1).expect("invariant: a batch has fewer than 2^32 rows"))
             })
             .collect();
-        let rows = rows
-            .into_iter()
-            .map(|row| row.and_then(|index| places[index]))
-            .collect();
+        let rows = rows.into_iter().map(|row| row.and_then(|index| places[index])).collect();
         Self { keys, rows }
     }
 
@@ -417,25 +366,12 @@ impl RowKeys {
 
     /// Which rows have no key: deny them before masking, or [`crate::MaskOp::apply`] fails.
     pub fn missing(&self) -> impl Iterator<Item = usize> {
-        self.rows
-            .iter()
-            .enumerate()
-            .filter(|(_, key)| key.is_none())
-            .map(|(row, _)| row)
+        self.rows.iter().enumerate().filter(|(_, key)| key.is_none()).map(|(row, _)| row)
     }
 
     /// Only the rows that `keep` says; it must have as many entries as there are rows.
     pub fn filter(&self, keep: impl IntoIterator<Item = bool>) -> Self {
-        let rows = self
-            .rows
-            .iter()
-            .zip(keep)
-            .filter(|(_, keep)| *keep)
-            .map(|(row, _)| *row)
-            .collect();
-        Self {
-            keys: self.keys.clone(),
-            rows,
-        }
+        let rows = self.rows.iter().zip(keep).filter(|(_, keep)| *keep).map(|(row, _)| *row).collect();
+        Self { keys: self.keys.clone(), rows }
     }
 }

@@ -28,9 +28,7 @@ mod text;
 
 pub use classify::strength;
 pub use key::{Key, KeyError, KeyId};
-pub use keyring::{
-    Lookup, RowKeys, StoredKey, SubjectKey, SubjectKeyId, SubjectKeyStore, SubjectKeyring,
-};
+pub use keyring::{Lookup, RowKeys, StoredKey, SubjectKey, SubjectKeyId, SubjectKeyStore, SubjectKeyring};
 pub use mac::Mac;
 pub use mask::{MaskContext, MaskError, MaskOp, compile, decrypt, supports};
 pub use master::{MasterKey, MasterKeyError, MasterKeyOrigin};
@@ -49,9 +47,6 @@ fn test_data(path: &str) -> Option<std::path::PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    println!(
-        "skipped: no test data at {}; set WEIR_TEST_DATA",
-        path.display()
-    );
+    println!("skipped: no test data at {}; set WEIR_TEST_DATA", path.display());
     None
 }

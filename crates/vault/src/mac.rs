@@ -11,16 +11,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 const BLOCK: usize = 64;
 /// FIPS 180-4, section 5.3.3.
-const INITIAL: [u32; 8] = [
-    0x6a09_e667,
-    0xbb67_ae85,
-    0x3c6e_f372,
-    0xa54f_f53a,
-    0x510e_527f,
-    0x9b05_688c,
-    0x1f83_d9ab,
-    0x5be0_cd19,
-];
+const INITIAL: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// A keyed HMAC-SHA256. Wiped when dropped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -45,10 +37,7 @@ impl Mac {
             compress256(&mut state, std::slice::from_ref(&*padded));
             state
         };
-        Self {
-            inner: state_after(0x36),
-            outer: state_after(0x5c),
-        }
+        Self { inner: state_after(0x36), outer: state_after(0x5c) }
     }
 
     /// The MAC of a message.
@@ -125,11 +114,7 @@ mod tests {
             let message = vec![7; length];
             let mut oracle = Hmac::<Sha256>::new_from_slice(b"key").unwrap();
             oracle.update(&message);
-            assert_eq!(
-                mac.mac(&message),
-                <[u8; 32]>::from(oracle.finalize().into_bytes()),
-                "{length} bytes"
-            );
+            assert_eq!(mac.mac(&message), <[u8; 32]>::from(oracle.finalize().into_bytes()), "{length} bytes");
         }
     }
 
@@ -161,25 +146,13 @@ mod tests {
         let Some(path) = crate::test_data("wycheproof/hmac_sha256_test.json") else {
             return;
         };
-        let vectors: Vectors =
-            serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let vectors: Vectors = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let mut count = 0;
         for Group { tag_size, tests } in vectors.test_groups {
-            for Case {
-                tc_id,
-                key,
-                msg,
-                tag,
-                result,
-            } in tests
-            {
+            for Case { tc_id, key, msg, tag, result } in tests {
                 let mac = Mac::new(&hex::decode(key).unwrap());
                 let (msg, tag) = (hex::decode(msg).unwrap(), hex::decode(tag).unwrap());
-                assert_eq!(
-                    mac.mac(&msg)[..tag_size / 8] == tag,
-                    result == "valid",
-                    "test {tc_id}"
-                );
+                assert_eq!(mac.mac(&msg)[..tag_size / 8] == tag, result == "valid", "test {tc_id}");
                 if let Ok(tag) = tag.try_into() {
                     assert_eq!(mac.verify(&msg, &tag), result == "valid", "test {tc_id}");
                 }

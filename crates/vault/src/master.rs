@@ -53,35 +53,24 @@ impl MasterKey {
     }
 
     /// As [`MasterKey::load`], with the environment's value given. An empty value counts as none.
-    pub fn load_from(
-        environment: Option<&str>,
-        path: &Path,
-    ) -> Result<(Self, MasterKeyOrigin), MasterKeyError> {
+    pub fn load_from(environment: Option<&str>, path: &Path) -> Result<(Self, MasterKeyOrigin), MasterKeyError> {
         if let Some(text) = environment.filter(|text| !text.trim().is_empty()) {
             let key = Key::parse(text).map_err(MasterKeyError::Environment)?;
             return Ok((Self(key), MasterKeyOrigin::Environment));
         }
         match Self::read(path) {
-            Err(MasterKeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                Self::create(path)
-            }
+            Err(MasterKeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Self::create(path),
             found => found.map(|key| (key, MasterKeyOrigin::File)),
         }
     }
 
     /// From a file of base64 or hex that nobody but its owner may read.
     pub fn read(path: &Path) -> Result<Self, MasterKeyError> {
-        let io = |source| MasterKeyError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let io = |source| MasterKeyError::Io { path: path.to_owned(), source };
         let file = File::open(path).map_err(io)?;
         refuse_readable_by_others(&file, path)?;
         let text = Zeroizing::new(io::read_to_string(io::Read::take(file, 4096)).map_err(io)?);
-        let key = Key::parse(&text).map_err(|source| MasterKeyError::NotAKey {
-            path: path.to_owned(),
-            source,
-        })?;
+        let key = Key::parse(&text).map_err(|source| MasterKeyError::NotAKey { path: path.to_owned(), source })?;
         Ok(Self(key))
     }
 
@@ -109,10 +98,7 @@ impl MasterKey {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 Self::read(path).map(|key| (key, MasterKeyOrigin::File))
             }
-            Err(source) => Err(MasterKeyError::Io {
-                path: path.to_owned(),
-                source,
-            }),
+            Err(source) => Err(MasterKeyError::Io { path: path.to_owned(), source }),
         }
     }
 }
@@ -136,9 +122,7 @@ fn write_private(path: &Path, key: &Key) -> io::Result<()> {
 
 fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
-        Some(folder) if cfg!(unix) && !folder.as_os_str().is_empty() => {
-            File::open(folder)?.sync_all()
-        }
+        Some(folder) if cfg!(unix) && !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
         _ => Ok(()),
     }
 }
@@ -146,19 +130,9 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 #[cfg(unix)]
 fn refuse_readable_by_others(file: &File, path: &Path) -> Result<(), MasterKeyError> {
     use std::os::unix::fs::PermissionsExt;
-    let metadata = file.metadata().map_err(|source| MasterKeyError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
+    let metadata = file.metadata().map_err(|source| MasterKeyError::Io { path: path.to_owned(), source })?;
     let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 {
-        Ok(())
-    } else {
-        Err(MasterKeyError::ReadableByOthers {
-            path: path.to_owned(),
-            mode,
-        })
-    }
+    if mode & 0o077 == 0 { Ok(()) } else { Err(MasterKeyError::ReadableByOthers { path: path.to_owned(), mode }) }
 }
 
 #[cfg(not(unix))]
@@ -179,11 +153,7 @@ mod tests {
         let (read, origin) = MasterKey::load_from(Some(" "), &path).unwrap();
         assert_eq!(origin, MasterKeyOrigin::File);
         assert_eq!(read.key(), made.key());
-        assert_eq!(
-            fs::read_dir(folder.path()).unwrap().count(),
-            1,
-            "no temporary file stays"
-        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
     }
 
     #[test]
@@ -201,18 +171,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("master.key");
         let (key, origin) = MasterKey::load_from(Some(&"ab".repeat(32)), &path).unwrap();
-        assert_eq!(
-            (origin, key.key()),
-            (MasterKeyOrigin::Environment, &Key::from_bytes(&[0xab; 32]))
-        );
+        assert_eq!((origin, key.key()), (MasterKeyOrigin::Environment, &Key::from_bytes(&[0xab; 32])));
         assert!(!path.exists());
-        let error = MasterKey::load_from(Some("hunter2"), &path)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains(ENVIRONMENT) && !error.contains("hunter2"),
-            "{error}"
-        );
+        let error = MasterKey::load_from(Some("hunter2"), &path).unwrap_err().to_string();
+        assert!(error.contains(ENVIRONMENT) && !error.contains("hunter2"), "{error}");
     }
 
     #[test]
@@ -235,17 +197,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("master.key");
         MasterKey::load_from(None, &path).unwrap();
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         for mode in [0o640, 0o604, 0o620, 0o777] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             let error = MasterKey::load_from(None, &path).unwrap_err().to_string();
-            assert!(
-                error.contains("chmod 600") && error.contains(&format!("{mode:o}")),
-                "{error}"
-            );
+            assert!(error.contains("chmod 600") && error.contains(&format!("{mode:o}")), "{error}");
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
         assert!(MasterKey::load_from(None, &path).is_ok());

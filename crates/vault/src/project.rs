@@ -17,10 +17,7 @@ pub struct ProjectKeys {
 impl ProjectKeys {
     /// A new project's keys, and what to store of them.
     pub fn create(master: &MasterKey, project: &str) -> Result<(Self, Sealed), SealError> {
-        let keys = Self {
-            project: project.to_owned(),
-            key: Key::generate()?,
-        };
+        let keys = Self { project: project.to_owned(), key: Key::generate()? };
         let sealed = keys.seal_under(master)?;
         Ok((keys, sealed))
     }
@@ -28,16 +25,8 @@ impl ProjectKeys {
     /// The keys of a project from what was stored of them.
     pub fn open(master: &MasterKey, project: &str, sealed: &Sealed) -> Result<Self, SealError> {
         let secret = master.key().open(&aad(project), sealed)?;
-        let key = Key::from_bytes(
-            secret
-                .as_slice()
-                .try_into()
-                .map_err(|_| SealError::NotSealed)?,
-        );
-        Ok(Self {
-            project: project.to_owned(),
-            key,
-        })
+        let key = Key::from_bytes(secret.as_slice().try_into().map_err(|_| SealError::NotSealed)?);
+        Ok(Self { project: project.to_owned(), key })
     }
 
     /// Seals the project key, perhaps under a new master key.
@@ -102,26 +91,15 @@ mod tests {
         let (keys, sealed) = ProjectKeys::create(&master(1), "payments").unwrap();
         let opened = ProjectKeys::open(&master(1), "payments", &sealed).unwrap();
         assert_eq!(opened.id(), keys.id());
-        assert!(matches!(
-            ProjectKeys::open(&master(2), "payments", &sealed),
-            Err(SealError::WrongKey { .. })
-        ));
-        assert!(matches!(
-            ProjectKeys::open(&master(1), "other", &sealed),
-            Err(SealError::Unauthentic)
-        ));
+        assert!(matches!(ProjectKeys::open(&master(2), "payments", &sealed), Err(SealError::WrongKey { .. })));
+        assert!(matches!(ProjectKeys::open(&master(1), "other", &sealed), Err(SealError::Unauthentic)));
     }
 
     #[test]
     fn moves_to_a_new_master_key() {
         let (keys, _) = ProjectKeys::create(&master(1), "payments").unwrap();
         let resealed = keys.seal_under(&master(2)).unwrap();
-        assert_eq!(
-            ProjectKeys::open(&master(2), "payments", &resealed)
-                .unwrap()
-                .id(),
-            keys.id()
-        );
+        assert_eq!(ProjectKeys::open(&master(2), "payments", &resealed).unwrap().id(), keys.id());
     }
 
     #[test]
@@ -136,9 +114,6 @@ mod tests {
             keys.token_key("fraud").id(),
             keys.derive("fraud").id(),
         ];
-        assert!(
-            (1..ids.len()).all(|n| !ids[..n].contains(&ids[n])),
-            "{ids:?}"
-        );
+        assert!((1..ids.len()).all(|n| !ids[..n].contains(&ids[n])), "{ids:?}");
     }
 }

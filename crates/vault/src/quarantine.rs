@@ -57,11 +57,7 @@ pub fn encode(contents: &[Content]) -> Result<Vec<u8>, SegmentError> {
 /// The contents of a segment that has been opened.
 pub fn decode(bytes: &[u8]) -> Result<Vec<Content>, SegmentError> {
     let lines = zstd::stream::decode_all(bytes)?;
-    lines
-        .split(|&b| b == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(|line| Ok(serde_json::from_slice(line)?))
-        .collect()
+    lines.split(|&b| b == b'\n').filter(|line| !line.is_empty()).map(|line| Ok(serde_json::from_slice(line)?)).collect()
 }
 
 /// How many rows each rule held.
@@ -99,15 +95,8 @@ mod tests {
 
     #[test]
     fn contents_survive_the_way_there_and_back() {
-        let row =
-            serde_json::value::RawValue::from_string(r#"{"a":1.10,"b":null}"#.to_owned()).unwrap();
-        let contents = [
-            Content::Row(row),
-            Content::Raw {
-                base64: "/w==".into(),
-                length: 1,
-            },
-        ];
+        let row = serde_json::value::RawValue::from_string(r#"{"a":1.10,"b":null}"#.to_owned()).unwrap();
+        let contents = [Content::Row(row), Content::Raw { base64: "/w==".into(), length: 1 }];
         let decoded = decode(&encode(&contents).unwrap()).unwrap();
         assert_eq!(decoded.len(), 2);
         assert!(matches!(&decoded[0], Content::Row(row) if row.get() == r#"{"a":1.10,"b":null}"#));

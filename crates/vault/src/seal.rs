@@ -24,9 +24,7 @@ pub struct Sealed(Vec<u8>);
 pub enum SealError {
     #[error("not sealed bytes of a version that this Weir reads")]
     NotSealed,
-    #[error(
-        "sealed under key {needed}, but key {given} was given; provide the key it was sealed with"
-    )]
+    #[error("sealed under key {needed}, but key {given} was given; provide the key it was sealed with")]
     WrongKey { needed: KeyId, given: KeyId },
     #[error("the sealed bytes were changed, or belong to something else")]
     Unauthentic,
@@ -74,10 +72,7 @@ pub struct Sealer {
 
 impl Sealer {
     pub fn new(key: &Key) -> Self {
-        Self {
-            aead: Aead::new(key),
-            key_id: key.id(),
-        }
+        Self { aead: Aead::new(key), key_id: key.id() }
     }
 
     pub fn key_id(&self) -> KeyId {
@@ -103,15 +98,10 @@ impl Sealer {
     pub fn open(&self, aad: &[u8], sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let needed = sealed.key_id();
         if needed != self.key_id {
-            return Err(SealError::WrongKey {
-                needed,
-                given: self.key_id,
-            });
+            return Err(SealError::WrongKey { needed, given: self.key_id });
         }
         let nonce = sealed.0[NONCE].try_into().expect("invariant: 12 bytes");
-        let (text, tag) = sealed.0[HEADER..]
-            .split_last_chunk::<TAG_LEN>()
-            .expect("invariant: checked when made");
+        let (text, tag) = sealed.0[HEADER..].split_last_chunk::<TAG_LEN>().expect("invariant: checked when made");
         let mut secret = Zeroizing::new(text.to_vec());
         let opened = self.aead.decrypt(nonce, &self.bind(aad), &mut secret, tag);
         opened.map_err(|_| SealError::Unauthentic)?;
@@ -171,30 +161,17 @@ mod tests {
         for bit in 0..sealed.len() * 8 {
             let mut changed = sealed.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert!(
-                Sealed::from_bytes(changed)
-                    .and_then(|sealed| key.open(b"aad", &sealed))
-                    .is_err(),
-                "bit {bit}"
-            );
+            assert!(Sealed::from_bytes(changed).and_then(|sealed| key.open(b"aad", &sealed)).is_err(), "bit {bit}");
         }
         for cut in 0..sealed.len() {
-            assert!(
-                Sealed::from_bytes(&sealed[..cut])
-                    .and_then(|sealed| key.open(b"aad", &sealed))
-                    .is_err(),
-                "cut {cut}"
-            );
+            assert!(Sealed::from_bytes(&sealed[..cut]).and_then(|sealed| key.open(b"aad", &sealed)).is_err(), "cut {cut}");
         }
     }
 
     #[test]
     fn the_same_secret_is_sealed_differently_each_time() {
         let key = Key::generate().unwrap();
-        let [one, two] = [
-            key.seal(b"", b"secret").unwrap(),
-            key.seal(b"", b"secret").unwrap(),
-        ];
+        let [one, two] = [key.seal(b"", b"secret").unwrap(), key.seal(b"", b"secret").unwrap()];
         assert_ne!(one, two);
         assert!(!one.as_bytes().windows(6).any(|window| window == b"secret"));
     }

@@ -71,14 +71,8 @@ impl Subjects {
     pub fn from_rows(rows: impl IntoIterator<Item = Option<SubjectId>>) -> Self {
         let rows: Vec<_> = rows.into_iter().collect();
         let nulls = NullBuffer::from_iter(rows.iter().map(Option::is_some));
-        let ids = rows
-            .into_iter()
-            .map(|row| row.unwrap_or(SubjectId([0; 32])))
-            .collect();
-        Self {
-            ids,
-            nulls: Some(nulls).filter(|nulls| nulls.null_count() > 0),
-        }
+        let ids = rows.into_iter().map(|row| row.unwrap_or(SubjectId([0; 32]))).collect();
+        Self { ids, nulls: Some(nulls).filter(|nulls| nulls.null_count() > 0) }
     }
 
     pub fn len(&self) -> usize {
@@ -130,10 +124,7 @@ impl SubjectHasher {
         if !known {
             return Err(SubjectError::Type(array.data_type().clone()));
         }
-        Ok(Subjects {
-            ids,
-            nulls: array.logical_nulls(),
-        })
+        Ok(Subjects { ids, nulls: array.logical_nulls() })
     }
 }
 
@@ -156,10 +147,7 @@ mod tests {
         ];
         for column in columns {
             let subjects = hasher.hash_array(&column).unwrap();
-            assert_eq!(
-                subjects.iter().collect::<Vec<_>>(),
-                [Some(&hasher.hash("42")), None]
-            );
+            assert_eq!(subjects.iter().collect::<Vec<_>>(), [Some(&hasher.hash("42")), None]);
         }
         let other = SubjectHasher::new(&Key::from_bytes(&[2; 32]));
         assert_ne!(other.hash("42"), hasher.hash("42"));

@@ -17,8 +17,7 @@ use arrow::{
     array::{Array, AsArray, PrimitiveArray},
     datatypes::*,
     temporal_conversions::{
-        date32_to_datetime, timestamp_ms_to_datetime, timestamp_ns_to_datetime,
-        timestamp_s_to_datetime, timestamp_us_to_datetime,
+        date32_to_datetime, timestamp_ms_to_datetime, timestamp_ns_to_datetime, timestamp_s_to_datetime, timestamp_us_to_datetime,
     },
 };
 use chrono::NaiveDateTime;
@@ -41,27 +40,15 @@ pub(crate) fn has_text_form(data_type: &DataType) -> bool {
 }
 
 pub(crate) fn is_text(data_type: &DataType) -> bool {
-    matches!(
-        data_type,
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
-    )
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
 /// Calls `visit` with the text of each value in order, none for a null. False if the type has no text form.
 pub(crate) fn for_each_text(array: &dyn Array, mut visit: impl FnMut(Option<&[u8]>)) -> bool {
     match array.data_type() {
-        DataType::Utf8 => array
-            .as_string::<i32>()
-            .iter()
-            .for_each(|v| visit(v.map(str::as_bytes))),
-        DataType::LargeUtf8 => array
-            .as_string::<i64>()
-            .iter()
-            .for_each(|v| visit(v.map(str::as_bytes))),
-        DataType::Utf8View => array
-            .as_string_view()
-            .iter()
-            .for_each(|v| visit(v.map(str::as_bytes))),
+        DataType::Utf8 => array.as_string::<i32>().iter().for_each(|v| visit(v.map(str::as_bytes))),
+        DataType::LargeUtf8 => array.as_string::<i64>().iter().for_each(|v| visit(v.map(str::as_bytes))),
+        DataType::Utf8View => array.as_string_view().iter().for_each(|v| visit(v.map(str::as_bytes))),
         DataType::Binary => array.as_binary::<i32>().iter().for_each(visit),
         DataType::LargeBinary => array.as_binary::<i64>().iter().for_each(visit),
         DataType::Boolean => array.as_boolean().iter().for_each(|v| {
@@ -75,54 +62,30 @@ pub(crate) fn for_each_text(array: &dyn Array, mut visit: impl FnMut(Option<&[u8
         DataType::UInt16 => integers(array.as_primitive::<UInt16Type>(), visit),
         DataType::UInt32 => integers(array.as_primitive::<UInt32Type>(), visit),
         DataType::UInt64 => integers(array.as_primitive::<UInt64Type>(), visit),
-        DataType::Float32 => written(array.as_primitive::<Float32Type>(), visit, |v, out| {
-            write!(out, "{}", if v == 0.0 { 0.0 } else { v })
-        }),
-        DataType::Float64 => written(array.as_primitive::<Float64Type>(), visit, |v, out| {
-            write!(out, "{}", if v == 0.0 { 0.0 } else { v })
-        }),
+        DataType::Float32 => {
+            written(array.as_primitive::<Float32Type>(), visit, |v, out| write!(out, "{}", if v == 0.0 { 0.0 } else { v }))
+        }
+        DataType::Float64 => {
+            written(array.as_primitive::<Float64Type>(), visit, |v, out| write!(out, "{}", if v == 0.0 { 0.0 } else { v }))
+        }
         DataType::Decimal128(_, scale) => {
-            written(array.as_primitive::<Decimal128Type>(), visit, |v, out| {
-                write_decimal(v, *scale, out)
-            });
+            written(array.as_primitive::<Decimal128Type>(), visit, |v, out| write_decimal(v, *scale, out));
         }
-        DataType::Date32 => {
-            written(
-                array.as_primitive::<Date32Type>(),
-                visit,
-                |v, out| match date32_to_datetime(v) {
-                    Some(time) => write!(out, "{}", time.date()),
-                    None => write!(out, "{v}"),
-                },
-            )
-        }
+        DataType::Date32 => written(array.as_primitive::<Date32Type>(), visit, |v, out| match date32_to_datetime(v) {
+            Some(time) => write!(out, "{}", time.date()),
+            None => write!(out, "{v}"),
+        }),
         DataType::Timestamp(TimeUnit::Second, _) => {
-            timestamps(
-                array.as_primitive::<TimestampSecondType>(),
-                visit,
-                timestamp_s_to_datetime,
-            );
+            timestamps(array.as_primitive::<TimestampSecondType>(), visit, timestamp_s_to_datetime);
         }
         DataType::Timestamp(TimeUnit::Millisecond, _) => {
-            timestamps(
-                array.as_primitive::<TimestampMillisecondType>(),
-                visit,
-                timestamp_ms_to_datetime,
-            );
+            timestamps(array.as_primitive::<TimestampMillisecondType>(), visit, timestamp_ms_to_datetime);
         }
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            timestamps(
-                array.as_primitive::<TimestampMicrosecondType>(),
-                visit,
-                timestamp_us_to_datetime,
-            );
+            timestamps(array.as_primitive::<TimestampMicrosecondType>(), visit, timestamp_us_to_datetime);
         }
         DataType::Timestamp(TimeUnit::Nanosecond, _) => {
-            timestamps(
-                array.as_primitive::<TimestampNanosecondType>(),
-                visit,
-                timestamp_ns_to_datetime,
-            );
+            timestamps(array.as_primitive::<TimestampNanosecondType>(), visit, timestamp_ns_to_datetime);
         }
         _ => return false,
     }
@@ -146,11 +109,7 @@ fn timestamps<T: ArrowPrimitiveType<Native = i64>>(
     to_datetime: fn(i64) -> Option<NaiveDateTime>,
 ) {
     let nanoseconds = matches!(T::DATA_TYPE, DataType::Timestamp(TimeUnit::Nanosecond, _));
-    let format = if nanoseconds {
-        "%Y-%m-%dT%H:%M:%S%.9fZ"
-    } else {
-        "%Y-%m-%dT%H:%M:%S%.6fZ"
-    };
+    let format = if nanoseconds { "%Y-%m-%dT%H:%M:%S%.9fZ" } else { "%Y-%m-%dT%H:%M:%S%.6fZ" };
     written(array, visit, |v, out| match to_datetime(v) {
         Some(time) => write!(out, "{}", time.format(format)),
         // Outside the calendar: the number itself, so that the value still has one form.
@@ -182,14 +141,8 @@ pub(crate) fn write_decimal(value: i128, scale: i8, out: &mut Vec<u8>) -> std::i
         zeros if scale < 0 => write!(out, "{sign}{digits}{:0<width$}", "", width = zeros as usize),
         places => {
             // 10^39 does not fit; no i128 has that many digits, so everything is behind the point.
-            let (whole, fraction) = 10u128
-                .checked_pow(places)
-                .map_or((0, digits), |power| (digits / power, digits % power));
-            write!(
-                out,
-                "{sign}{whole}.{fraction:0>width$}",
-                width = places as usize
-            )
+            let (whole, fraction) = 10u128.checked_pow(places).map_or((0, digits), |power| (digits / power, digits % power));
+            write!(out, "{sign}{whole}.{fraction:0>width$}", width = places as usize)
         }
     }
 }
@@ -206,9 +159,7 @@ mod tests {
         let mut found = Vec::new();
         assert!(has_text_form(array.data_type()));
         assert!(for_each_text(&array, |text| {
-            found.push(text.map_or("null".into(), |text| {
-                String::from_utf8_lossy(text).into_owned()
-            }));
+            found.push(text.map_or("null".into(), |text| String::from_utf8_lossy(text).into_owned()));
         }));
         found
     }
@@ -216,77 +167,29 @@ mod tests {
     #[test]
     fn every_type_has_its_text() {
         let cases: Vec<(ArrayRef, &[&str])> = vec![
-            (
-                Arc::new(StringArray::from(vec![Some("é"), None, Some("")])),
-                &["é", "null", ""],
-            ),
-            (
-                Arc::new(StringViewArray::from(vec!["a longer text than twelve"])),
-                &["a longer text than twelve"],
-            ),
+            (Arc::new(StringArray::from(vec![Some("é"), None, Some("")])), &["é", "null", ""]),
+            (Arc::new(StringViewArray::from(vec!["a longer text than twelve"])), &["a longer text than twelve"]),
             (Arc::new(LargeStringArray::from(vec!["a"])), &["a"]),
             (Arc::new(BinaryArray::from(vec![b"ab".as_slice()])), &["ab"]),
-            (
-                Arc::new(BooleanArray::from(vec![Some(true), Some(false), None])),
-                &["true", "false", "null"],
-            ),
-            (
-                Arc::new(Int64Array::from(vec![Some(42), Some(i64::MIN), None])),
-                &["42", "-9223372036854775808", "null"],
-            ),
+            (Arc::new(BooleanArray::from(vec![Some(true), Some(false), None])), &["true", "false", "null"]),
+            (Arc::new(Int64Array::from(vec![Some(42), Some(i64::MIN), None])), &["42", "-9223372036854775808", "null"]),
             (Arc::new(Int32Array::from(vec![42])), &["42"]),
-            (
-                Arc::new(UInt64Array::from(vec![u64::MAX])),
-                &["18446744073709551615"],
-            ),
-            (
-                Arc::new(Float64Array::from(vec![0.1, -0.0, 1.0, f64::NAN])),
-                &["0.1", "0", "1", "NaN"],
-            ),
+            (Arc::new(UInt64Array::from(vec![u64::MAX])), &["18446744073709551615"]),
+            (Arc::new(Float64Array::from(vec![0.1, -0.0, 1.0, f64::NAN])), &["0.1", "0", "1", "NaN"]),
             (Arc::new(Float32Array::from(vec![0.1])), &["0.1"]),
+            (Arc::new(Date32Array::from(vec![0, -1, i32::MAX])), &["1970-01-01", "1969-12-31", "2147483647"]),
             (
-                Arc::new(Date32Array::from(vec![0, -1, i32::MAX])),
-                &["1970-01-01", "1969-12-31", "2147483647"],
-            ),
-            (
-                Arc::new(TimestampMicrosecondArray::from(vec![
-                    1_772_366_400_000_001,
-                    i64::MAX,
-                ])),
+                Arc::new(TimestampMicrosecondArray::from(vec![1_772_366_400_000_001, i64::MAX])),
                 &["2026-03-01T12:00:00.000001Z", "9223372036854775807"],
             ),
+            (Arc::new(TimestampSecondArray::from(vec![0])), &["1970-01-01T00:00:00.000000Z"]),
+            (Arc::new(TimestampNanosecondArray::from(vec![1])), &["1970-01-01T00:00:00.000000001Z"]),
             (
-                Arc::new(TimestampSecondArray::from(vec![0])),
-                &["1970-01-01T00:00:00.000000Z"],
-            ),
-            (
-                Arc::new(TimestampNanosecondArray::from(vec![1])),
-                &["1970-01-01T00:00:00.000000001Z"],
-            ),
-            (
-                Arc::new(
-                    Decimal128Array::from(vec![1250, -5, 0])
-                        .with_precision_and_scale(12, 2)
-                        .unwrap(),
-                ),
+                Arc::new(Decimal128Array::from(vec![1250, -5, 0]).with_precision_and_scale(12, 2).unwrap()),
                 &["12.50", "-0.05", "0.00"],
             ),
-            (
-                Arc::new(
-                    Decimal128Array::from(vec![7])
-                        .with_precision_and_scale(12, 0)
-                        .unwrap(),
-                ),
-                &["7"],
-            ),
-            (
-                Arc::new(
-                    Decimal128Array::from(vec![7])
-                        .with_precision_and_scale(12, -2)
-                        .unwrap(),
-                ),
-                &["700"],
-            ),
+            (Arc::new(Decimal128Array::from(vec![7]).with_precision_and_scale(12, 0).unwrap()), &["7"]),
+            (Arc::new(Decimal128Array::from(vec![7]).with_precision_and_scale(12, -2).unwrap()), &["700"]),
         ];
         for (array, expected) in cases {
             let data_type = array.data_type().clone();

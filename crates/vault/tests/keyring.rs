@@ -12,8 +12,8 @@ use std::{
 };
 
 use weir_vault::{
-    Key, Lookup, MasterKey, ProjectKeys, RowKeys, StoredKey, SubjectId, SubjectKeyStore,
-    SubjectKeyring, Subjects, keyring::KeyringError,
+    Key, Lookup, MasterKey, ProjectKeys, RowKeys, StoredKey, SubjectId, SubjectKeyStore, SubjectKeyring, Subjects,
+    keyring::KeyringError,
 };
 
 #[derive(Default)]
@@ -45,10 +45,7 @@ impl SubjectKeyStore for MemoryStore {
             return Err("the database is away".into());
         }
         let keys = self.keys.lock().unwrap();
-        Ok(subjects
-            .iter()
-            .map(|subject| keys.get(subject).cloned().unwrap_or(Lookup::Unknown))
-            .collect())
+        Ok(subjects.iter().map(|subject| keys.get(subject).cloned().unwrap_or(Lookup::Unknown)).collect())
     }
 }
 
@@ -60,18 +57,11 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let master = MasterKey::from_key(Key::from_bytes(&[1; 32]));
-        Self {
-            project: ProjectKeys::create(&master, "p").unwrap().0,
-            store: Arc::default(),
-        }
+        Self { project: ProjectKeys::create(&master, "p").unwrap().0, store: Arc::default() }
     }
 
     fn keyring(&self, capacity: usize) -> SubjectKeyring {
-        SubjectKeyring::new(
-            self.store.clone(),
-            self.project.subject_key_sealer(),
-            capacity,
-        )
+        SubjectKeyring::new(self.store.clone(), self.project.subject_key_sealer(), capacity)
     }
 
     fn subjects(&self, count: usize) -> Vec<SubjectId> {
@@ -88,21 +78,14 @@ fn a_key_is_made_once_and_found_again_by_the_next_run() {
     let first = keyring.get_or_create(&subjects).unwrap();
     assert!(first.iter().all(Option::is_some));
     assert_eq!(keyring.get_or_create(&subjects).unwrap(), first);
-    assert_eq!(
-        fixture.store.loads.load(Ordering::Relaxed),
-        1,
-        "one bulk load, then the cache"
-    );
+    assert_eq!(fixture.store.loads.load(Ordering::Relaxed), 1, "one bulk load, then the cache");
 
     let new = keyring.drain_new();
     assert_eq!(new.len(), 100);
     assert!(keyring.drain_new().is_empty(), "handed over once");
     fixture.store.insert(&new);
     keyring.confirm(&new);
-    assert_eq!(
-        fixture.keyring(1000).get_or_create(&subjects).unwrap(),
-        first
-    );
+    assert_eq!(fixture.keyring(1000).get_or_create(&subjects).unwrap(), first);
 }
 
 #[test]
@@ -124,11 +107,7 @@ fn unstored_keys_are_never_forgotten_and_stored_ones_are_within_the_cap() {
     let made = keyring.get_or_create(&subjects).unwrap();
     assert_eq!(keyring.len(), 5_000);
     let new = keyring.drain_new();
-    assert_eq!(
-        keyring.get_or_create(&subjects).unwrap(),
-        made,
-        "handed over, but not known to be durable"
-    );
+    assert_eq!(keyring.get_or_create(&subjects).unwrap(), made, "handed over, but not known to be durable");
     fixture.store.insert(&new);
     keyring.confirm(&new);
     assert!(keyring.len() <= 320, "{} keys in memory", keyring.len());
@@ -165,14 +144,8 @@ fn an_erased_subject_has_no_key_and_never_gets_one() {
         fixture.store.erase(subject);
     }
     keyring.erase(&[known, fresh]);
-    assert_eq!(
-        keyring.get_or_create(&[known, fresh, unseen]).unwrap(),
-        [None, None, None]
-    );
-    assert!(
-        keyring.drain_new().is_empty(),
-        "the key made before the erasure is gone"
-    );
+    assert_eq!(keyring.get_or_create(&[known, fresh, unseen]).unwrap(), [None, None, None]);
+    assert!(keyring.drain_new().is_empty(), "the key made before the erasure is gone");
     assert_eq!(fixture.keyring(10).get_or_create(&[known]).unwrap(), [None]);
 }
 
@@ -223,10 +196,7 @@ fn two_runs_that_meet_a_subject_at_once_each_have_a_key() {
     let fixture = Fixture::new();
     let subjects = fixture.subjects(1);
     let [one, two] = [fixture.keyring(10), fixture.keyring(10)];
-    let [a, b] = [
-        one.get_or_create(&subjects).unwrap(),
-        two.get_or_create(&subjects).unwrap(),
-    ];
+    let [a, b] = [one.get_or_create(&subjects).unwrap(), two.get_or_create(&subjects).unwrap()];
     assert_ne!(a, b);
     let sealer = fixture.project.subject_key_sealer();
     for (made, keyring) in [(a, one), (b, two)] {
@@ -244,41 +214,14 @@ fn a_stored_key_opens_for_its_own_subject_and_project_only() {
     let stored = keyring.drain_new().remove(0);
     let sealer = fixture.project.subject_key_sealer();
     assert!(stored.open(&sealer).is_ok());
-    assert!(
-        StoredKey {
-            subject: two,
-            ..stored.clone()
-        }
-        .open(&sealer)
-        .is_err()
-    );
-    assert!(
-        stored
-            .open(&Fixture::new().project.subject_key_sealer())
-            .is_err()
-    );
+    assert!(StoredKey { subject: two, ..stored.clone() }.open(&sealer).is_err());
+    assert!(stored.open(&Fixture::new().project.subject_key_sealer()).is_err());
 
     // A row swapped in the database is an error, not another person's key.
-    fixture
-        .store
-        .keys
-        .lock()
-        .unwrap()
-        .insert(two, Lookup::Known(stored.clone()));
-    let forged = StoredKey {
-        subject: two,
-        ..stored
-    };
-    fixture
-        .store
-        .keys
-        .lock()
-        .unwrap()
-        .insert(two, Lookup::Known(forged));
-    assert!(matches!(
-        fixture.keyring(10).get_or_create(&[two]),
-        Err(KeyringError::Open { .. })
-    ));
+    fixture.store.keys.lock().unwrap().insert(two, Lookup::Known(stored.clone()));
+    let forged = StoredKey { subject: two, ..stored };
+    fixture.store.keys.lock().unwrap().insert(two, Lookup::Known(forged));
+    assert!(matches!(fixture.keyring(10).get_or_create(&[two]), Err(KeyringError::Open { .. })));
 }
 
 #[test]
@@ -287,10 +230,7 @@ fn a_store_that_is_away_is_an_error_and_makes_no_keys() {
     let keyring = fixture.keyring(10);
     *fixture.store.fails.lock().unwrap() = true;
     let error = keyring.get_or_create(&fixture.subjects(1)).unwrap_err();
-    assert!(
-        error.to_string().contains("the database is away"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("the database is away"), "{error}");
     assert!(keyring.drain_new().is_empty());
 }
 

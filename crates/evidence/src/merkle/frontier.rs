@@ -40,10 +40,7 @@ impl CompactRange {
         let mut hash = leaf_hash;
         // Every trailing one bit of the size is a full subtree on the right that the new one completes to a larger one.
         for _ in 0..self.size.trailing_ones() {
-            let left = self
-                .peaks
-                .pop()
-                .expect("invariant: one peak for each bit set in the size");
+            let left = self.peaks.pop().expect("invariant: one peak for each bit set in the size");
             hash = node_hash(&left, &hash);
         }
         self.peaks.push(hash);
@@ -71,21 +68,14 @@ impl CompactRange {
 
     /// The inverse of [`CompactRange::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, FrontierError> {
-        let error = |size: u64| FrontierError {
-            length: bytes.len(),
-            size,
-            expected: 8 + size.count_ones() as usize * Hash::LEN,
-        };
+        let error = |size: u64| FrontierError { length: bytes.len(), size, expected: 8 + size.count_ones() as usize * Hash::LEN };
         let (size, peaks) = bytes.split_first_chunk::<8>().ok_or_else(|| error(0))?;
         let size = u64::from_be_bytes(*size);
         let (peaks, rest) = peaks.as_chunks::<{ Hash::LEN }>();
         if !rest.is_empty() || peaks.len() != size.count_ones() as usize {
             return Err(error(size));
         }
-        Ok(Self {
-            size,
-            peaks: peaks.iter().copied().map(Hash::from_bytes).collect(),
-        })
+        Ok(Self { size, peaks: peaks.iter().copied().map(Hash::from_bytes).collect() })
     }
 }
 
@@ -114,10 +104,7 @@ mod tests {
         }
         let bytes = range.to_bytes();
         for cut in 0..bytes.len() {
-            assert!(
-                CompactRange::from_bytes(&bytes[..cut]).is_err(),
-                "cut at {cut}"
-            );
+            assert!(CompactRange::from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
         }
         let mut longer = bytes;
         longer.extend_from_slice(&[0; 32]);

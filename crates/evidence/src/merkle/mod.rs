@@ -15,21 +15,15 @@ use sha2::{Digest, Sha256};
 
 pub use frontier::{CompactRange, FrontierError};
 pub use proof::{
-    InclusionProof, ProofError, consistency_proof, consistency_ranges, inclusion_proof,
-    inclusion_ranges, verify_consistency, verify_inclusion,
+    InclusionProof, ProofError, consistency_proof, consistency_ranges, inclusion_proof, inclusion_ranges, verify_consistency,
+    verify_inclusion,
 };
 
 use crate::hash::Hash;
 
 /// The hash of a leaf: `SHA-256(0x00 || leaf)`.
 pub fn leaf_hash(leaf: &[u8]) -> Hash {
-    Hash::from_bytes(
-        Sha256::new()
-            .chain_update([0x00])
-            .chain_update(leaf)
-            .finalize()
-            .into(),
-    )
+    Hash::from_bytes(Sha256::new().chain_update([0x00]).chain_update(leaf).finalize().into())
 }
 
 /// The hash of an inner node: `SHA-256(0x01 || left || right)`.

@@ -87,32 +87,18 @@ pub fn consistency_ranges(first: u64, second: u64) -> Result<Vec<Range<u64>>, Pr
 /// The inclusion proof of one leaf, from the hashes of all leaves.
 pub fn inclusion_proof(leaf_hashes: &[Hash], index: u64) -> Result<InclusionProof, ProofError> {
     let size = leaf_hashes.len() as u64;
-    let hashes = inclusion_ranges(index, size)?
-        .into_iter()
-        .map(|range| subtree(leaf_hashes, range))
-        .collect();
-    Ok(InclusionProof {
-        index,
-        size,
-        hashes,
-    })
+    let hashes = inclusion_ranges(index, size)?.into_iter().map(|range| subtree(leaf_hashes, range)).collect();
+    Ok(InclusionProof { index, size, hashes })
 }
 
 /// The proof that the first `first` leaves are the beginning of the tree over all leaf hashes.
 pub fn consistency_proof(leaf_hashes: &[Hash], first: u64) -> Result<Vec<Hash>, ProofError> {
     let ranges = consistency_ranges(first, leaf_hashes.len() as u64)?;
-    Ok(ranges
-        .into_iter()
-        .map(|range| subtree(leaf_hashes, range))
-        .collect())
+    Ok(ranges.into_iter().map(|range| subtree(leaf_hashes, range)).collect())
 }
 
 fn subtree(leaf_hashes: &[Hash], range: Range<u64>) -> Hash {
-    root_of(
-        leaf_hashes[range.start as usize..range.end as usize]
-            .iter()
-            .copied(),
-    )
+    root_of(leaf_hashes[range.start as usize..range.end as usize].iter().copied())
 }
 
 /// The largest power of two below `n`, where RFC 6962 splits a tree of `n > 1` leaves.
@@ -121,22 +107,12 @@ fn split(n: u64) -> u64 {
 }
 
 /// Checks an inclusion proof against a root (RFC 9162, section 2.1.3.2).
-pub fn verify_inclusion(
-    proof: &InclusionProof,
-    leaf_hash: &Hash,
-    root: &Hash,
-) -> Result<(), ProofError> {
-    let InclusionProof {
-        index,
-        size,
-        ref hashes,
-    } = *proof;
+pub fn verify_inclusion(proof: &InclusionProof, leaf_hash: &Hash, root: &Hash) -> Result<(), ProofError> {
+    let InclusionProof { index, size, ref hashes } = *proof;
     if index >= size {
         return Err(ProofError::OutsideTree { index, size });
     }
-    let wrong_length = ProofError::WrongLength {
-        found: hashes.len(),
-    };
+    let wrong_length = ProofError::WrongLength { found: hashes.len() };
     // The position of the current node and of the last node on its level.
     let (mut node, mut last) = (index, size - 1);
     let mut hash = *leaf_hash;

@@ -74,16 +74,9 @@ pub struct NodeCounts {
 impl NodeCounts {
     /// Row conservation: no row appeared from nowhere and none vanished.
     pub fn is_conserved(&self) -> bool {
-        [
-            self.rows_out,
-            self.quarantined,
-            self.denied,
-            self.late,
-            self.dropped,
-            self.malformed,
-        ]
-        .into_iter()
-        .try_fold(0u64, u64::checked_add)
+        [self.rows_out, self.quarantined, self.denied, self.late, self.dropped, self.malformed]
+            .into_iter()
+            .try_fold(0u64, u64::checked_add)
             == Some(self.rows_in)
     }
 }

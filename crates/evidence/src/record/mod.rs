@@ -16,12 +16,10 @@ use thiserror::Error;
 
 pub use admin::{AdminAction, AdminDecision, QuarantineRead};
 pub use checkpoint::{
-    CheckpointDecision, ColumnLineage, ConsentCounts, FileCommit, LineageInput, LineageType,
-    MaskingOperation, NodeCounts, RuleResult, SinkCommit, SourcePosition,
+    CheckpointDecision, ColumnLineage, ConsentCounts, FileCommit, LineageInput, LineageType, MaskingOperation, NodeCounts,
+    RuleResult, SinkCommit, SourcePosition,
 };
-pub use governance::{
-    ConsentChange, ConsentImported, ConsentState, ContractRegistered, KeyAction, KeyEvent,
-};
+pub use governance::{ConsentChange, ConsentImported, ConsentState, ContractRegistered, KeyAction, KeyEvent};
 pub use run::{LogStarted, RunEnded, RunStarted, RunStatus};
 pub use subject::{SubjectHash, SubjectHashError};
 
@@ -78,9 +76,7 @@ pub enum Body {
 pub enum LeafError {
     #[error("not a leaf of the evidence log: {0}")]
     Json(#[from] serde_json::Error),
-    #[error(
-        "a leaf of envelope version {0}, which this version of Weir cannot read; verify it, or read it with a newer one"
-    )]
+    #[error("a leaf of envelope version {0}, which this version of Weir cannot read; verify it, or read it with a newer one")]
     Version(u32),
 }
 
@@ -127,21 +123,8 @@ impl Leaf {
         if v != VERSION {
             return Err(LeafError::Version(v));
         }
-        let Envelope {
-            v: _,
-            seq,
-            at,
-            project,
-            actor,
-            body,
-        } = serde_json::from_slice(bytes)?;
-        Ok(Self {
-            seq,
-            at,
-            project,
-            actor,
-            body,
-        })
+        let Envelope { v: _, seq, at, project, actor, body } = serde_json::from_slice(bytes)?;
+        Ok(Self { seq, at, project, actor, body })
     }
 }
 

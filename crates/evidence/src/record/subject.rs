@@ -15,9 +15,7 @@ pub struct SubjectHash(String);
 
 /// Text that is not a subject's keyed hash. The text itself is not repeated: it may be a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error(
-    "evidence names a subject by its keyed hash, 64 lower-case hex digits; what was given is something else"
-)]
+#[error("evidence names a subject by its keyed hash, 64 lower-case hex digits; what was given is something else")]
 pub struct SubjectHashError;
 
 impl SubjectHash {

@@ -18,10 +18,7 @@ pub fn test_data(folder: &str) -> Option<PathBuf> {
     if path.is_dir() {
         return Some(path);
     }
-    println!(
-        "skipped: no test data at {}; set WEIR_TEST_DATA",
-        path.display()
-    );
+    println!("skipped: no test data at {}; set WEIR_TEST_DATA", path.display());
     None
 }
 
@@ -49,13 +46,7 @@ pub fn leaf(seq: u64, after: &str) -> Stored {
         after: Some(after.into()),
         request_id: None,
     });
-    let leaf = Leaf {
-        seq,
-        at: at(seq),
-        project: Some("default".into()),
-        actor: "user-1".into(),
-        body,
-    };
+    let leaf = Leaf { seq, at: at(seq), project: Some("default".into()), actor: "user-1".into(), body };
     let (bytes, hash) = leaf.seal().unwrap();
     (seq, bytes, hash)
 }
@@ -80,12 +71,8 @@ pub fn heads(key: &SigningKey, log_id: &str, leaves: &[Stored], sizes: &[u64]) -
 }
 
 pub fn bundle(key: &SigningKey, leaves: &[Stored], heads: &[TreeHead]) -> Vec<u8> {
-    let header = BundleHeader {
-        log_id: LOG.into(),
-        keys: vec![key.public_key()],
-        heads: heads.len() as u64,
-        leaves: leaves.len() as u64,
-    };
+    let header =
+        BundleHeader { log_id: LOG.into(), keys: vec![key.public_key()], heads: heads.len() as u64, leaves: leaves.len() as u64 };
     let mut writer = BundleWriter::new(Vec::new(), header).unwrap();
     for head in heads {
         writer.head(head).unwrap();

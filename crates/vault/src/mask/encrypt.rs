@@ -55,22 +55,13 @@ impl MaskOp for Encrypt {
         check_type(&self.input, array)?;
         let keys = keys.ok_or(MaskError::NoSubjects)?;
         if keys.len() != array.len() {
-            return Err(MaskError::RowCount {
-                rows: array.len(),
-                keys: keys.len(),
-            });
+            return Err(MaskError::RowCount { rows: array.len(), keys: keys.len() });
         }
         // One call to the operating system for the nonces of the whole batch.
         let mut nonces = vec![[0; NONCE_LEN]; array.len()];
         random(nonces.as_flattened_mut())?;
-        let mut writer = Writer {
-            keys,
-            nonces,
-            current: None,
-            sealed: Zeroizing::new(Vec::with_capacity(128)),
-            row: 0,
-            missing: None,
-        };
+        let mut writer =
+            Writer { keys, nonces, current: None, sealed: Zeroizing::new(Vec::with_capacity(128)), row: 0, missing: None };
         let mut output = TextOutput::like(array, 96);
         for_each_plain(array, |write| output.push(|out| writer.next(write, out)));
         match writer.missing {
@@ -116,16 +107,11 @@ impl Writer<'_> {
         self.sealed.extend_from_slice(key.id().as_bytes());
         self.sealed.extend_from_slice(&self.nonces[row]);
         write(&mut self.sealed);
-        let tag = aead.encrypt(
-            &self.nonces[row],
-            &aad(&key.id()),
-            &mut self.sealed[HEADER..],
-        );
+        let tag = aead.encrypt(&self.nonces[row], &aad(&key.id()), &mut self.sealed[HEADER..]);
         self.sealed.extend_from_slice(&tag);
         out.extend_from_slice(PREFIX.as_bytes());
         let start = out.len();
-        let length = encoded_len(self.sealed.len(), false)
-            .expect("invariant: a value is smaller than memory");
+        let length = encoded_len(self.sealed.len(), false).expect("invariant: a value is smaller than memory");
         out.resize(start + length, 0);
         let encoded = URL_SAFE_NO_PAD.encode_slice(self.sealed.as_slice(), &mut out[start..]);
         encoded.expect("invariant: the length was computed");
@@ -172,11 +158,7 @@ fn for_each_plain(array: &dyn Array, mut visit: impl FnMut(Option<&mut dyn FnMut
         DataType::Float32 => primitives!(Float32Type, FLOAT32, |v| v.to_be_bytes()),
         DataType::Float64 => primitives!(Float64Type, FLOAT64, |v| v.to_be_bytes()),
         DataType::Decimal128(_, scale) => {
-            primitives!(Decimal128Type, DECIMAL, |v| [
-                scale.to_be_bytes().as_slice(),
-                &v.to_be_bytes()
-            ]
-            .concat());
+            primitives!(Decimal128Type, DECIMAL, |v| [scale.to_be_bytes().as_slice(), &v.to_be_bytes()].concat());
         }
         DataType::Date32 => primitives!(Date32Type, DATE, |v| v.to_be_bytes()),
         DataType::Timestamp(TimeUnit::Second, _) => {
@@ -245,18 +227,12 @@ impl PlainValue {
             FLOAT64 => Self::Float64(f64::from_be_bytes(rest.try_into().ok()?)),
             DECIMAL => {
                 let (scale, value) = rest.split_first_chunk()?;
-                Self::Decimal {
-                    value: i128::from_be_bytes(value.try_into().ok()?),
-                    scale: i8::from_be_bytes(*scale),
-                }
+                Self::Decimal { value: i128::from_be_bytes(value.try_into().ok()?), scale: i8::from_be_bytes(*scale) }
             }
             DATE => Self::Date(i32::from_be_bytes(rest.try_into().ok()?)),
             TIMESTAMP => {
                 let (digits, value) = rest.split_first()?;
-                Self::Timestamp {
-                    value: i64::from_be_bytes(value.try_into().ok()?),
-                    digits: *digits,
-                }
+                Self::Timestamp { value: i64::from_be_bytes(value.try_into().ok()?), digits: *digits }
             }
             TEXT => Self::Text(std::str::from_utf8(rest).ok()?.to_owned()),
             BYTES => Self::Bytes(rest.to_vec()),
@@ -324,20 +300,11 @@ pub fn key_of(encrypted: &str) -> Result<SubjectKeyId, DecryptError> {
 }
 
 /// Gives an encrypted value back. `key` finds the key by its id; none if it was destroyed.
-pub fn decrypt(
-    encrypted: &str,
-    key: impl FnOnce(&SubjectKeyId) -> Option<SubjectKey>,
-) -> Result<PlainValue, DecryptError> {
+pub fn decrypt(encrypted: &str, key: impl FnOnce(&SubjectKeyId) -> Option<SubjectKey>) -> Result<PlainValue, DecryptError> {
     let sealed = decode(encrypted)?;
-    let (id, rest) = sealed
-        .split_first_chunk::<KEY_ID_LEN>()
-        .ok_or(DecryptError::NotEncrypted)?;
-    let (nonce, rest) = rest
-        .split_first_chunk::<NONCE_LEN>()
-        .ok_or(DecryptError::NotEncrypted)?;
-    let (text, tag) = rest
-        .split_last_chunk::<TAG_LEN>()
-        .ok_or(DecryptError::NotEncrypted)?;
+    let (id, rest) = sealed.split_first_chunk::<KEY_ID_LEN>().ok_or(DecryptError::NotEncrypted)?;
+    let (nonce, rest) = rest.split_first_chunk::<NONCE_LEN>().ok_or(DecryptError::NotEncrypted)?;
+    let (text, tag) = rest.split_last_chunk::<TAG_LEN>().ok_or(DecryptError::NotEncrypted)?;
     let id = SubjectKeyId::from_bytes(*id);
     let key = key(&id).ok_or(DecryptError::NoKey(id))?;
     let mut plain = Zeroizing::new(text.to_vec());
@@ -347,10 +314,6 @@ pub fn decrypt(
 }
 
 fn decode(encrypted: &str) -> Result<Vec<u8>, DecryptError> {
-    let encoded = encrypted
-        .strip_prefix(PREFIX)
-        .ok_or(DecryptError::NotEncrypted)?;
-    URL_SAFE_NO_PAD
-        .decode(encoded)
-        .map_err(|_| DecryptError::NotEncrypted)
+    let encoded = encrypted.strip_prefix(PREFIX).ok_or(DecryptError::NotEncrypted)?;
+    URL_SAFE_NO_PAD.decode(encoded).map_err(|_| DecryptError::NotEncrypted)
 }

@@ -10,9 +10,7 @@ use arrow::{
 use chrono::{Datelike, NaiveDate};
 use weir_spec::mask::Generalization;
 
-use super::{
-    MaskError, MaskOp, RowKeys, check_type, partial::byte_of_char, text_output::TextOutput,
-};
+use super::{MaskError, MaskOp, RowKeys, check_type, partial::byte_of_char, text_output::TextOutput};
 use crate::text::{for_each_text, is_text};
 
 const DAY_SECONDS: i64 = 86_400;
@@ -33,44 +31,28 @@ pub(super) fn supports(to: &Generalization, data_type: &DataType) -> Result<Data
         (Generalization::Day | Generalization::Hour, Date32) => {
             Err("a date knows its day already; generalize it to `month` or `year`".to_owned())
         }
-        (
-            Generalization::Year
-            | Generalization::Month
-            | Generalization::Day
-            | Generalization::Hour,
-            _,
-        ) => Err(format!(
+        (Generalization::Year | Generalization::Month | Generalization::Day | Generalization::Hour, _) => Err(format!(
             "only dates and timestamps have years, months, days and hours, but this column has type {data_type}; \
              declare it as `date` or `timestamp` in its contract, or use `width` for numbers and `prefix` for text"
         )),
-        (Generalization::Width(width), _) if !(width.is_finite() && *width > 0.0) => Err(format!(
-            "a width of {width} makes no intervals; give a number above 0"
-        )),
+        (Generalization::Width(width), _) if !(width.is_finite() && *width > 0.0) => {
+            Err(format!("a width of {width} makes no intervals; give a number above 0"))
+        }
         (Generalization::Width(width), _) if data_type.is_integer() => match whole(*width) {
             Some(width) if width > 1 => Ok(data_type.clone()),
+            _ => Err(format!("whole numbers need a whole width above 1, not {width}")),
+        },
+        (Generalization::Width(width), Decimal128(precision, scale)) => match decimal_width(*width, *scale) {
+            Some(width) if width > 1 => Ok(data_type.clone()),
             _ => Err(format!(
-                "whole numbers need a whole width above 1, not {width}"
+                "a width of {width} does not fit decimal({precision},{scale}), or changes nothing; give a multiple of its unit"
             )),
         },
-        (Generalization::Width(width), Decimal128(precision, scale)) => {
-            match decimal_width(*width, *scale) {
-                Some(width) if width > 1 => Ok(data_type.clone()),
-                _ => Err(format!(
-                    "a width of {width} does not fit decimal({precision},{scale}), or changes nothing; give a multiple of its unit"
-                )),
-            }
-        }
         (Generalization::Width(_), Float32 | Float64) => Ok(data_type.clone()),
-        (Generalization::Width(_), _) => Err(format!(
-            "`width` is for numbers, but this column has type {data_type}"
-        )),
-        (Generalization::Prefix(0), _) => {
-            Err("a prefix of 0 characters leaves nothing; use `redact`".to_owned())
-        }
+        (Generalization::Width(_), _) => Err(format!("`width` is for numbers, but this column has type {data_type}")),
+        (Generalization::Prefix(0), _) => Err("a prefix of 0 characters leaves nothing; use `redact`".to_owned()),
         (Generalization::Prefix(_), _) if is_text(data_type) => Ok(DataType::Utf8),
-        (Generalization::Prefix(_), _) => Err(format!(
-            "`prefix` is for text, but this column has type {data_type}"
-        )),
+        (Generalization::Prefix(_), _) => Err(format!("`prefix` is for text, but this column has type {data_type}")),
     }
 }
 
@@ -86,10 +68,9 @@ impl MaskOp for Generalize {
         match self.to {
             Generalization::Prefix(characters) => prefix(array, characters),
             Generalization::Width(width) => Ok(numbers(array, width)),
-            Generalization::Year
-            | Generalization::Month
-            | Generalization::Day
-            | Generalization::Hour => Ok(times(array, &self.to)),
+            Generalization::Year | Generalization::Month | Generalization::Day | Generalization::Hour => {
+                Ok(times(array, &self.to))
+            }
         }
     }
 
@@ -113,28 +94,17 @@ fn prefix(array: &ArrayRef, characters: usize) -> Result<ArrayRef, MaskError> {
 
 fn numbers(array: &ArrayRef, width: f64) -> ArrayRef {
     match array.data_type() {
-        DataType::Float32 => Arc::new(
-            array
-                .as_primitive::<Float32Type>()
-                .unary::<_, Float32Type>(|v| float_floor(v.into(), width) as f32),
-        ),
-        DataType::Float64 => Arc::new(
-            array
-                .as_primitive::<Float64Type>()
-                .unary::<_, Float64Type>(|v| float_floor(v, width)),
-        ),
+        DataType::Float32 => {
+            Arc::new(array.as_primitive::<Float32Type>().unary::<_, Float32Type>(|v| float_floor(v.into(), width) as f32))
+        }
+        DataType::Float64 => Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(|v| float_floor(v, width))),
         DataType::Decimal128(precision, scale) => {
             let width = decimal_width(width, *scale).expect("invariant: checked by supports");
             // As for integers: null where the interval begins below what the precision can hold.
             let limit = 10i128.pow((*precision).into());
-            let floored: PrimitiveArray<Decimal128Type> = array
-                .as_primitive::<Decimal128Type>()
-                .unary_opt(|v| Some(integer_floor(v, width)).filter(|v| v.abs() < limit));
-            Arc::new(
-                floored
-                    .with_precision_and_scale(*precision, *scale)
-                    .expect("invariant: the input's own"),
-            )
+            let floored: PrimitiveArray<Decimal128Type> =
+                array.as_primitive::<Decimal128Type>().unary_opt(|v| Some(integer_floor(v, width)).filter(|v| v.abs() < limit));
+            Arc::new(floored.with_precision_and_scale(*precision, *scale).expect("invariant: the input's own"))
         }
         DataType::Int8 => integers::<Int8Type>(array, width),
         DataType::Int16 => integers::<Int16Type>(array, width),
@@ -155,11 +125,7 @@ where
 {
     let width = whole(width).expect("invariant: checked by supports");
     // The interval that reaches below the type's least value gives null rather than a value that is too exact.
-    Arc::new(
-        array.as_primitive::<T>().unary_opt::<_, T>(|value| {
-            T::Native::try_from(integer_floor(value.into(), width)).ok()
-        }),
-    )
+    Arc::new(array.as_primitive::<T>().unary_opt::<_, T>(|value| T::Native::try_from(integer_floor(value.into(), width)).ok()))
 }
 
 fn times(array: &ArrayRef, to: &Generalization) -> ArrayRef {
@@ -167,40 +133,24 @@ fn times(array: &ArrayRef, to: &Generalization) -> ArrayRef {
         DataType::Date32 => Arc::new(
             array
                 .as_primitive::<Date32Type>()
-                .unary_opt::<_, Date32Type>(|day| {
-                    i32::try_from(start_of_day(day.into(), to)?).ok()
-                }),
+                .unary_opt::<_, Date32Type>(|day| i32::try_from(start_of_day(day.into(), to)?).ok()),
         ),
         DataType::Timestamp(TimeUnit::Second, _) => timestamps::<TimestampSecondType>(array, 1, to),
-        DataType::Timestamp(TimeUnit::Millisecond, _) => {
-            timestamps::<TimestampMillisecondType>(array, 1_000, to)
-        }
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            timestamps::<TimestampMicrosecondType>(array, 1_000_000, to)
-        }
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
-            timestamps::<TimestampNanosecondType>(array, 1_000_000_000, to)
-        }
+        DataType::Timestamp(TimeUnit::Millisecond, _) => timestamps::<TimestampMillisecondType>(array, 1_000, to),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => timestamps::<TimestampMicrosecondType>(array, 1_000_000, to),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => timestamps::<TimestampNanosecondType>(array, 1_000_000_000, to),
         other => unreachable!("refused by supports: {other}"),
     }
 }
 
 /// What lies outside the calendar becomes null.
-fn timestamps<T: ArrowTimestampType>(
-    array: &ArrayRef,
-    per_second: i64,
-    to: &Generalization,
-) -> ArrayRef {
+fn timestamps<T: ArrowTimestampType>(array: &ArrayRef, per_second: i64, to: &Generalization) -> ArrayRef {
     let input = array.as_primitive::<T>();
     let day = DAY_SECONDS * per_second;
     let hour = 3_600 * per_second;
     let output: PrimitiveArray<T> = input.unary_opt(|value| {
         let start = start_of_day(value.div_euclid(day), to)?;
-        if matches!(to, Generalization::Hour) {
-            value.div_euclid(hour).checked_mul(hour)
-        } else {
-            start.checked_mul(day)
-        }
+        if matches!(to, Generalization::Hour) { value.div_euclid(hour).checked_mul(hour) } else { start.checked_mul(day) }
     });
     Arc::new(output.with_timezone_opt(input.timezone()))
 }
@@ -237,9 +187,5 @@ fn decimal_width(width: f64, scale: i8) -> Option<i128> {
     let units = width * 10f64.powi(scale.into());
     // 0.1 is not exactly a tenth: take the nearest unit if it is very near.
     let nearest = units.round();
-    if (units - nearest).abs() <= 1e-6 {
-        whole(nearest)
-    } else {
-        None
-    }
+    if (units - nearest).abs() <= 1e-6 { whole(nearest) } else { None }
 }

@@ -37,11 +37,7 @@ pub(super) struct Hash {
 
 impl Hash {
     pub(super) fn new(input: DataType, key: &Key) -> Self {
-        Self {
-            input,
-            mac: Mac::new(key.expose()),
-            key_id: key.id(),
-        }
+        Self { input, mac: Mac::new(key.expose()), key_id: key.id() }
     }
 }
 

@@ -63,9 +63,7 @@ pub enum MaskError {
     WrongType { expected: DataType, found: DataType },
     #[error("`encrypt` needs the subject of every row; name the source's `subject` column")]
     NoSubjects,
-    #[error(
-        "row {row} of the batch has no subject key: no subject, or an erased one; such rows are denied before masking"
-    )]
+    #[error("row {row} of the batch has no subject key: no subject, or an erased one; such rows are denied before masking")]
     NoSubjectKey { row: usize },
     #[error("{rows} rows, but keys for {keys}")]
     RowCount { rows: usize, keys: usize },
@@ -80,58 +78,32 @@ pub enum MaskError {
 /// The type that masking a column gives, or why it cannot be done and what to do instead.
 pub fn supports(mask: &Mask, data_type: &DataType) -> Result<DataType, String> {
     let name = mask.key();
-    let refuse = |instead: &str| {
-        Err(format!(
-            "`{name}` cannot mask a column of type {data_type}; {instead}"
-        ))
-    };
+    let refuse = |instead: &str| Err(format!("`{name}` cannot mask a column of type {data_type}; {instead}"));
     match mask {
         Mask::Redact { .. } if is_text(data_type) => Ok(DataType::Utf8),
         Mask::Redact { .. } | Mask::Null => Ok(data_type.clone()),
         Mask::Partial { .. } if is_text(data_type) || data_type.is_integer() => Ok(DataType::Utf8),
-        Mask::Partial { .. } => {
-            refuse("it takes text and whole numbers; use `redact`, `hash` or `generalize`")
+        Mask::Partial { .. } => refuse("it takes text and whole numbers; use `redact`, `hash` or `generalize`"),
+        Mask::Hash | Mask::Token { .. } | Mask::Encrypt if has_text_form(data_type) => Ok(DataType::Utf8),
+        Mask::Hash | Mask::Token { .. } | Mask::Encrypt => {
+            refuse("it takes single values; select the fields in a `sql` step first, or use `redact` or `null`")
         }
-        Mask::Hash | Mask::Token { .. } | Mask::Encrypt if has_text_form(data_type) => {
-            Ok(DataType::Utf8)
-        }
-        Mask::Hash | Mask::Token { .. } | Mask::Encrypt => refuse(
-            "it takes single values; select the fields in a `sql` step first, or use `redact` or `null`",
-        ),
         Mask::Generalize { to } => generalize::supports(to, data_type),
     }
 }
 
 /// The operator for a column of this type.
-pub fn compile(
-    mask: &Mask,
-    data_type: &DataType,
-    context: MaskContext<'_>,
-) -> Result<Box<dyn MaskOp>, MaskError> {
+pub fn compile(mask: &Mask, data_type: &DataType, context: MaskContext<'_>) -> Result<Box<dyn MaskOp>, MaskError> {
     let output = supports(mask, data_type).map_err(MaskError::Unsupported)?;
     let input = data_type.clone();
     Ok(match mask {
-        Mask::Redact { with } if is_text(data_type) => {
-            Box::new(redact::Redact::new(input, with.as_deref()))
-        }
+        Mask::Redact { with } if is_text(data_type) => Box::new(redact::Redact::new(input, with.as_deref())),
         Mask::Redact { .. } | Mask::Null => Box::new(null::Null::new(input)),
-        Mask::Partial {
-            keep_first,
-            keep_last,
-            with,
-        } => Box::new(partial::Partial::new(input, *keep_first, *keep_last, *with)),
-        Mask::Hash => Box::new(hash::Hash::new(
-            input,
-            &context.keys.hash_key(context.purpose),
-        )),
+        Mask::Partial { keep_first, keep_last, with } => Box::new(partial::Partial::new(input, *keep_first, *keep_last, *with)),
+        Mask::Hash => Box::new(hash::Hash::new(input, &context.keys.hash_key(context.purpose))),
         Mask::Token { prefix, keep_last } => {
             let key = context.keys.token_key(context.purpose);
-            Box::new(token::Token::new(
-                input,
-                &key,
-                prefix.as_deref(),
-                *keep_last,
-            ))
+            Box::new(token::Token::new(input, &key, prefix.as_deref(), *keep_last))
         }
         Mask::Encrypt => Box::new(encrypt::Encrypt::new(input)),
         Mask::Generalize { to } => Box::new(generalize::Generalize::new(input, output, to.clone())),
@@ -142,10 +114,7 @@ fn check_type(expected: &DataType, array: &ArrayRef) -> Result<(), MaskError> {
     if array.data_type() == expected {
         return Ok(());
     }
-    Err(MaskError::WrongType {
-        expected: expected.clone(),
-        found: array.data_type().clone(),
-    })
+    Err(MaskError::WrongType { expected: expected.clone(), found: array.data_type().clone() })
 }
 
 #[cfg(test)]

@@ -16,22 +16,13 @@ pub(super) struct Partial {
 
 impl Partial {
     pub(super) fn new(input: DataType, keep_first: usize, keep_last: usize, with: char) -> Self {
-        Self {
-            input,
-            keep_first,
-            keep_last,
-            with,
-        }
+        Self { input, keep_first, keep_last, with }
     }
 
     fn write(&self, text: &str, out: &mut Vec<u8>) {
         let length = text.chars().count();
         let shown = self.keep_first.saturating_add(self.keep_last);
-        let (first, last) = if length > shown {
-            (self.keep_first, self.keep_last)
-        } else {
-            (0, 0)
-        };
+        let (first, last) = if length > shown { (self.keep_first, self.keep_last) } else { (0, 0) };
         let start = byte_of_char(text, first);
         let end = byte_of_char(text, length - last);
         let mut utf8 = [0; 4];
@@ -51,8 +42,7 @@ impl MaskOp for Partial {
         for_each_text(array, |text| {
             output.push(|out| {
                 if let Some(text) = text {
-                    let text = std::str::from_utf8(text)
-                        .expect("invariant: text columns and digits are UTF-8");
+                    let text = std::str::from_utf8(text).expect("invariant: text columns and digits are UTF-8");
                     self.write(text, out);
                 }
             });
@@ -70,7 +60,5 @@ pub(super) fn byte_of_char(text: &str, n: usize) -> usize {
     if text.is_ascii() {
         return n.min(text.len());
     }
-    text.char_indices()
-        .nth(n)
-        .map_or(text.len(), |(byte, _)| byte)
+    text.char_indices().nth(n).map_or(text.len(), |(byte, _)| byte)
 }

@@ -17,10 +17,7 @@ pub(super) struct Redact {
 
 impl Redact {
     pub(super) fn new(input: DataType, with: Option<&str>) -> Self {
-        Self {
-            input,
-            with: with.unwrap_or(DEFAULT).to_owned(),
-        }
+        Self { input, with: with.unwrap_or(DEFAULT).to_owned() }
     }
 }
 

@@ -13,33 +13,19 @@ use crate::{Key, MasterKey, SubjectKey, SubjectKeyId};
 fn keys() -> ProjectKeys {
     // A fixed project key: the stored form of hashes and tokens is part of the contract.
     let master = MasterKey::from_key(Key::from_bytes(&[1; 32]));
-    let sealed = master
-        .key()
-        .seal(b"weir/project-key/v1/test", &[2; 32])
-        .unwrap();
+    let sealed = master.key().seal(b"weir/project-key/v1/test", &[2; 32]).unwrap();
     ProjectKeys::open(&master, "test", &sealed).unwrap()
 }
 
 fn compiled(mask: &Mask, data_type: &DataType, purpose: &str) -> Box<dyn MaskOp> {
-    compile(
-        mask,
-        data_type,
-        MaskContext {
-            keys: &keys(),
-            purpose,
-        },
-    )
-    .unwrap()
+    compile(mask, data_type, MaskContext { keys: &keys(), purpose }).unwrap()
 }
 
 fn apply(mask: &Mask, array: &ArrayRef) -> ArrayRef {
     let op = compiled(mask, array.data_type(), "fraud");
     let masked = op.apply(array, Some(&row_keys(array.len()))).unwrap();
     assert_eq!(masked.data_type(), &op.output_type());
-    assert_eq!(
-        masked.data_type(),
-        &supports(mask, array.data_type()).unwrap()
-    );
+    assert_eq!(masked.data_type(), &supports(mask, array.data_type()).unwrap());
     masked
 }
 
@@ -49,10 +35,7 @@ fn subject_key(n: u8) -> SubjectKey {
 
 /// Rows of three subjects in turn.
 fn row_keys(rows: usize) -> RowKeys {
-    RowKeys::new(
-        (0..3).map(|n| Some(subject_key(n))).collect(),
-        (0..rows).map(|row| Some(row % 3)).collect(),
-    )
+    RowKeys::new((0..3).map(|n| Some(subject_key(n))).collect(), (0..rows).map(|row| Some(row % 3)).collect())
 }
 
 fn open(encrypted: &str) -> Result<PlainValue, DecryptError> {
@@ -62,10 +45,7 @@ fn open(encrypted: &str) -> Result<PlainValue, DecryptError> {
 fn shown(array: &ArrayRef) -> String {
     let options = arrow::util::display::FormatOptions::new().with_null("null");
     let formatter = arrow::util::display::ArrayFormatter::try_new(array, &options).unwrap();
-    (0..array.len())
-        .map(|row| formatter.value(row).to_string())
-        .collect::<Vec<_>>()
-        .join("\n")
+    (0..array.len()).map(|row| formatter.value(row).to_string()).collect::<Vec<_>>().join("\n")
 }
 
 fn check(mask: &Mask, array: ArrayRef, expected: Expect) {
@@ -79,33 +59,16 @@ fn text(values: &[Option<&str>]) -> ArrayRef {
 fn every_mask() -> Vec<Mask> {
     vec![
         Mask::Redact { with: None },
-        Mask::Redact {
-            with: Some("-".into()),
-        },
+        Mask::Redact { with: Some("-".into()) },
         Mask::Null,
-        Mask::Partial {
-            keep_first: 1,
-            keep_last: 2,
-            with: '•',
-        },
+        Mask::Partial { keep_first: 1, keep_last: 2, with: '•' },
         Mask::Hash,
-        Mask::Token {
-            prefix: Some("tok_".into()),
-            keep_last: 4,
-        },
+        Mask::Token { prefix: Some("tok_".into()), keep_last: 4 },
         Mask::Encrypt,
-        Mask::Generalize {
-            to: Generalization::Year,
-        },
-        Mask::Generalize {
-            to: Generalization::Hour,
-        },
-        Mask::Generalize {
-            to: Generalization::Width(10.0),
-        },
-        Mask::Generalize {
-            to: Generalization::Prefix(2),
-        },
+        Mask::Generalize { to: Generalization::Year },
+        Mask::Generalize { to: Generalization::Hour },
+        Mask::Generalize { to: Generalization::Width(10.0) },
+        Mask::Generalize { to: Generalization::Prefix(2) },
     ]
 }
 
@@ -117,50 +80,19 @@ fn every_column() -> Vec<ArrayRef> {
     vec![
         text(&[Some("ada@example.com"), None, Some(""), Some("é")]),
         Arc::new(LargeStringArray::from(vec![Some("ada"), None])),
-        Arc::new(StringViewArray::from(vec![
-            Some("a text of more than twelve bytes"),
-            None,
-        ])),
+        Arc::new(StringViewArray::from(vec![Some("a text of more than twelve bytes"), None])),
         Arc::new(BinaryArray::from(vec![Some(b"\xff\x00".as_slice()), None])),
         Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)])),
-        Arc::new(Int32Array::from(vec![
-            Some(-17),
-            None,
-            Some(i32::MIN),
-            Some(i32::MAX),
-        ])),
-        Arc::new(Int64Array::from(vec![
-            Some(1234),
-            None,
-            Some(i64::MIN),
-            Some(i64::MAX),
-        ])),
+        Arc::new(Int32Array::from(vec![Some(-17), None, Some(i32::MIN), Some(i32::MAX)])),
+        Arc::new(Int64Array::from(vec![Some(1234), None, Some(i64::MIN), Some(i64::MAX)])),
         Arc::new(UInt64Array::from(vec![Some(u64::MAX), None])),
         Arc::new(Float32Array::from(vec![Some(1.5), None, Some(f32::NAN)])),
-        Arc::new(Float64Array::from(vec![
-            Some(-12.5),
-            None,
-            Some(f64::INFINITY),
-        ])),
+        Arc::new(Float64Array::from(vec![Some(-12.5), None, Some(f64::INFINITY)])),
+        Arc::new(Decimal128Array::from(vec![Some(12_345), None]).with_precision_and_scale(12, 2).unwrap()),
+        Arc::new(Date32Array::from(vec![Some(20_513), None, Some(i32::MAX), Some(i32::MIN)])),
         Arc::new(
-            Decimal128Array::from(vec![Some(12_345), None])
-                .with_precision_and_scale(12, 2)
-                .unwrap(),
-        ),
-        Arc::new(Date32Array::from(vec![
-            Some(20_513),
-            None,
-            Some(i32::MAX),
-            Some(i32::MIN),
-        ])),
-        Arc::new(
-            TimestampMicrosecondArray::from(vec![
-                Some(1_772_369_999_999_999),
-                None,
-                Some(i64::MIN),
-                Some(i64::MAX),
-            ])
-            .with_timezone("UTC"),
+            TimestampMicrosecondArray::from(vec![Some(1_772_369_999_999_999), None, Some(i64::MIN), Some(i64::MAX)])
+                .with_timezone("UTC"),
         ),
         Arc::new(TimestampNanosecondArray::from(vec![Some(-1), None])),
         Arc::new(list),
@@ -174,27 +106,13 @@ fn every_operator_keeps_rows_and_nulls_on_every_type_it_takes() {
     for mask in every_mask() {
         for array in every_column() {
             let Ok(output) = supports(&mask, array.data_type()) else {
-                let context = MaskContext {
-                    keys: &keys(),
-                    purpose: "fraud",
-                };
-                assert!(matches!(
-                    compile(&mask, array.data_type(), context),
-                    Err(MaskError::Unsupported(_))
-                ));
+                let context = MaskContext { keys: &keys(), purpose: "fraud" };
+                assert!(matches!(compile(&mask, array.data_type(), context), Err(MaskError::Unsupported(_))));
                 continue;
             };
             let masked = apply(&mask, &array);
-            assert_eq!(
-                (masked.len(), masked.data_type()),
-                (array.len(), &output),
-                "{mask:?}"
-            );
-            assert!(
-                (0..array.len()).all(|row| array.is_valid(row) || masked.is_null(row)),
-                "{mask:?} of {}",
-                array.data_type()
-            );
+            assert_eq!((masked.len(), masked.data_type()), (array.len(), &output), "{mask:?}");
+            assert!((0..array.len()).all(|row| array.is_valid(row) || masked.is_null(row)), "{mask:?} of {}", array.data_type());
             let empty = apply(&mask, &array.slice(0, 0));
             assert_eq!((empty.len(), empty.data_type()), (0, &output), "{mask:?}");
             combinations += 1;
@@ -209,12 +127,7 @@ fn a_slice_is_masked_as_the_rows_it_shows() {
         for array in every_column() {
             if supports(mask, array.data_type()).is_ok() {
                 let (whole, slice) = (apply(mask, &array), apply(mask, &array.slice(1, 1)));
-                assert_eq!(
-                    &whole.slice(1, 1).to_data(),
-                    &slice.to_data(),
-                    "{mask:?} of {}",
-                    array.data_type()
-                );
+                assert_eq!(&whole.slice(1, 1).to_data(), &slice.to_data(), "{mask:?} of {}", array.data_type());
             }
         }
     }
@@ -232,39 +145,15 @@ fn what_an_operator_does_not_take_is_refused_with_a_way_out() {
         }
     }
     for width in [0.0, -1.0, f64::NAN, 1.0, 0.5] {
-        refusals.push_str(
-            &supports(
-                &Mask::Generalize {
-                    to: Generalization::Width(width),
-                },
-                &DataType::Int64,
-            )
-            .unwrap_err(),
-        );
+        refusals.push_str(&supports(&Mask::Generalize { to: Generalization::Width(width) }, &DataType::Int64).unwrap_err());
         refusals.push('\n');
     }
     for width in [0.01, 0.015] {
         let decimal = DataType::Decimal128(12, 2);
-        refusals.push_str(
-            &supports(
-                &Mask::Generalize {
-                    to: Generalization::Width(width),
-                },
-                &decimal,
-            )
-            .unwrap_err(),
-        );
+        refusals.push_str(&supports(&Mask::Generalize { to: Generalization::Width(width) }, &decimal).unwrap_err());
         refusals.push('\n');
     }
-    refusals.push_str(
-        &supports(
-            &Mask::Generalize {
-                to: Generalization::Prefix(0),
-            },
-            &DataType::Utf8,
-        )
-        .unwrap_err(),
-    );
+    refusals.push_str(&supports(&Mask::Generalize { to: Generalization::Prefix(0) }, &DataType::Utf8).unwrap_err());
     expect![[r#"
         `partial` cannot mask a column of type Binary; it takes text and whole numbers; use `redact`, `hash` or `generalize`
         `partial` cannot mask a column of type Boolean; it takes text and whole numbers; use `redact`, `hash` or `generalize`
@@ -349,10 +238,7 @@ fn a_column_of_another_type_is_an_error() {
             if supports(&mask, &data_type).is_ok() {
                 let other: ArrayRef = Arc::new(BooleanArray::from(vec![true]));
                 let result = compiled(&mask, &data_type, "fraud").apply(&other, Some(&row_keys(1)));
-                assert!(
-                    matches!(result, Err(MaskError::WrongType { .. })),
-                    "{mask:?}"
-                );
+                assert!(matches!(result, Err(MaskError::WrongType { .. })), "{mask:?}");
             }
         }
     }
@@ -368,36 +254,14 @@ fn redact() {
         null
         [redacted]"#]],
     );
-    check(
-        &Mask::Redact {
-            with: Some("XXX".into()),
-        },
-        text(&[Some("ada")]),
-        expect!["XXX"],
-    );
-    check(
-        &Mask::Redact { with: None },
-        Arc::new(Int64Array::from(vec![42])),
-        expect!["null"],
-    );
+    check(&Mask::Redact { with: Some("XXX".into()) }, text(&[Some("ada")]), expect!["XXX"]);
+    check(&Mask::Redact { with: None }, Arc::new(Int64Array::from(vec![42])), expect!["null"]);
 }
 
 #[test]
 fn partial_hides_short_values_whole() {
-    let mask = Mask::Partial {
-        keep_first: 2,
-        keep_last: 4,
-        with: '*',
-    };
-    let values = [
-        Some("4111111111111111"),
-        Some("1234567"),
-        Some("123456"),
-        Some("1"),
-        Some(""),
-        None,
-        Some("Zoë Müller"),
-    ];
+    let mask = Mask::Partial { keep_first: 2, keep_last: 4, with: '*' };
+    let values = [Some("4111111111111111"), Some("1234567"), Some("123456"), Some("1"), Some(""), None, Some("Zoë Müller")];
     check(
         &mask,
         text(&values),
@@ -410,29 +274,9 @@ fn partial_hides_short_values_whole() {
         null
         Zo****ller"#]],
     );
-    check(
-        &mask,
-        Arc::new(Int64Array::from(vec![4_111_111_111_111_111])),
-        expect!["41**********1111"],
-    );
-    check(
-        &Mask::Partial {
-            keep_first: 0,
-            keep_last: 0,
-            with: '•',
-        },
-        text(&[Some("Zoë")]),
-        expect!["•••"],
-    );
-    check(
-        &Mask::Partial {
-            keep_first: usize::MAX,
-            keep_last: 1,
-            with: '*',
-        },
-        text(&[Some("Zoë")]),
-        expect!["***"],
-    );
+    check(&mask, Arc::new(Int64Array::from(vec![4_111_111_111_111_111])), expect!["41**********1111"]);
+    check(&Mask::Partial { keep_first: 0, keep_last: 0, with: '•' }, text(&[Some("Zoë")]), expect!["•••"]);
+    check(&Mask::Partial { keep_first: usize::MAX, keep_last: 1, with: '*' }, text(&[Some("Zoë")]), expect!["***"]);
 }
 
 #[test]
@@ -455,27 +299,14 @@ fn hash_is_the_hmac_of_the_text_under_the_derived_key() {
     };
     let key = hmac(&[2; 32], b"weir/v1/hash:fraud\x01");
     let masked = apply(&Mask::Hash, &text(&[Some("ada@example.com")]));
-    assert_eq!(
-        masked.as_string::<i32>().value(0),
-        hex::encode(hmac(&key, b"ada@example.com"))
-    );
+    assert_eq!(masked.as_string::<i32>().value(0), hex::encode(hmac(&key, b"ada@example.com")));
 }
 
 #[test]
 fn token_keeps_last_characters_of_long_values_only() {
-    let values = [
-        Some("4111111111111111"),
-        Some("12345678"),
-        Some("1234567"),
-        Some(""),
-        None,
-        Some("Zoë Müller-Lüd"),
-    ];
+    let values = [Some("4111111111111111"), Some("12345678"), Some("1234567"), Some(""), None, Some("Zoë Müller-Lüd")];
     check(
-        &Mask::Token {
-            prefix: None,
-            keep_last: 0,
-        },
+        &Mask::Token { prefix: None, keep_last: 0 },
         text(&values),
         expect![[r#"
         q1cmO8lxrrnq6I5BGEE1MQ
@@ -486,10 +317,7 @@ fn token_keeps_last_characters_of_long_values_only() {
         hKVAbWjCRR81MNDt9ssahQ"#]],
     );
     check(
-        &Mask::Token {
-            prefix: Some("tok_".into()),
-            keep_last: 4,
-        },
+        &Mask::Token { prefix: Some("tok_".into()), keep_last: 4 },
         text(&values),
         expect![[r#"
         tok_q1cmO8lxrrnq6I5BGEE1MQ.1111
@@ -510,51 +338,25 @@ fn the_same_value_masks_the_same_in_every_column_and_differs_by_purpose_and_oper
         Arc::new(Int32Array::from(vec![42])),
         Arc::new(Int64Array::from(vec![42])),
     ];
-    for mask in [
-        Mask::Hash,
-        Mask::Token {
-            prefix: None,
-            keep_last: 0,
-        },
-    ] {
+    for mask in [Mask::Hash, Mask::Token { prefix: None, keep_last: 0 }] {
         let expected = shown(&apply(&mask, &columns[0]));
         for column in &columns {
             assert_eq!(shown(&apply(&mask, column)), expected);
         }
         let elsewhere = compiled(&mask, &DataType::Utf8, "marketing");
-        assert_ne!(
-            shown(&elsewhere.apply(&columns[0], None).unwrap()),
-            expected
-        );
-        assert_ne!(
-            elsewhere.key_id(),
-            compiled(&mask, &DataType::Utf8, "fraud").key_id()
-        );
+        assert_ne!(shown(&elsewhere.apply(&columns[0], None).unwrap()), expected);
+        assert_ne!(elsewhere.key_id(), compiled(&mask, &DataType::Utf8, "fraud").key_id());
     }
-    let [hash, token] = [
-        Mask::Hash,
-        Mask::Token {
-            prefix: None,
-            keep_last: 0,
-        },
-    ]
-    .map(|mask| compiled(&mask, &DataType::Utf8, "fraud").key_id());
+    let [hash, token] =
+        [Mask::Hash, Mask::Token { prefix: None, keep_last: 0 }].map(|mask| compiled(&mask, &DataType::Utf8, "fraud").key_id());
     assert_ne!(hash, token);
 }
 
 #[test]
 fn generalize_times() {
-    let dates: ArrayRef = Arc::new(Date32Array::from(vec![
-        Some(20_513),
-        Some(-1),
-        Some(0),
-        None,
-        Some(i32::MAX),
-    ]));
+    let dates: ArrayRef = Arc::new(Date32Array::from(vec![Some(20_513), Some(-1), Some(0), None, Some(i32::MAX)]));
     check(
-        &Mask::Generalize {
-            to: Generalization::Year,
-        },
+        &Mask::Generalize { to: Generalization::Year },
         dates.clone(),
         expect![[r#"
         2026-01-01
@@ -564,9 +366,7 @@ fn generalize_times() {
         null"#]],
     );
     check(
-        &Mask::Generalize {
-            to: Generalization::Month,
-        },
+        &Mask::Generalize { to: Generalization::Month },
         dates,
         expect![[r#"
         2026-03-01
@@ -631,9 +431,7 @@ fn generalize_times() {
 
 #[test]
 fn generalize_numbers_and_text() {
-    let width = |width| Mask::Generalize {
-        to: Generalization::Width(width),
-    };
+    let width = |width| Mask::Generalize { to: Generalization::Width(width) };
     check(
         &width(10.0),
         Arc::new(Int64Array::from(vec![37, 40, -1, 0, i64::MAX, i64::MIN])),
@@ -663,9 +461,7 @@ fn generalize_numbers_and_text() {
         0.0
         NaN"#]],
     );
-    let tiny = Decimal128Array::from(vec![-99, 99, -90])
-        .with_precision_and_scale(2, 0)
-        .unwrap();
+    let tiny = Decimal128Array::from(vec![-99, 99, -90]).with_precision_and_scale(2, 0).unwrap();
     check(
         &width(10.0),
         Arc::new(tiny),
@@ -674,9 +470,7 @@ fn generalize_numbers_and_text() {
         90
         -90"#]],
     );
-    let decimals = Decimal128Array::from(vec![1_999, -1, 0])
-        .with_precision_and_scale(12, 2)
-        .unwrap();
+    let decimals = Decimal128Array::from(vec![1_999, -1, 0]).with_precision_and_scale(12, 2).unwrap();
     check(
         &width(0.1),
         Arc::new(decimals),
@@ -686,9 +480,7 @@ fn generalize_numbers_and_text() {
         0.00"#]],
     );
     check(
-        &Mask::Generalize {
-            to: Generalization::Prefix(2),
-        },
+        &Mask::Generalize { to: Generalization::Prefix(2) },
         text(&[Some("10115"), Some("é"), Some("Zoë"), Some(""), None]),
         expect![[r#"
             10
@@ -710,11 +502,7 @@ fn encrypt_gives_every_typed_value_back() {
         for (row, encrypted) in masked.as_string::<i32>().iter().enumerate() {
             let Some(encrypted) = encrypted else { continue };
             assert_eq!(key_of(encrypted), Ok(subject_key((row % 3) as u8).id()));
-            plain.push_str(&format!(
-                "{}: {}\n",
-                array.data_type(),
-                open(encrypted).unwrap()
-            ));
+            plain.push_str(&format!("{}: {}\n", array.data_type(), open(encrypted).unwrap()));
         }
     }
     expect![[r#"
@@ -754,49 +542,25 @@ fn an_encrypted_value_opens_with_its_own_key_only_and_unchanged_only() {
     let masked = apply(&Mask::Encrypt, &text(&[Some("ada@example.com")]));
     let encrypted = masked.as_string::<i32>().value(0);
     assert!(open(encrypted) == Ok(PlainValue::Text("ada@example.com".into())));
-    assert!(
-        matches!(decrypt(encrypted, |_| None), Err(DecryptError::NoKey(id)) if id == subject_key(0).id())
-    );
-    assert!(matches!(
-        decrypt(encrypted, |_| Some(subject_key(9))),
-        Err(DecryptError::Unauthentic)
-    ));
+    assert!(matches!(decrypt(encrypted, |_| None), Err(DecryptError::NoKey(id)) if id == subject_key(0).id()));
+    assert!(matches!(decrypt(encrypted, |_| Some(subject_key(9))), Err(DecryptError::Unauthentic)));
     for position in 0..encrypted.len() {
         let mut changed = encrypted.as_bytes().to_vec();
-        changed[position] = if changed[position] == b'A' {
-            b'B'
-        } else {
-            b'A'
-        };
-        assert!(
-            open(std::str::from_utf8(&changed).unwrap()).is_err(),
-            "character {position}"
-        );
+        changed[position] = if changed[position] == b'A' { b'B' } else { b'A' };
+        assert!(open(std::str::from_utf8(&changed).unwrap()).is_err(), "character {position}");
         assert!(open(&encrypted[..position]).is_err(), "cut at {position}");
     }
     for other in ["", "w1.", "w1.!", "ada@example.com", "w2.AAAA"] {
-        assert!(
-            matches!(open(other), Err(DecryptError::NotEncrypted)),
-            "{other}"
-        );
+        assert!(matches!(open(other), Err(DecryptError::NotEncrypted)), "{other}");
     }
-    assert!(
-        !format!("{:?}", open(encrypted)).contains("ada"),
-        "Debug shows a decrypted value"
-    );
+    assert!(!format!("{:?}", open(encrypted)).contains("ada"), "Debug shows a decrypted value");
 }
 
 #[test]
 fn encrypting_twice_gives_different_texts() {
     let values = text(&[Some("ada"), Some("ada"), Some("ada"), Some("ada")]);
-    let masked = [
-        apply(&Mask::Encrypt, &values),
-        apply(&Mask::Encrypt, &values),
-    ];
-    let mut all: Vec<&str> = masked
-        .iter()
-        .flat_map(|array| array.as_string::<i32>().iter().flatten())
-        .collect();
+    let masked = [apply(&Mask::Encrypt, &values), apply(&Mask::Encrypt, &values)];
+    let mut all: Vec<&str> = masked.iter().flat_map(|array| array.as_string::<i32>().iter().flatten()).collect();
     all.sort_unstable();
     all.dedup();
     assert_eq!(all.len(), 8);
@@ -806,38 +570,18 @@ fn encrypting_twice_gives_different_texts() {
 fn a_value_without_a_key_is_never_passed_on() {
     let op = compiled(&Mask::Encrypt, &DataType::Utf8, "fraud");
     let values = text(&[Some("a"), None, Some("b")]);
-    assert!(matches!(
-        op.apply(&values, None),
-        Err(MaskError::NoSubjects)
-    ));
-    assert!(matches!(
-        op.apply(&values, Some(&row_keys(2))),
-        Err(MaskError::RowCount { rows: 3, keys: 2 })
-    ));
+    assert!(matches!(op.apply(&values, None), Err(MaskError::NoSubjects)));
+    assert!(matches!(op.apply(&values, Some(&row_keys(2))), Err(MaskError::RowCount { rows: 3, keys: 2 })));
     // The first subject is unknown in row 2, erased in row 0.
     let no_subject = RowKeys::new(vec![Some(subject_key(0))], vec![Some(0), None, None]);
-    assert!(matches!(
-        op.apply(&values, Some(&no_subject)),
-        Err(MaskError::NoSubjectKey { row: 2 })
-    ));
-    let erased = RowKeys::new(
-        vec![None, Some(subject_key(0))],
-        vec![Some(0), Some(0), Some(1)],
-    );
-    assert!(matches!(
-        op.apply(&values, Some(&erased)),
-        Err(MaskError::NoSubjectKey { row: 0 })
-    ));
+    assert!(matches!(op.apply(&values, Some(&no_subject)), Err(MaskError::NoSubjectKey { row: 2 })));
+    let erased = RowKeys::new(vec![None, Some(subject_key(0))], vec![Some(0), Some(0), Some(1)]);
+    assert!(matches!(op.apply(&values, Some(&erased)), Err(MaskError::NoSubjectKey { row: 0 })));
     assert_eq!(erased.missing().collect::<Vec<_>>(), [0, 1]);
     // A null needs no key.
     let kept = erased.filter([false, true, true]);
     assert_eq!(kept.missing().collect::<Vec<_>>(), [0]);
-    assert_eq!(
-        op.apply(&values.slice(1, 2), Some(&kept))
-            .unwrap()
-            .null_count(),
-        1
-    );
+    assert_eq!(op.apply(&values.slice(1, 2), Some(&kept)).unwrap().null_count(), 1);
 }
 
 proptest! {

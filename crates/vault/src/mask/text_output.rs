@@ -22,12 +22,7 @@ impl TextOutput {
     pub(super) fn like(input: &dyn Array, width: usize) -> Self {
         let mut ends = Vec::with_capacity(input.len() + 1);
         ends.push(0);
-        Self {
-            bytes: Vec::with_capacity(input.len() * width),
-            ends,
-            nulls: input.logical_nulls(),
-            too_large: false,
-        }
+        Self { bytes: Vec::with_capacity(input.len() * width), ends, nulls: input.logical_nulls(), too_large: false }
     }
 
     /// Appends the next value: what `write` appends to the buffer. Nothing is written for a null.
@@ -48,10 +43,6 @@ impl TextOutput {
             return Err(MaskError::TooLarge);
         }
         let offsets = OffsetBuffer::new(ScalarBuffer::from(self.ends));
-        Ok(Arc::new(StringArray::try_new(
-            offsets,
-            Buffer::from_vec(self.bytes),
-            self.nulls,
-        )?))
+        Ok(Arc::new(StringArray::try_new(offsets, Buffer::from_vec(self.bytes), self.nulls)?))
     }
 }

@@ -5,9 +5,7 @@
 use arrow::{array::ArrayRef, datatypes::DataType};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{
-    MaskError, MaskOp, RowKeys, check_type, partial::byte_of_char, text_output::TextOutput,
-};
+use super::{MaskError, MaskOp, RowKeys, check_type, partial::byte_of_char, text_output::TextOutput};
 use crate::{
     key::{Key, KeyId},
     mac::Mac,
@@ -29,13 +27,7 @@ pub(super) struct Token {
 impl Token {
     pub(super) fn new(input: DataType, key: &Key, prefix: Option<&str>, keep_last: usize) -> Self {
         let prefix = prefix.unwrap_or_default().to_owned();
-        Self {
-            input,
-            mac: Mac::new(key.expose()),
-            key_id: key.id(),
-            prefix,
-            keep_last,
-        }
+        Self { input, mac: Mac::new(key.expose()), key_id: key.id(), prefix, keep_last }
     }
 
     fn write(&self, value: &[u8], out: &mut Vec<u8>) {
@@ -58,20 +50,13 @@ fn last_characters(value: &[u8], keep: usize) -> &[u8] {
         return &[];
     };
     let length = text.chars().count();
-    if length / 2 < keep {
-        &[]
-    } else {
-        &value[byte_of_char(text, length - keep)..]
-    }
+    if length / 2 < keep { &[] } else { &value[byte_of_char(text, length - keep)..] }
 }
 
 impl MaskOp for Token {
     fn apply(&self, array: &ArrayRef, _: Option<&RowKeys>) -> Result<ArrayRef, MaskError> {
         check_type(&self.input, array)?;
-        let mut output = TextOutput::like(
-            array,
-            self.prefix.len() + MAC_CHARACTERS + 1 + self.keep_last.min(16),
-        );
+        let mut output = TextOutput::like(array, self.prefix.len() + MAC_CHARACTERS + 1 + self.keep_last.min(16));
         for_each_text(array, |text| {
             output.push(|out| {
                 if let Some(text) = text {
