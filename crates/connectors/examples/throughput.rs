@@ -6,9 +6,11 @@ use std::{
     hint::black_box,
     io::{Write, stdout},
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use arrow::datatypes::{DataType, Field, Schema};
 use weir_connectors::{
     Payload, Read, ReadLimit, RowDecoder, SourceContext, arrow_schema,
     format::{
@@ -32,9 +34,7 @@ fn report(what: &str, rows: u64, bytes: u64, took: Duration) -> Result<(), Box<d
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let rows: u64 = std::env::args()
-        .nth(1)
-        .map_or(Ok(1_000_000), |n| n.parse())?;
+    let rows: u64 = std::env::args().nth(1).map_or(Ok(1_000_000), |n| n.parse())?;
     let config = GeneratorSource {
         kind: GeneratorKind::Payments,
         seed: 1,
@@ -46,43 +46,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         anomalies: 0.001,
         start: None,
     };
-    let limit = ReadLimit {
-        rows: 8192,
-        wait: Duration::ZERO,
-    };
-    let context = SourceContext {
-        base_dir: PathBuf::from("."),
-        ..SourceContext::default()
-    };
+    let limit = ReadLimit { rows: 8192, wait: Duration::ZERO };
+    let context = SourceContext { base_dir: PathBuf::from("."), ..SourceContext::default() };
 
-    for kind in [
-        GeneratorKind::Payments,
-        GeneratorKind::Sensors,
-        GeneratorKind::Clicks,
-    ] {
-        let connector = SourceConnector::Generator(GeneratorSource {
-            kind,
-            ..config.clone()
-        });
+    for kind in [GeneratorKind::Payments, GeneratorKind::Sensors, GeneratorKind::Clicks] {
+        let connector = SourceConnector::Generator(GeneratorSource { kind, ..config.clone() });
         let columns = generator::columns(kind);
-        let mut source = open_source(
-            &connector,
-            None,
-            arrow_schema(&columns),
-            &columns,
-            &context,
-            &[],
-        )?;
+        let mut source = open_source(&connector, None, arrow_schema(&columns), &columns, &context, &[])?;
         let begun = Instant::now();
         while let Read::Chunk(chunk) = source.read(limit)? {
             black_box(chunk);
         }
-        report(
-            &format!("generate_{kind:?}").to_lowercase(),
-            rows,
-            0,
-            begun.elapsed(),
-        )?;
+        report(&format!("generate_{kind:?}").to_lowercase(), rows, 0, begun.elapsed())?;
     }
 
     let folder = std::env::temp_dir().join(format!("weir-throughput-{}", std::process::id()));
@@ -96,10 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let columns: Vec<_> = generator::columns(GeneratorKind::Payments)
         .into_iter()
         .filter(|c| c.name != "name")
-        .map(|c| weir_spec::Column {
-            required: c.required && c.name != "customer_id",
-            ..c
-        })
+        .map(|c| weir_spec::Column { required: c.required && c.name != "customer_id", ..c })
         .collect();
     let schema = arrow_schema(&columns);
     let file = FileSource {
@@ -112,42 +84,31 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let connector = SourceConnector::File(file.clone());
     for round in ["cold", "warm"] {
-        let mut source = open_source(
-            &connector,
-            Some(Format::Json),
-            schema.clone(),
-            &columns,
-            &context,
-            &[],
-        )?;
+        let mut source = open_source(&connector, Some(Format::Json), schema.clone(), &columns, &context, &[])?;
         let begun = Instant::now();
         while let Read::Chunk(chunk) = source.read(limit)? {
             black_box(chunk);
         }
-        report(
-            &format!("read_file_{round}"),
-            rows,
-            written.bytes,
-            begun.elapsed(),
-        )?;
+        report(&format!("read_file_{round}"), rows, written.bytes, begun.elapsed())?;
     }
 
-    let mut source = open_source(
-        &connector,
-        Some(Format::Json),
-        schema.clone(),
-        &columns,
-        &context,
-        &[],
-    )?;
+    let mut source = open_source(&connector, Some(Format::Json), schema.clone(), &columns, &context, &[])?;
+    // arrow-json knows time zones by offset only.
+    let offset_schema = Arc::new(Schema::new(
+        schema
+            .fields()
+            .iter()
+            .map(|field| match field.data_type() {
+                DataType::Timestamp(unit, Some(_)) => {
+                    Field::new(field.name(), DataType::Timestamp(*unit, Some("+00:00".into())), true)
+                }
+                _ => field.as_ref().clone(),
+            })
+            .collect::<Vec<_>>(),
+    ));
     let mut decoder = JsonDecoder::new(schema.clone(), &columns)?;
-    let (mut decoding, mut encoding, mut csv_encoding, mut csv_decoding, mut theirs) = (
-        Duration::ZERO,
-        Duration::ZERO,
-        Duration::ZERO,
-        Duration::ZERO,
-        Duration::ZERO,
-    );
+    let (mut decoding, mut encoding, mut csv_encoding, mut csv_decoding, mut theirs) =
+        (Duration::ZERO, Duration::ZERO, Duration::ZERO, Duration::ZERO, Duration::ZERO);
     let (mut encoded_bytes, mut csv_bytes) = (0, 0);
     let mut csv_decoder = CsvDecoder::new(&file, schema.clone(), &columns)?;
     let (mut out, mut text) = (Vec::new(), Vec::new());
@@ -172,23 +133,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         let Payload::Bytes(bytes) = &chunk.payload else {
             continue;
         };
-        let mut reader = arrow::json::ReaderBuilder::new(schema.clone())
-            .with_batch_size(8192)
-            .build_decoder()?;
+        let mut reader = arrow::json::ReaderBuilder::new(offset_schema.clone()).with_batch_size(8192).build_decoder()?;
         let begun = Instant::now();
         reader.decode(bytes)?;
         black_box(reader.flush()?);
         theirs += begun.elapsed();
 
-        let chunk = weir_connectors::Chunk {
-            payload: Payload::Bytes(text.clone().into()),
-            ..chunk
-        };
+        let chunk = weir_connectors::Chunk { payload: Payload::Bytes(text.clone().into()), ..chunk };
         let begun = Instant::now();
-        assert_eq!(
-            csv_decoder.decode(&chunk)?.rows.num_rows(),
-            decoded.rows.num_rows()
-        );
+        assert_eq!(csv_decoder.decode(&chunk)?.rows.num_rows(), decoded.rows.num_rows());
         csv_decoding += begun.elapsed();
     }
     report("json_decode", rows, written.bytes, decoding)?;

@@ -17,10 +17,7 @@ pub enum Domain {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectorError {
     #[error("{path}: {error}", path = path.display())]
-    Io {
-        path: PathBuf,
-        error: std::io::Error,
-    },
+    Io { path: PathBuf, error: std::io::Error },
     /// The configuration cannot work; the message says what to change.
     #[error("{0}")]
     Config(String),
@@ -33,10 +30,7 @@ pub enum ConnectorError {
 
 impl ConnectorError {
     pub fn io(path: impl Into<PathBuf>, error: std::io::Error) -> Self {
-        Self::Io {
-            path: path.into(),
-            error,
-        }
+        Self::Io { path: path.into(), error }
     }
 
     pub fn domain(&self) -> Domain {

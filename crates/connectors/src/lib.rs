@@ -31,6 +31,5 @@ pub use registry::{open_source, row_decoder, row_encoder, sink_writer};
 pub use schema::arrow_schema;
 pub use sink::{Encoded, EncodedPart, EncodedPayload, PreCommit, RowEncoder, SinkWriter};
 pub use source::{
-    Chunk, Decoded, Malformed, MalformedReason, Offset, PartitionPosition, Payload, Read,
-    ReadLimit, RowDecoder, SourceReader,
+    Chunk, Decoded, Malformed, MalformedReason, Offset, PartitionPosition, Payload, Read, ReadLimit, RowDecoder, SourceReader,
 };

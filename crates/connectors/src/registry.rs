@@ -31,13 +31,7 @@ pub fn open_source(
     Ok(match connector {
         SourceConnector::File(config) => {
             let format = format.unwrap_or(Format::Json);
-            let options = FileReaderOptions {
-                config,
-                format,
-                schema,
-                columns,
-                base_dir: context.base_dir.clone(),
-            };
+            let options = FileReaderOptions { config, format, schema, columns, base_dir: context.base_dir.clone() };
             Box::new(FileReader::open(options, resume)?)
         }
         SourceConnector::Generator(config) => Box::new(GeneratorReader::open(config, resume)?),
@@ -56,9 +50,7 @@ pub fn row_decoder(
         (SourceConnector::Generator(_), _) | (SourceConnector::File(_), Format::Parquet) => {
             Box::new(RowsDecoder::new(schema, columns))
         }
-        (SourceConnector::File(config), Format::Csv) => {
-            Box::new(CsvDecoder::new(config, schema, columns)?)
-        }
+        (SourceConnector::File(config), Format::Csv) => Box::new(CsvDecoder::new(config, schema, columns)?),
         (SourceConnector::File(_), Format::Json) | (SourceConnector::Http(_), Format::Json) => {
             Box::new(JsonDecoder::new(schema, columns)?)
         }
@@ -80,15 +72,9 @@ pub fn row_encoder(sink: &Sink, schema: SchemaRef) -> Result<Box<dyn RowEncoder>
 }
 
 /// The writer of a sink whose input has this schema. One per sink.
-pub fn sink_writer(
-    sink: &Sink,
-    schema: SchemaRef,
-    context: &SinkContext,
-) -> Result<Box<dyn SinkWriter>, ConnectorError> {
+pub fn sink_writer(sink: &Sink, schema: SchemaRef, context: &SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
     Ok(match &sink.connector {
-        SinkConnector::File(config) => {
-            Box::new(FileWriter::new(config, sink.format, schema, context)?)
-        }
+        SinkConnector::File(config) => Box::new(FileWriter::new(config, sink.format, schema, context)?),
         SinkConnector::Stdout(_) => Box::new(StdoutWriter::new(sink.format, &schema)?),
     })
 }

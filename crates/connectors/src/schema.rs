@@ -12,10 +12,7 @@ pub fn arrow_schema(columns: &[Column]) -> SchemaRef {
 }
 
 fn arrow_fields(columns: &[Column]) -> Fields {
-    columns
-        .iter()
-        .map(|column| Field::new(&column.name, arrow_type(&column.data_type), true))
-        .collect()
+    columns.iter().map(|column| Field::new(&column.name, arrow_type(&column.data_type), true)).collect()
 }
 
 /// The Arrow type of a logical type.

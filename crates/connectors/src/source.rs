@@ -122,11 +122,7 @@ impl std::fmt::Display for MalformedReason {
             }
             Self::NotUtf8 { at } => write!(f, "not UTF-8 at byte {at} of the row"),
             Self::TooLong { limit } => write!(f, "longer than the limit of {limit} bytes"),
-            Self::WrongType {
-                column,
-                expected,
-                found,
-            } => write!(f, "`{column}`: expected {expected}, found {found}"),
+            Self::WrongType { column, expected, found } => write!(f, "`{column}`: expected {expected}, found {found}"),
             Self::OutOfRange { column, expected } => {
                 write!(f, "`{column}`: does not fit {expected}")
             }
@@ -175,9 +171,7 @@ pub trait SourceReader: Send {
     /// The position of one partition; connectors with many partitions answer without listing them all.
     fn position(&self, partition: u32) -> Option<PartitionPosition> {
         let name = self.partition_name(partition);
-        self.positions()
-            .into_iter()
-            .find(|position| position.partition == name)
+        self.positions().into_iter().find(|position| position.partition == name)
     }
 
     /// The name of a partition that a chunk mentioned.

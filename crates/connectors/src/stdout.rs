@@ -27,9 +27,7 @@ impl StdoutEncoder {
 fn check_format(format: Format) -> Result<(), ConnectorError> {
     match format {
         Format::Json | Format::Csv => Ok(()),
-        Format::Parquet => Err(ConnectorError::Config(
-            "stdout takes json or csv; write Parquet to a file sink".into(),
-        )),
+        Format::Parquet => Err(ConnectorError::Config("stdout takes json or csv; write Parquet to a file sink".into())),
     }
 }
 
@@ -41,15 +39,8 @@ impl RowEncoder for StdoutEncoder {
             _ => json::encode::write_rows(&mut bytes, rows)?,
         }
         let count = rows.num_rows() as u64;
-        let part = EncodedPart {
-            path: String::new(),
-            rows: count,
-            payload: EncodedPayload::Bytes(bytes),
-        };
-        Ok(Encoded {
-            parts: vec![part],
-            rows: count,
-        })
+        let part = EncodedPart { path: String::new(), rows: count, payload: EncodedPayload::Bytes(bytes) };
+        Ok(Encoded { parts: vec![part], rows: count })
     }
 }
 
@@ -76,12 +67,7 @@ impl<W: Write + Send> StdoutWriter<W> {
         if format == Format::Csv {
             csv::write_header(&mut header, schema);
         }
-        Ok(Self {
-            out: BufWriter::with_capacity(1 << 16, out),
-            header,
-            rows: 0,
-            bytes: 0,
-        })
+        Ok(Self { out: BufWriter::with_capacity(1 << 16, out), header, rows: 0, bytes: 0 })
     }
 
     fn failed(error: io::Error) -> ConnectorError {
@@ -95,9 +81,7 @@ impl<W: Write + Send> SinkWriter for StdoutWriter<W> {
         self.out.write_all(&header).map_err(Self::failed)?;
         for part in rows.parts {
             let EncodedPayload::Bytes(bytes) = part.payload else {
-                return Err(ConnectorError::Internal(
-                    "a part that was encoded for another format".into(),
-                ));
+                return Err(ConnectorError::Internal("a part that was encoded for another format".into()));
             };
             self.out.write_all(&bytes).map_err(Self::failed)?;
             self.rows += part.rows;
@@ -108,16 +92,8 @@ impl<W: Write + Send> SinkWriter for StdoutWriter<W> {
 
     fn pre_commit(&mut self, epoch: u64) -> Result<PreCommit, ConnectorError> {
         self.out.flush().map_err(Self::failed)?;
-        let (rows, bytes) = (
-            std::mem::take(&mut self.rows),
-            std::mem::take(&mut self.bytes),
-        );
-        Ok(PreCommit {
-            epoch,
-            rows,
-            bytes,
-            renames: Vec::new(),
-        })
+        let (rows, bytes) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.bytes));
+        Ok(PreCommit { epoch, rows, bytes, renames: Vec::new() })
     }
 
     fn commit(&mut self, _pre_commit: &PreCommit) -> Result<(), ConnectorError> {
@@ -152,24 +128,16 @@ mod tests {
 
     fn rows() -> (SchemaRef, RecordBatch) {
         let schema = arrow_schema(&[Column::new("a", DataType::String)]);
-        let rows = RecordBatch::try_new(
-            schema.clone(),
-            vec![Arc::new(StringArray::from(vec!["x", "y"]))],
-        )
-        .unwrap();
+        let rows = RecordBatch::try_new(schema.clone(), vec![Arc::new(StringArray::from(vec!["x", "y"]))]).unwrap();
         (schema, rows)
     }
 
     #[test]
     fn csv_has_one_header_and_json_none() {
         let (schema, rows) = rows();
-        for (format, expected) in [
-            (Format::Csv, "a\nx\ny\nx\ny\n"),
-            (
-                Format::Json,
-                "{\"a\":\"x\"}\n{\"a\":\"y\"}\n{\"a\":\"x\"}\n{\"a\":\"y\"}\n",
-            ),
-        ] {
+        for (format, expected) in
+            [(Format::Csv, "a\nx\ny\nx\ny\n"), (Format::Json, "{\"a\":\"x\"}\n{\"a\":\"y\"}\n{\"a\":\"x\"}\n{\"a\":\"y\"}\n")]
+        {
             let mut out = Vec::new();
             let mut encoder = StdoutEncoder::new(format, &schema).unwrap();
             let mut writer = StdoutWriter::to(&mut out, format, &schema).unwrap();
@@ -187,9 +155,7 @@ mod tests {
         let mut encoder = StdoutEncoder::new(Format::Json, &schema).unwrap();
         let mut writer = StdoutWriter::to(ClosedPipe, Format::Json, &schema).unwrap();
         let error = writer.write(encoder.encode(&rows).unwrap()).unwrap_err();
-        assert!(
-            matches!(&error, ConnectorError::Io { error, .. } if error.kind() == io::ErrorKind::BrokenPipe)
-        );
+        assert!(matches!(&error, ConnectorError::Io { error, .. } if error.kind() == io::ErrorKind::BrokenPipe));
         assert!(!error.is_retryable());
     }
 

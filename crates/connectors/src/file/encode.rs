@@ -24,20 +24,11 @@ pub struct FileEncoder {
 }
 
 impl FileEncoder {
-    pub fn new(
-        config: &FileSink,
-        format: Format,
-        schema: SchemaRef,
-    ) -> Result<Self, ConnectorError> {
+    pub fn new(config: &FileSink, format: Format, schema: SchemaRef) -> Result<Self, ConnectorError> {
         if format != Format::Parquet {
             json::encode::check_schema(&schema)?;
         }
-        Ok(Self {
-            format,
-            compression: config.compression,
-            partitioner: Partitioner::new(config, &schema)?,
-            last_bytes: 0,
-        })
+        Ok(Self { format, compression: config.compression, partitioner: Partitioner::new(config, &schema)?, last_bytes: 0 })
     }
 
     fn encode_part(&mut self, rows: RecordBatch) -> Result<EncodedPayload, ConnectorError> {
@@ -54,29 +45,18 @@ impl FileEncoder {
 
 impl RowEncoder for FileEncoder {
     fn encode(&mut self, rows: &RecordBatch) -> Result<Encoded, ConnectorError> {
-        let mut encoded = Encoded {
-            parts: Vec::new(),
-            rows: rows.num_rows() as u64,
-        };
+        let mut encoded = Encoded { parts: Vec::new(), rows: rows.num_rows() as u64 };
         for (path, rows) in self.partitioner.split(rows)? {
             let count = rows.num_rows() as u64;
-            encoded.parts.push(EncodedPart {
-                path,
-                rows: count,
-                payload: self.encode_part(rows)?,
-            });
+            encoded.parts.push(EncodedPart { path, rows: count, payload: self.encode_part(rows)? });
         }
         Ok(encoded)
     }
 }
 
 /// One gzip member or zstd frame.
-pub(super) fn compress(
-    compression: Compression,
-    bytes: Vec<u8>,
-) -> Result<Vec<u8>, ConnectorError> {
-    let failed =
-        |error: std::io::Error| ConnectorError::Internal(format!("compression failed: {error}"));
+pub(super) fn compress(compression: Compression, bytes: Vec<u8>) -> Result<Vec<u8>, ConnectorError> {
+    let failed = |error: std::io::Error| ConnectorError::Internal(format!("compression failed: {error}"));
     match compression {
         Compression::None => Ok(bytes),
         Compression::Gzip => {

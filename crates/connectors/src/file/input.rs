@@ -43,18 +43,12 @@ impl Input {
             file.seek(SeekFrom::Start(from)).map_err(failed)?;
         }
         let disk_error = Arc::new(Mutex::new(None));
-        let disk = Disk {
-            file,
-            error: disk_error.clone(),
-        };
+        let disk = Disk { file, error: disk_error.clone() };
         let reader: Box<dyn Read + Send> = match compression {
             Compression::None => Box::new(disk),
             // An empty file is an empty stream; the decoders would call it cut off.
             _ if length == 0 => Box::new(io::empty()),
-            Compression::Gzip => Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(
-                1 << 18,
-                disk,
-            ))),
+            Compression::Gzip => Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(1 << 18, disk))),
             Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(disk).map_err(failed)?),
         };
         let mut input = Self { reader, disk_error };
@@ -73,16 +67,13 @@ impl Input {
 
     /// Appends up to `limit` bytes to `out`; fewer only at the end or at a failure.
     pub fn fill(&mut self, out: &mut Vec<u8>, limit: u64) -> Result<usize, ReadFailure> {
-        (&mut self.reader)
-            .take(limit)
-            .read_to_end(out)
-            .map_err(|error| match self.disk_error.lock().take() {
-                Some(disk) => ReadFailure::Disk(disk),
-                None => ReadFailure::Broken(match error.kind() {
-                    io::ErrorKind::UnexpectedEof => "it ends in the middle".to_owned(),
-                    _ => "its content is damaged".to_owned(),
-                }),
-            })
+        (&mut self.reader).take(limit).read_to_end(out).map_err(|error| match self.disk_error.lock().take() {
+            Some(disk) => ReadFailure::Disk(disk),
+            None => ReadFailure::Broken(match error.kind() {
+                io::ErrorKind::UnexpectedEof => "it ends in the middle".to_owned(),
+                _ => "its content is damaged".to_owned(),
+            }),
+        })
     }
 }
 
@@ -126,10 +117,7 @@ pub(super) fn fingerprint(path: &Path) -> Result<String, ConnectorError> {
 
 /// Fails if the file no longer begins as it did when `expected` was taken.
 pub(super) fn check_fingerprint(path: &Path, expected: &str) -> Result<(), ConnectorError> {
-    let length = expected
-        .split_once(':')
-        .and_then(|(length, _)| length.parse().ok())
-        .unwrap_or(FINGERPRINT_BYTES);
+    let length = expected.split_once(':').and_then(|(length, _)| length.parse().ok()).unwrap_or(FINGERPRINT_BYTES);
     if fingerprint_of(path, length)? == expected {
         return Ok(());
     }
@@ -142,14 +130,6 @@ pub(super) fn check_fingerprint(path: &Path, expected: &str) -> Result<(), Conne
 fn fingerprint_of(path: &Path, length: u64) -> Result<String, ConnectorError> {
     let failed = |error| ConnectorError::io(path, error);
     let mut head = Vec::new();
-    File::open(path)
-        .map_err(failed)?
-        .take(length)
-        .read_to_end(&mut head)
-        .map_err(failed)?;
-    Ok(format!(
-        "{}:{}",
-        head.len(),
-        hex::encode(&Sha256::digest(&head)[..16])
-    ))
+    File::open(path).map_err(failed)?.take(length).read_to_end(&mut head).map_err(failed)?;
+    Ok(format!("{}:{}", head.len(), hex::encode(&Sha256::digest(&head)[..16])))
 }

@@ -24,16 +24,8 @@ pub(super) fn list(base: &Path, path: &str) -> Result<Vec<InputFile>, ConnectorE
     match fs::metadata(&whole) {
         Ok(metadata) if metadata.is_dir() => walk(&whole, &whole, &mut files)?,
         Ok(metadata) => {
-            let name = whole
-                .file_name()
-                .unwrap_or(whole.as_os_str())
-                .to_string_lossy()
-                .into_owned();
-            files.push(InputFile {
-                name,
-                bytes: metadata.len(),
-                path: whole,
-            });
+            let name = whole.file_name().unwrap_or(whole.as_os_str()).to_string_lossy().into_owned();
+            files.push(InputFile { name, bytes: metadata.len(), path: whole });
         }
         Err(_) if is_glob(path) => matches(&whole, &mut files)?,
         Err(error) => return Err(ConnectorError::io(whole, error)),
@@ -62,11 +54,7 @@ fn walk(root: &Path, folder: &Path, files: &mut Vec<InputFile>) -> Result<(), Co
         if metadata.is_dir() {
             walk(root, &path, files)?;
         } else if metadata.is_file() {
-            files.push(InputFile {
-                name: relative(root, &path),
-                bytes: metadata.len(),
-                path,
-            });
+            files.push(InputFile { name: relative(root, &path), bytes: metadata.len(), path });
         }
     }
     Ok(())
@@ -74,26 +62,17 @@ fn walk(root: &Path, folder: &Path, files: &mut Vec<InputFile>) -> Result<(), Co
 
 fn matches(pattern: &Path, files: &mut Vec<InputFile>) -> Result<(), ConnectorError> {
     let text = pattern.to_string_lossy();
-    let found = glob::glob(&text).map_err(|error| {
-        ConnectorError::Config(format!("`{text}` is not a valid glob: {error}"))
-    })?;
+    let found = glob::glob(&text).map_err(|error| ConnectorError::Config(format!("`{text}` is not a valid glob: {error}")))?;
     let root: PathBuf = pattern
         .components()
-        .take_while(
-            |part| !matches!(part, Component::Normal(name) if is_glob(&name.to_string_lossy())),
-        )
+        .take_while(|part| !matches!(part, Component::Normal(name) if is_glob(&name.to_string_lossy())))
         .collect();
     for path in found {
-        let path =
-            path.map_err(|error| ConnectorError::io(error.path().to_owned(), error.into()))?;
+        let path = path.map_err(|error| ConnectorError::io(error.path().to_owned(), error.into()))?;
         let metadata = fs::metadata(&path).map_err(|error| ConnectorError::io(&path, error))?;
         let name = relative(&root, &path);
         if metadata.is_file() && !name.split('/').any(is_hidden) {
-            files.push(InputFile {
-                name,
-                bytes: metadata.len(),
-                path,
-            });
+            files.push(InputFile { name, bytes: metadata.len(), path });
         }
     }
     Ok(())
@@ -101,9 +80,5 @@ fn matches(pattern: &Path, files: &mut Vec<InputFile>) -> Result<(), ConnectorEr
 
 fn relative(root: &Path, path: &Path) -> String {
     let parts = path.strip_prefix(root).unwrap_or(path);
-    parts
-        .components()
-        .map(|part| part.as_os_str().to_string_lossy())
-        .collect::<Vec<_>>()
-        .join("/")
+    parts.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }

@@ -14,6 +14,8 @@ pub use sink::FileWriter;
 pub use source::{FileReader, FileReaderOptions};
 
 #[cfg(test)]
+mod parquet_tests;
+#[cfg(test)]
 mod sink_tests;
 #[cfg(test)]
 mod source_tests;

@@ -5,9 +5,7 @@ use std::{collections::VecDeque, fs::File, path::Path};
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use parquet::arrow::{
     ProjectionMask,
-    arrow_reader::{
-        ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-    },
+    arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
 };
 
 use crate::{
@@ -21,15 +19,8 @@ pub(super) struct ParquetInput {
 }
 
 enum State {
-    Unread {
-        file: File,
-        metadata: ArrowReaderMetadata,
-        columns: Vec<usize>,
-    },
-    Reading {
-        reader: ParquetRecordBatchReader,
-        ready: VecDeque<RecordBatch>,
-    },
+    Unread { file: File, metadata: ArrowReaderMetadata, columns: Vec<usize> },
+    Reading { reader: ParquetRecordBatchReader, ready: VecDeque<RecordBatch> },
     Damaged,
     Done,
 }
@@ -38,19 +29,11 @@ type Rows = (Offset, Offset, Option<RecordBatch>, Vec<Malformed>);
 
 impl ParquetInput {
     /// Opens a file at row `from`. A file that is no Parquet, or damaged, is one malformed row.
-    pub fn open(
-        path: &Path,
-        schema: SchemaRef,
-        required: &[String],
-        from: u64,
-    ) -> Result<Self, ConnectorError> {
+    pub fn open(path: &Path, schema: SchemaRef, required: &[String], from: u64) -> Result<Self, ConnectorError> {
         let file = File::open(path).map_err(|error| ConnectorError::io(path, error))?;
         let next = Offset { byte: 0, row: from };
         let Ok(metadata) = ArrowReaderMetadata::load(&file, Default::default()) else {
-            return Ok(Self {
-                state: State::Damaged,
-                next,
-            });
+            return Ok(Self { state: State::Damaged, next });
         };
         let rows = metadata.metadata().file_metadata().num_rows().max(0) as u64;
         if from > rows {
@@ -61,24 +44,10 @@ impl ParquetInput {
         }
         let stored = metadata.schema().fields();
         if let Some(missing) = required.iter().find(|name| stored.find(name).is_none()) {
-            return Err(ConnectorError::Config(format!(
-                "{}: has no column `{missing}`, which is required",
-                path.display()
-            )));
+            return Err(ConnectorError::Config(format!("{}: has no column `{missing}`, which is required", path.display())));
         }
-        let columns = schema
-            .fields()
-            .iter()
-            .filter_map(|field| stored.find(field.name()).map(|(i, _)| i))
-            .collect();
-        Ok(Self {
-            state: State::Unread {
-                file,
-                metadata,
-                columns,
-            },
-            next,
-        })
+        let columns = schema.fields().iter().filter_map(|field| stored.find(field.name()).map(|(i, _)| i)).collect();
+        Ok(Self { state: State::Unread { file, metadata, columns }, next })
     }
 
     pub fn position(&self) -> Offset {
@@ -97,22 +66,11 @@ impl ParquetInput {
                 State::Damaged => {
                     let start = self.next;
                     self.next.row += 1;
-                    let reason = MalformedReason::Truncated {
-                        detail: "not a Parquet file, or damaged".into(),
-                    };
-                    let malformed = Malformed {
-                        at: start,
-                        reason,
-                        raw: Vec::new(),
-                        raw_length: 0,
-                    };
+                    let reason = MalformedReason::Truncated { detail: "not a Parquet file, or damaged".into() };
+                    let malformed = Malformed { at: start, reason, raw: Vec::new(), raw_length: 0 };
                     return Ok(Some((start, self.next, None, vec![malformed])));
                 }
-                State::Unread {
-                    file,
-                    metadata,
-                    columns,
-                } => {
+                State::Unread { file, metadata, columns } => {
                     let mask = ProjectionMask::roots(metadata.parquet_schema(), columns);
                     let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
                         .with_projection(mask)
@@ -120,17 +78,11 @@ impl ParquetInput {
                         .with_offset(self.next.row as usize)
                         .build();
                     self.state = match reader {
-                        Ok(reader) => State::Reading {
-                            reader,
-                            ready: VecDeque::new(),
-                        },
+                        Ok(reader) => State::Reading { reader, ready: VecDeque::new() },
                         Err(_) => State::Damaged,
                     };
                 }
-                State::Reading {
-                    mut reader,
-                    mut ready,
-                } => {
+                State::Reading { mut reader, mut ready } => {
                     if ready.is_empty() {
                         match reader.next() {
                             None => return Ok(None),

@@ -35,18 +35,14 @@ impl Partitioner {
     /// Checks the configuration against the schema of the rows.
     pub fn new(config: &FileSink, schema: &Schema) -> Result<Self, ConnectorError> {
         let find = |name: &str| {
-            schema.index_of(name).map_err(|_| {
-                ConnectorError::Config(format!(
-                    "the sink partitions by `{name}`, a column its input does not have"
-                ))
-            })
+            schema
+                .index_of(name)
+                .map_err(|_| ConnectorError::Config(format!("the sink partitions by `{name}`, a column its input does not have")))
         };
         let mut by = Vec::new();
         for name in &config.partition_by {
             let index = find(name)?;
-            if schema.field(index).data_type().is_nested()
-                || matches!(schema.field(index).data_type(), DataType::Binary)
-            {
+            if schema.field(index).data_type().is_nested() || matches!(schema.field(index).data_type(), DataType::Binary) {
                 return Err(ConnectorError::Config(format!(
                     "`{name}` cannot name folders: its type is {}",
                     schema.field(index).data_type()
@@ -58,10 +54,7 @@ impl Partitioner {
             None => None,
             Some(time) => {
                 let index = find(&time.column)?;
-                if !matches!(
-                    schema.field(index).data_type(),
-                    DataType::Timestamp(..) | DataType::Date32 | DataType::Date64
-                ) {
+                if !matches!(schema.field(index).data_type(), DataType::Timestamp(..) | DataType::Date32 | DataType::Date64) {
                     return Err(ConnectorError::Config(format!(
                         "partition_time needs a timestamp or a date, and `{}` is {}",
                         time.column,
@@ -71,13 +64,9 @@ impl Partitioner {
                 Some((index, time.by))
             }
         };
-        let kept: Vec<usize> = (0..schema.fields().len())
-            .filter(|i| !by.iter().any(|(index, _)| index == i))
-            .collect();
+        let kept: Vec<usize> = (0..schema.fields().len()).filter(|i| !by.iter().any(|(index, _)| index == i)).collect();
         if kept.is_empty() {
-            return Err(ConnectorError::Config(
-                "the sink partitions by every column, which leaves none for its files".into(),
-            ));
+            return Err(ConnectorError::Config("the sink partitions by every column, which leaves none for its files".into()));
         }
         let derived: &[&str] = match time {
             None => &[],
@@ -96,17 +85,14 @@ impl Partitioner {
 
     /// The schema of the files.
     pub fn file_schema(&self, schema: &Schema) -> Result<SchemaRef, ConnectorError> {
-        let kept = schema
-            .project(&self.kept)
-            .map_err(|error| ConnectorError::Internal(error.to_string()))?;
+        let kept = schema.project(&self.kept).map_err(|error| ConnectorError::Internal(error.to_string()))?;
         Ok(kept.into())
     }
 
     /// The rows of each folder, in order; folders in the order of their first row.
     pub fn split(&self, rows: &RecordBatch) -> Result<Vec<(String, RecordBatch)>, ConnectorError> {
-        let failed = |error: arrow::error::ArrowError| {
-            ConnectorError::Internal(format!("rows could not be partitioned: {error}"))
-        };
+        let failed =
+            |error: arrow::error::ArrowError| ConnectorError::Internal(format!("rows could not be partitioned: {error}"));
         if rows.num_rows() == 0 {
             return Ok(Vec::new());
         }
@@ -114,23 +100,12 @@ impl Partitioner {
         if self.by.is_empty() && self.time.is_none() {
             return Ok(vec![(String::new(), data)]);
         }
-        let writable = writable_columns(
-            &rows
-                .project(&self.by.iter().map(|(i, _)| *i).collect::<Vec<_>>())
-                .map_err(failed)?,
-        )?;
-        let values: Vec<PlainColumn<'_>> = writable
-            .iter()
-            .map(|array| PlainColumn::new(array.as_ref()))
-            .collect();
+        let writable = writable_columns(&rows.project(&self.by.iter().map(|(i, _)| *i).collect::<Vec<_>>()).map_err(failed)?)?;
+        let values: Vec<PlainColumn<'_>> = writable.iter().map(|array| PlainColumn::new(array.as_ref())).collect();
         let times = match self.time {
-            Some((index, _)) => Some(
-                cast(
-                    rows.column(index),
-                    &DataType::Timestamp(ArrowUnit::Microsecond, None),
-                )
-                .map_err(failed)?,
-            ),
+            Some((index, _)) => {
+                Some(cast(rows.column(index), &DataType::Timestamp(ArrowUnit::Microsecond, None)).map_err(failed)?)
+            }
             None => None,
         };
         let mut folders: AHashMap<String, usize> = AHashMap::new();
@@ -141,11 +116,7 @@ impl Partitioner {
             for ((_, name), value) in self.by.iter().zip(&values) {
                 text.clear();
                 let present = value.write(&mut text, row) && !text.is_empty();
-                push_folder(
-                    &mut path,
-                    name,
-                    if present { &text } else { NO_VALUE.as_bytes() },
-                );
+                push_folder(&mut path, name, if present { &text } else { NO_VALUE.as_bytes() });
             }
             if let (Some((_, unit)), Some(times)) = (self.time, &times) {
                 push_time(&mut path, unit, times, row);
@@ -165,12 +136,7 @@ impl Partitioner {
         }
         members
             .into_iter()
-            .map(|(path, rows)| {
-                Ok((
-                    path,
-                    take_record_batch(&data, &UInt32Array::from(rows)).map_err(failed)?,
-                ))
-            })
+            .map(|(path, rows)| Ok((path, take_record_batch(&data, &UInt32Array::from(rows)).map_err(failed)?)))
             .collect()
     }
 }
@@ -197,10 +163,7 @@ fn push_time(path: &mut String, unit: TimeUnit, times: &ArrayRef, row: usize) {
         }
         return;
     }
-    let seconds = times
-        .as_primitive::<TimestampMicrosecondType>()
-        .value(row)
-        .div_euclid(1_000_000);
+    let seconds = times.as_primitive::<TimestampMicrosecondType>().value(row).div_euclid(1_000_000);
     let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
     let value = match unit {
         TimeUnit::Hour | TimeUnit::Day => format!("{year:04}-{month:02}-{day:02}"),
@@ -209,11 +172,7 @@ fn push_time(path: &mut String, unit: TimeUnit, times: &ArrayRef, row: usize) {
     };
     push_folder(path, first, value.as_bytes());
     if unit == TimeUnit::Hour {
-        push_folder(
-            path,
-            "hour",
-            format!("{:02}", seconds.rem_euclid(86_400) / 3600).as_bytes(),
-        );
+        push_folder(path, "hour", format!("{:02}", seconds.rem_euclid(86_400) / 3600).as_bytes());
     }
 }
 
@@ -222,22 +181,7 @@ fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '\0'..='\x1f'
-            | '\x7f'
-            | '"'
-            | '#'
-            | '%'
-            | '\''
-            | '*'
-            | '/'
-            | ':'
-            | '='
-            | '?'
-            | '\\'
-            | '{'
-            | '['
-            | ']'
-            | '^' => {
+            '\0'..='\x1f' | '\x7f' | '"' | '#' | '%' | '\'' | '*' | '/' | ':' | '=' | '?' | '\\' | '{' | '[' | ']' | '^' => {
                 out.push_str(&format!("%{:02X}", c as u32));
             }
             _ => out.push(c),

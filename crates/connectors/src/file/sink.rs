@@ -1,6 +1,6 @@
 //! The file sink's writer: files grow under names that readers ignore and appear whole when their checkpoint is committed.
 //!
-//! A file is `.part-TAG-N` while it is written. The pre-commit flushes and fsyncs it and promises its final name,
+//! A file is `.part-TAG-WRITER-N` while it is written. The pre-commit flushes and fsyncs it and promises its final name,
 //! `part-EPOCH-N.json`; the commit renames it. Because a rename is atomic and only happens after the checkpoint that
 //! promises it is durable, a file is visible if and only if its checkpoint is, whenever the process dies:
 //!
@@ -43,6 +43,8 @@ pub struct FileWriter {
     open: HashMap<String, OpenFile>,
     /// Closed and durable, not promised yet.
     closed: Vec<ClosedFile>,
+    /// Tells this writer's files from those of a dead one, which may still lie about when a rename is repeated.
+    writer: u64,
     sequence: u64,
     clock: u64,
     rows: u64,
@@ -69,21 +71,12 @@ struct ClosedFile {
 
 impl FileWriter {
     /// A writer for a sink whose input has this schema. Makes the folder if need be.
-    pub fn new(
-        config: &FileSink,
-        format: Format,
-        schema: SchemaRef,
-        context: &SinkContext,
-    ) -> Result<Self, ConnectorError> {
+    pub fn new(config: &FileSink, format: Format, schema: SchemaRef, context: &SinkContext) -> Result<Self, ConnectorError> {
         if format == Format::Parquet && config.compression != Compression::None {
-            return Err(ConnectorError::Config(
-                "`compression` is for json and csv; Parquet compresses by itself".into(),
-            ));
+            return Err(ConnectorError::Config("`compression` is for json and csv; Parquet compresses by itself".into()));
         }
         if context.run_tag.is_empty() || context.run_tag.contains(['/', '\\', '\0']) {
-            return Err(ConnectorError::Internal(
-                "a sink's run tag must be a part of a file name".into(),
-            ));
+            return Err(ConnectorError::Internal("a sink's run tag must be a part of a file name".into()));
         }
         let root = context.base_dir.join(&config.path);
         if root.exists() && !root.is_dir() {
@@ -102,6 +95,7 @@ impl FileWriter {
             schema: Partitioner::new(config, &schema)?.file_schema(&schema)?,
             open: HashMap::new(),
             closed: Vec::new(),
+            writer: rand::random(),
             sequence: 0,
             clock: 0,
             rows: 0,
@@ -123,7 +117,7 @@ impl FileWriter {
 
     fn create(&mut self, folder: &str) -> Result<OpenFile, ConnectorError> {
         make_folders(&self.root.join(folder))?;
-        let name = join(folder, &format!("{}{:08}", self.prefix, self.sequence));
+        let name = join(folder, &format!("{}{:016x}-{:08}", self.prefix, self.writer, self.sequence));
         self.sequence += 1;
         let path = self.root.join(&name);
         let failed = |error| ConnectorError::io(&path, error);
@@ -145,12 +139,7 @@ impl FileWriter {
                 Output::Text(output)
             }
         };
-        Ok(OpenFile {
-            output,
-            name,
-            bytes,
-            used_at: 0,
-        })
+        Ok(OpenFile { output, name, bytes, used_at: 0 })
     }
 
     fn close(&mut self, folder: &str) -> Result<(), ConnectorError> {
@@ -160,19 +149,12 @@ impl FileWriter {
         let path = self.root.join(&open.name);
         let failed = |error: io::Error| ConnectorError::io(&path, error);
         let file = match open.output {
-            Output::Text(output) => output
-                .into_inner()
-                .map_err(|error| failed(error.into_error()))?,
-            Output::Parquet(writer) => writer
-                .into_inner()
-                .map_err(|error| parquet_failed(&path, error))?,
+            Output::Text(output) => output.into_inner().map_err(|error| failed(error.into_error()))?,
+            Output::Parquet(writer) => writer.into_inner().map_err(|error| parquet_failed(&path, error))?,
         };
         file.sync_all().map_err(failed)?;
         self.bytes += file.metadata().map_err(failed)?.len();
-        self.closed.push(ClosedFile {
-            folder: folder.to_owned(),
-            name: open.name,
-        });
+        self.closed.push(ClosedFile { folder: folder.to_owned(), name: open.name });
         Ok(())
     }
 
@@ -181,11 +163,7 @@ impl FileWriter {
         if self.open.len() < MAX_OPEN {
             return Ok(());
         }
-        let oldest = self
-            .open
-            .iter()
-            .min_by_key(|(_, file)| file.used_at)
-            .map(|(folder, _)| folder.clone());
+        let oldest = self.open.iter().min_by_key(|(_, file)| file.used_at).map(|(folder, _)| folder.clone());
         oldest.map_or(Ok(()), |folder| self.close(&folder))
     }
 
@@ -202,9 +180,7 @@ impl FileWriter {
         let path = self.root.join(&open.name);
         match (&mut open.output, payload) {
             (Output::Text(output), EncodedPayload::Bytes(bytes)) => {
-                output
-                    .write_all(&bytes)
-                    .map_err(|error| ConnectorError::io(&path, error))?;
+                output.write_all(&bytes).map_err(|error| ConnectorError::io(&path, error))?;
                 open.bytes += bytes.len() as u64;
             }
             (Output::Parquet(writer), EncodedPayload::Rows(rows)) => {
@@ -212,9 +188,7 @@ impl FileWriter {
                 open.bytes = (writer.bytes_written() + writer.in_progress_size()) as u64;
             }
             _ => {
-                return Err(ConnectorError::Internal(
-                    "a part that was encoded for another format".into(),
-                ));
+                return Err(ConnectorError::Internal("a part that was encoded for another format".into()));
             }
         }
         let full = open.bytes >= self.max_bytes;
@@ -222,13 +196,9 @@ impl FileWriter {
         if full { self.close(folder) } else { Ok(()) }
     }
 
-    fn sync_folders(
-        &self,
-        names: impl Iterator<Item = impl AsRef<str>>,
-    ) -> Result<(), ConnectorError> {
-        let folders: BTreeSet<PathBuf> = names
-            .filter_map(|name| self.root.join(name.as_ref()).parent().map(Path::to_owned))
-            .collect();
+    fn sync_folders(&self, names: impl Iterator<Item = impl AsRef<str>>) -> Result<(), ConnectorError> {
+        let folders: BTreeSet<PathBuf> =
+            names.filter_map(|name| self.root.join(name.as_ref()).parent().map(Path::to_owned)).collect();
         folders.iter().try_for_each(|folder| sync_folder(folder))
     }
 
@@ -252,8 +222,9 @@ impl FileWriter {
 
     /// The whole of the name counts, so that the tag `a` does not own the files of the tag `a-b`.
     fn is_own_temporary(&self, name: &str) -> bool {
-        name.strip_prefix(&self.prefix)
-            .is_some_and(|number| number.len() == 8 && number.bytes().all(|b| b.is_ascii_digit()))
+        let Some((writer, number)) = name.strip_prefix(&self.prefix).and_then(|rest| rest.split_once('-')) else { return false };
+        let hex = |text: &str, digits: usize| text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit());
+        hex(writer, 16) && hex(number, 8)
     }
 }
 
@@ -274,10 +245,7 @@ impl SinkWriter for FileWriter {
         let mut number = 0;
         for file in std::mem::take(&mut self.closed) {
             let target = loop {
-                let target = join(
-                    &file.folder,
-                    &format!("part-{epoch:08}-{number:04}.{}", self.ending()),
-                );
+                let target = join(&file.folder, &format!("part-{epoch:08}-{number:04}.{}", self.ending()));
                 number += 1;
                 if !self.root.join(&target).exists() {
                     break target;
@@ -286,25 +254,15 @@ impl SinkWriter for FileWriter {
             renames.push((file.name, target));
         }
         self.sync_folders(renames.iter().map(|(from, _)| from))?;
-        let (rows, bytes) = (
-            std::mem::take(&mut self.rows),
-            std::mem::take(&mut self.bytes),
-        );
-        Ok(PreCommit {
-            epoch,
-            rows,
-            bytes,
-            renames,
-        })
+        let (rows, bytes) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.bytes));
+        Ok(PreCommit { epoch, rows, bytes, renames })
     }
 
     fn commit(&mut self, pre_commit: &PreCommit) -> Result<(), ConnectorError> {
         for (from, to) in &pre_commit.renames {
             let (from, to) = (self.root.join(from), self.root.join(to));
             match (from.exists(), to.exists()) {
-                (true, false) => {
-                    fs::rename(&from, &to).map_err(|error| ConnectorError::io(&to, error))?
-                }
+                (true, false) => fs::rename(&from, &to).map_err(|error| ConnectorError::io(&to, error))?,
                 (false, true) => {}
                 (true, true) => {
                     return Err(ConnectorError::Config(format!(
@@ -334,17 +292,10 @@ impl SinkWriter for FileWriter {
 
 /// Nested names use `/`.
 fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{folder}/{name}")
-    }
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
-fn write_parquet(
-    writer: &mut ArrowWriter<File>,
-    rows: &RecordBatch,
-) -> Result<(), parquet::errors::ParquetError> {
+fn write_parquet(writer: &mut ArrowWriter<File>, rows: &RecordBatch) -> Result<(), parquet::errors::ParquetError> {
     writer.write(rows)
 }
 
@@ -363,10 +314,7 @@ fn make_folders(folder: &Path) -> Result<(), ConnectorError> {
     if folder.is_dir() {
         return Ok(());
     }
-    if let Some(parent) = folder
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-    {
+    if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         make_folders(parent)?;
     }
     match fs::create_dir(folder) {
@@ -377,12 +325,6 @@ fn make_folders(folder: &Path) -> Result<(), ConnectorError> {
 }
 
 fn sync_folder(folder: &Path) -> Result<(), ConnectorError> {
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
-    File::open(folder)
-        .and_then(|opened| opened.sync_all())
-        .map_err(|error| ConnectorError::io(folder, error))
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    File::open(folder).and_then(|opened| opened.sync_all()).map_err(|error| ConnectorError::io(folder, error))
 }

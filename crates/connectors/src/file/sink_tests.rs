@@ -46,11 +46,7 @@ fn rows(from: i64, to: i64) -> RecordBatch {
         schema(),
         vec![
             Arc::new(Int64Array::from_iter_values(from..to)),
-            Arc::new(
-                (from..to)
-                    .map(|i| countries[(i % 4) as usize])
-                    .collect::<StringArray>(),
-            ),
+            Arc::new((from..to).map(|i| countries[(i % 4) as usize]).collect::<StringArray>()),
             Arc::new(
                 (from..to)
                     .map(|i| (i % 5 != 4).then_some(i * 7 * hour))
@@ -64,10 +60,7 @@ fn rows(from: i64, to: i64) -> RecordBatch {
 }
 
 fn context(folder: &Path) -> SinkContext {
-    SinkContext {
-        base_dir: folder.to_owned(),
-        run_tag: "p1-s".into(),
-    }
+    SinkContext { base_dir: folder.to_owned(), run_tag: "p1-s".into() }
 }
 
 fn writer(folder: &Path, config: &FileSink, format: Format) -> FileWriter {
@@ -75,14 +68,7 @@ fn writer(folder: &Path, config: &FileSink, format: Format) -> FileWriter {
 }
 
 fn write(writer: &mut FileWriter, config: &FileSink, format: Format, rows: &RecordBatch) {
-    writer
-        .write(
-            FileEncoder::new(config, format, schema())
-                .unwrap()
-                .encode(rows)
-                .unwrap(),
-        )
-        .unwrap();
+    writer.write(FileEncoder::new(config, format, schema()).unwrap().encode(rows).unwrap()).unwrap();
 }
 
 /// Every file below `folder` by its path, hidden ones only if asked for.
@@ -95,13 +81,7 @@ fn files(folder: &Path, hidden: bool) -> BTreeMap<String, Vec<u8>> {
             if path.is_dir() {
                 folders.push(path);
             } else if hidden == path.file_name().unwrap().to_string_lossy().starts_with('.') {
-                found.insert(
-                    path.strip_prefix(folder)
-                        .unwrap()
-                        .to_string_lossy()
-                        .into_owned(),
-                    fs::read(&path).unwrap(),
-                );
+                found.insert(path.strip_prefix(folder).unwrap().to_string_lossy().into_owned(), fs::read(&path).unwrap());
             }
         }
     }
@@ -111,15 +91,8 @@ fn files(folder: &Path, hidden: bool) -> BTreeMap<String, Vec<u8>> {
 fn ids(folder: &Path) -> Vec<i64> {
     let mut ids: Vec<i64> = Vec::new();
     for content in files(folder, false).values() {
-        for line in content
-            .split(|&b| b == b'\n')
-            .filter(|line| !line.is_empty())
-        {
-            ids.push(
-                serde_json::from_slice::<serde_json::Value>(line).unwrap()["id"]
-                    .as_i64()
-                    .unwrap(),
-            );
+        for line in content.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
+            ids.push(serde_json::from_slice::<serde_json::Value>(line).unwrap()["id"].as_i64().unwrap());
         }
     }
     ids.sort_unstable();
@@ -138,34 +111,17 @@ fn files_are_invisible_until_the_commit() {
     assert_eq!((files(&out, false).len(), pre_commit.rows), (0, 5));
     writer.commit(&pre_commit).unwrap();
     writer.commit(&pre_commit).unwrap();
-    assert_eq!(
-        files(&out, false).keys().collect::<Vec<_>>(),
-        ["part-00000007-0000.json"]
-    );
+    assert_eq!(files(&out, false).keys().collect::<Vec<_>>(), ["part-00000007-0000.json"]);
     assert_eq!(files(&out, true).len(), 0);
     assert_eq!(ids(&out), [0, 1, 2, 3, 4]);
-    assert_eq!(
-        pre_commit.bytes,
-        fs::metadata(out.join("part-00000007-0000.json"))
-            .unwrap()
-            .len()
-    );
-    assert_eq!(
-        writer.pre_commit(8).unwrap(),
-        PreCommit {
-            epoch: 8,
-            ..PreCommit::default()
-        }
-    );
+    assert_eq!(pre_commit.bytes, fs::metadata(out.join("part-00000007-0000.json")).unwrap().len());
+    assert_eq!(writer.pre_commit(8).unwrap(), PreCommit { epoch: 8, ..PreCommit::default() });
 }
 
 /// The engine's protocol, killed before each of its steps: after recovery and a second run every row is there once.
 #[test]
 fn a_crash_between_any_two_steps_loses_and_repeats_nothing() {
-    let partitioned = FileSink {
-        partition_by: vec!["country".into()],
-        ..config()
-    };
+    let partitioned = FileSink { partition_by: vec!["country".into()], ..config() };
     for config in [config(), partitioned] {
         for dies_at in 0..14 {
             let folder = tempfile::tempdir().unwrap();
@@ -177,16 +133,10 @@ fn a_crash_between_any_two_steps_loses_and_repeats_nothing() {
             };
             // What the checkpoint file holds: the epoch, the next row, and what the sink promised.
             let mut checkpoint: Option<(u64, i64, PreCommit)> = None;
-            let run = |checkpoint: &mut Option<(u64, i64, PreCommit)>,
-                       alive: &mut dyn FnMut() -> bool|
-             -> Option<()> {
+            let run = |checkpoint: &mut Option<(u64, i64, PreCommit)>, alive: &mut dyn FnMut() -> bool| -> Option<()> {
                 let mut writer = writer(folder.path(), &config, Format::Json);
-                writer
-                    .recover(checkpoint.as_ref().map(|(.., promised)| promised))
-                    .unwrap();
-                let (mut epoch, mut next) = checkpoint
-                    .as_ref()
-                    .map_or((0, 0), |(epoch, next, _)| (*epoch, *next));
+                writer.recover(checkpoint.as_ref().map(|(.., promised)| promised)).unwrap();
+                let (mut epoch, mut next) = checkpoint.as_ref().map_or((0, 0), |(epoch, next, _)| (*epoch, *next));
                 while next < 40 {
                     for _ in 0..2 {
                         alive().then_some(())?;
@@ -200,10 +150,7 @@ fn a_crash_between_any_two_steps_loses_and_repeats_nothing() {
                     *checkpoint = Some((epoch, next, promised.clone()));
                     alive().then_some(())?;
                     // Dies in the middle of the renames.
-                    let half = PreCommit {
-                        renames: promised.renames[..promised.renames.len() / 2].to_vec(),
-                        ..promised.clone()
-                    };
+                    let half = PreCommit { renames: promised.renames[..promised.renames.len() / 2].to_vec(), ..promised.clone() };
                     writer.commit(&half).unwrap();
                     alive().then_some(())?;
                     writer.commit(&promised).unwrap();
@@ -213,21 +160,11 @@ fn a_crash_between_any_two_steps_loses_and_repeats_nothing() {
             };
             run(&mut checkpoint, &mut alive);
             let visible = ids(&out);
-            assert!(
-                visible.windows(2).all(|pair| pair[0] < pair[1]),
-                "nothing is visible twice"
-            );
+            assert!(visible.windows(2).all(|pair| pair[0] < pair[1]), "nothing is visible twice");
             let promised = checkpoint.as_ref().map_or(0, |(_, next, _)| *next);
-            assert!(
-                visible.iter().all(|id| *id < promised),
-                "nothing is visible before its checkpoint"
-            );
+            assert!(visible.iter().all(|id| *id < promised), "nothing is visible before its checkpoint");
             run(&mut checkpoint, &mut || true).unwrap();
-            assert_eq!(
-                ids(&out),
-                (0..40).collect::<Vec<_>>(),
-                "killed before step {dies_at}"
-            );
+            assert_eq!(ids(&out), (0..40).collect::<Vec<_>>(), "killed before step {dies_at}");
             assert_eq!(files(&out, true).len(), 0, "no temporary is left behind");
         }
     }
@@ -239,10 +176,10 @@ fn recovery_clears_its_own_temporaries_only_and_misses_no_promised_file() {
     let out = folder.path().join("out");
     fs::create_dir_all(out.join("country=NL")).unwrap();
     for name in [
-        ".part-p1-s-00000000",
-        "country=NL/.part-p1-s-00000009",
-        ".part-p1-s-2-00000000",
-        ".part-other-00000000",
+        ".part-p1-s-0123456789abcdef-00000000",
+        "country=NL/.part-p1-s-0123456789abcdef-00000009",
+        ".part-p1-s-2-0123456789abcdef-00000000",
+        ".part-other-0123456789abcdef-00000000",
         ".keep",
         "part-1.json",
     ] {
@@ -252,19 +189,13 @@ fn recovery_clears_its_own_temporaries_only_and_misses_no_promised_file() {
     writer.recover(None).unwrap();
     assert_eq!(
         files(&out, true).keys().collect::<Vec<_>>(),
-        [".keep", ".part-other-00000000", ".part-p1-s-2-00000000"]
+        [".keep", ".part-other-0123456789abcdef-00000000", ".part-p1-s-2-0123456789abcdef-00000000"]
     );
     let promised = PreCommit {
-        renames: vec![(
-            ".part-p1-s-00000001".into(),
-            "part-00000001-0000.json".into(),
-        )],
+        renames: vec![(".part-p1-s-0123456789abcdef-00000001".into(), "part-00000001-0000.json".into())],
         ..PreCommit::default()
     };
-    assert!(matches!(
-        writer.recover(Some(&promised)),
-        Err(ConnectorError::Resume(_))
-    ));
+    assert!(matches!(writer.recover(Some(&promised)), Err(ConnectorError::Resume(_))));
 }
 
 #[test]
@@ -278,48 +209,24 @@ fn a_committed_file_is_never_overwritten() {
     let promised = writer.pre_commit(1).unwrap();
     assert_eq!(promised.renames[0].1, "part-00000001-0001.json");
     fs::write(out.join("part-00000001-0001.json"), "an intruder\n").unwrap();
-    assert!(
-        writer
-            .commit(&promised)
-            .unwrap_err()
-            .to_string()
-            .contains("part-00000001-0001.json")
-    );
-    assert_eq!(
-        files(&out, false)["part-00000001-0001.json"],
-        b"an intruder\n"
-    );
+    assert!(writer.commit(&promised).unwrap_err().to_string().contains("part-00000001-0001.json"));
+    assert_eq!(files(&out, false)["part-00000001-0001.json"], b"an intruder\n");
 }
 
 #[test]
 fn partitions_are_folders_as_hive_has_them() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let config = FileSink {
-        partition_by: vec!["country".into()],
-        ..config()
-    };
+    let config = FileSink { partition_by: vec!["country".into()], ..config() };
     let mut writer = writer(folder.path(), &config, Format::Json);
     write(&mut writer, &config, Format::Json, &rows(0, 8));
     let promised = writer.pre_commit(1).unwrap();
     writer.commit(&promised).unwrap();
     let found: BTreeMap<_, _> = files(&out, false)
         .into_iter()
-        .map(|(name, content)| {
-            (
-                name.rsplit_once('/').unwrap().0.to_owned(),
-                String::from_utf8(content).unwrap(),
-            )
-        })
+        .map(|(name, content)| (name.rsplit_once('/').unwrap().0.to_owned(), String::from_utf8(content).unwrap()))
         .collect();
-    assert_eq!(
-        found.keys().collect::<Vec<_>>(),
-        [
-            "country=NL",
-            "country=__HIVE_DEFAULT_PARTITION__",
-            "country=a%2Fb%3Dc%25"
-        ]
-    );
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["country=NL", "country=__HIVE_DEFAULT_PARTITION__", "country=a%2Fb%3Dc%25"]);
     assert_eq!(
         found["country=NL"],
         "{\"id\":0,\"at\":\"1970-01-01T00:00:00Z\",\"day\":\"1970-01-01\"}\n{\"id\":4,\"at\":null,\"day\":\"1970-01-05\"}\n"
@@ -340,40 +247,13 @@ fn time_partitions_are_in_utc_and_keep_their_column() {
                 "dt=__HIVE_DEFAULT_PARTITION__/hour=__HIVE_DEFAULT_PARTITION__",
             ],
         ),
-        (
-            TimeUnit::Day,
-            "day",
-            vec![
-                "dt=1970-01-01",
-                "dt=1970-01-02",
-                "dt=1970-01-03",
-                "dt=1970-01-04",
-                "dt=1970-01-05",
-            ],
-        ),
+        (TimeUnit::Day, "day", vec!["dt=1970-01-01", "dt=1970-01-02", "dt=1970-01-03", "dt=1970-01-04", "dt=1970-01-05"]),
         (TimeUnit::Month, "day", vec!["month=1970-01"]),
-        (
-            TimeUnit::Year,
-            "at",
-            vec!["year=1970", "year=__HIVE_DEFAULT_PARTITION__"],
-        ),
+        (TimeUnit::Year, "at", vec!["year=1970", "year=__HIVE_DEFAULT_PARTITION__"]),
     ] {
-        let config = FileSink {
-            partition_time: Some(PartitionTime {
-                column: column.into(),
-                by,
-            }),
-            ..config()
-        };
-        let encoded = FileEncoder::new(&config, Format::Json, schema())
-            .unwrap()
-            .encode(&rows(0, 5))
-            .unwrap();
-        let mut paths: Vec<_> = encoded
-            .parts
-            .iter()
-            .map(|part| part.path.as_str())
-            .collect();
+        let config = FileSink { partition_time: Some(PartitionTime { column: column.into(), by }), ..config() };
+        let encoded = FileEncoder::new(&config, Format::Json, schema()).unwrap().encode(&rows(0, 5)).unwrap();
+        let mut paths: Vec<_> = encoded.parts.iter().map(|part| part.path.as_str()).collect();
         paths.sort_unstable();
         assert_eq!(paths, expected);
         assert_eq!(encoded.parts.iter().map(|part| part.rows).sum::<u64>(), 5);
@@ -383,10 +263,7 @@ fn time_partitions_are_in_utc_and_keep_their_column() {
 #[test]
 fn more_partitions_than_files_may_be_open_are_written_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    let config = FileSink {
-        partition_by: vec!["day".into()],
-        ..config()
-    };
+    let config = FileSink { partition_by: vec!["day".into()], ..config() };
     let mut writer = writer(folder.path(), &config, Format::Json);
     for _ in 0..2 {
         write(&mut writer, &config, Format::Json, &rows(0, 150));
@@ -408,44 +285,24 @@ fn every_format_and_compression_reads_back() {
         (Format::Parquet, Compression::None, "parquet"),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let config = FileSink {
-            compression,
-            ..config()
-        };
+        let config = FileSink { compression, ..config() };
         let mut writer = writer(folder.path(), &config, format);
         write(&mut writer, &config, format, &rows(0, 3));
         write(&mut writer, &config, format, &rows(3, 9));
         let promised = writer.pre_commit(1).unwrap();
         writer.commit(&promised).unwrap();
-        let path = folder
-            .path()
-            .join(format!("out/part-00000001-0000.{ending}"));
+        let path = folder.path().join(format!("out/part-00000001-0000.{ending}"));
         let stored = fs::read(&path).unwrap();
         let mut text = String::new();
         match (format, compression) {
             (Format::Parquet, _) => {
-                let reader =
-                    ParquetRecordBatchReaderBuilder::try_new(fs::File::open(&path).unwrap())
-                        .unwrap()
-                        .build()
-                        .unwrap();
-                let read = arrow::compute::concat_batches(
-                    &schema(),
-                    &reader.map(Result::unwrap).collect::<Vec<_>>(),
-                )
-                .unwrap();
+                let reader = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(&path).unwrap()).unwrap().build().unwrap();
+                let read = arrow::compute::concat_batches(&schema(), &reader.map(Result::unwrap).collect::<Vec<_>>()).unwrap();
                 assert_eq!(read, rows(0, 9));
                 continue;
             }
-            (_, Compression::Gzip) => drop(
-                MultiGzDecoder::new(stored.as_slice())
-                    .read_to_string(&mut text)
-                    .unwrap(),
-            ),
-            (_, Compression::Zstd) => {
-                text =
-                    String::from_utf8(zstd::stream::decode_all(stored.as_slice()).unwrap()).unwrap()
-            }
+            (_, Compression::Gzip) => drop(MultiGzDecoder::new(stored.as_slice()).read_to_string(&mut text).unwrap()),
+            (_, Compression::Zstd) => text = String::from_utf8(zstd::stream::decode_all(stored.as_slice()).unwrap()).unwrap(),
             (_, Compression::None) => text = String::from_utf8(stored).unwrap(),
         }
         let lines: Vec<_> = text.lines().collect();
@@ -462,10 +319,7 @@ fn every_format_and_compression_reads_back() {
 #[test]
 fn a_file_is_closed_when_it_is_full() {
     let folder = tempfile::tempdir().unwrap();
-    let config = FileSink {
-        max_file_mib: 1,
-        ..config()
-    };
+    let config = FileSink { max_file_mib: 1, ..config() };
     let mut writer = writer(folder.path(), &config, Format::Json);
     for _ in 0..3 {
         write(&mut writer, &config, Format::Json, &rows(0, 20_000));
@@ -484,54 +338,17 @@ fn what_cannot_work_is_refused_with_a_word_on_what_to_do() {
             .unwrap_or_default()
     };
     for (config, format, part) in [
+        (FileSink { path: "file".into(), ..config() }, Format::Json, "is a file"),
+        (FileSink { path: "file/below".into(), ..config() }, Format::Json, "file"),
+        (FileSink { compression: Compression::Gzip, ..config() }, Format::Parquet, "Parquet compresses by itself"),
+        (FileSink { partition_by: vec!["nothing".into()], ..config() }, Format::Json, "`nothing`"),
         (
-            FileSink {
-                path: "file".into(),
-                ..config()
-            },
-            Format::Json,
-            "is a file",
-        ),
-        (
-            FileSink {
-                path: "file/below".into(),
-                ..config()
-            },
-            Format::Json,
-            "file",
-        ),
-        (
-            FileSink {
-                compression: Compression::Gzip,
-                ..config()
-            },
-            Format::Parquet,
-            "Parquet compresses by itself",
-        ),
-        (
-            FileSink {
-                partition_by: vec!["nothing".into()],
-                ..config()
-            },
-            Format::Json,
-            "`nothing`",
-        ),
-        (
-            FileSink {
-                partition_time: Some(PartitionTime {
-                    column: "id".into(),
-                    by: TimeUnit::Day,
-                }),
-                ..config()
-            },
+            FileSink { partition_time: Some(PartitionTime { column: "id".into(), by: TimeUnit::Day }), ..config() },
             Format::Json,
             "timestamp or a date",
         ),
         (
-            FileSink {
-                partition_by: schema().fields().iter().map(|f| f.name().clone()).collect(),
-                ..config()
-            },
+            FileSink { partition_by: schema().fields().iter().map(|f| f.name().clone()).collect(), ..config() },
             Format::Json,
             "every column",
         ),

@@ -44,27 +44,15 @@ pub struct FileReader {
 }
 
 enum Open {
-    Text(TextInput),
+    Text(Box<TextInput>),
     Parquet(Box<ParquetInput>),
 }
 
 impl FileReader {
-    pub fn open(
-        options: FileReaderOptions<'_>,
-        resume: &[PartitionPosition],
-    ) -> Result<Self, ConnectorError> {
-        let FileReaderOptions {
-            config,
-            format,
-            schema,
-            columns,
-            base_dir,
-        } = options;
+    pub fn open(options: FileReaderOptions<'_>, resume: &[PartitionPosition]) -> Result<Self, ConnectorError> {
+        let FileReaderOptions { config, format, schema, columns, base_dir } = options;
         let framing = match format {
-            Format::Csv => Framing::Csv {
-                delimiter: delimiter_byte(config.delimiter)?,
-                header: config.header,
-            },
+            Format::Csv => Framing::Csv { delimiter: delimiter_byte(config.delimiter)?, header: config.header },
             Format::Json | Format::Parquet => Framing::Lines,
         };
         let files = match list(&base_dir, &config.path) {
@@ -89,24 +77,14 @@ impl FileReader {
             format,
             framing,
             schema,
-            required: columns
-                .iter()
-                .filter(|c| c.required)
-                .map(|c| c.name.clone())
-                .collect(),
+            required: columns.iter().filter(|c| c.required).map(|c| c.name.clone()).collect(),
         };
-        resume
-            .iter()
-            .try_for_each(|position| this.resume(position))?;
+        resume.iter().try_for_each(|position| this.resume(position))?;
         Ok(this)
     }
 
     fn resume(&mut self, position: &PartitionPosition) -> Result<(), ConnectorError> {
-        match self
-            .files
-            .iter()
-            .position(|file| file.name == position.partition)
-        {
+        match self.files.iter().position(|file| file.name == position.partition) {
             Some(index) => {
                 if let Some(expected) = &position.fingerprint {
                     check_fingerprint(&self.files[index].path, expected)?;
@@ -115,11 +93,7 @@ impl FileReader {
             }
             None if position.done => {
                 let path = PathBuf::from(&position.partition);
-                self.files.push(InputFile {
-                    name: position.partition.clone(),
-                    path,
-                    bytes: 0,
-                });
+                self.files.push(InputFile { name: position.partition.clone(), path, bytes: 0 });
                 self.positions.push(Some(position.clone()));
             }
             None => {
@@ -141,28 +115,17 @@ impl FileReader {
             None => fingerprint(&file.path)?,
         };
         let (open, offset) = if self.format == Format::Parquet {
-            let input = ParquetInput::open(
-                &file.path,
-                self.schema.clone(),
-                &self.required,
-                from.map_or(0, |o| o.row),
-            )?;
+            let input = ParquetInput::open(&file.path, self.schema.clone(), &self.required, from.map_or(0, |o| o.row))?;
             let offset = input.position();
             (Open::Parquet(Box::new(input)), offset)
         } else {
             let compression = compression_of(&file.path, self.config.compression);
-            let input = TextInput::open(
-                &file.path,
-                compression,
-                self.framing,
-                self.config.max_line,
-                from,
-            )?;
+            let input = TextInput::open(&file.path, compression, self.framing, self.config.max_line, from)?;
             if let Some(header) = &input.header {
                 self.check_header(file, header)?;
             }
             let offset = input.position();
-            (Open::Text(input), offset)
+            (Open::Text(Box::new(input)), offset)
         };
         self.positions[self.current] = Some(PartitionPosition {
             partition: file.name.clone(),
@@ -184,12 +147,7 @@ impl FileReader {
                 file.path.display()
             )));
         }
-        if let Some(twice) = self
-            .schema
-            .fields()
-            .iter()
-            .find(|field| times(field.name()) > 1)
-        {
+        if let Some(twice) = self.schema.fields().iter().find(|field| times(field.name()) > 1) {
             return Err(ConnectorError::Config(format!(
                 "{}: its header names column `{}` more than once",
                 file.path.display(),
@@ -211,18 +169,14 @@ impl FileReader {
                 malformed: piece.malformed,
                 header: input.header.clone(),
             }),
-            Some(Open::Parquet(input)) => {
-                input
-                    .next_rows(limit)?
-                    .map(|(start, end, rows, malformed)| Chunk {
-                        partition,
-                        start,
-                        end,
-                        payload: rows.map_or(Payload::Bytes(Bytes::new()), Payload::Rows),
-                        malformed,
-                        header: None,
-                    })
-            }
+            Some(Open::Parquet(input)) => input.next_rows(limit)?.map(|(start, end, rows, malformed)| Chunk {
+                partition,
+                start,
+                end,
+                payload: rows.map_or(Payload::Bytes(Bytes::new()), Payload::Rows),
+                malformed,
+                header: None,
+            }),
             None => None,
         })
     }
@@ -235,10 +189,7 @@ impl SourceReader for FileReader {
                 return Ok(Read::End);
             }
             if self.open.is_none() {
-                if self.positions[self.current]
-                    .as_ref()
-                    .is_some_and(|p| p.done)
-                {
+                if self.positions[self.current].as_ref().is_some_and(|p| p.done) {
                     self.current += 1;
                     continue;
                 }
@@ -273,9 +224,7 @@ impl SourceReader for FileReader {
     }
 
     fn partition_name(&self, partition: u32) -> &str {
-        self.files
-            .get(partition as usize)
-            .map_or("", |file| &file.name)
+        self.files.get(partition as usize).map_or("", |file| &file.name)
     }
 
     fn committed(&mut self, _positions: &[PartitionPosition]) -> Result<(), ConnectorError> {
@@ -284,21 +233,13 @@ impl SourceReader for FileReader {
 
     /// Bytes not read yet, as stored; a compressed file counts whole until it is done.
     fn lag(&self) -> Option<u64> {
-        let waiting = self
-            .files
-            .iter()
-            .zip(&self.positions)
-            .skip(self.current)
-            .map(|(file, position)| match position {
-                Some(position) if position.done => 0,
-                Some(position)
-                    if compression_of(&file.path, self.config.compression)
-                        == weir_spec::connector::Compression::None =>
-                {
-                    file.bytes.saturating_sub(position.offset.byte)
-                }
-                _ => file.bytes,
-            });
+        let waiting = self.files.iter().zip(&self.positions).skip(self.current).map(|(file, position)| match position {
+            Some(position) if position.done => 0,
+            Some(position) if compression_of(&file.path, self.config.compression) == weir_spec::connector::Compression::None => {
+                file.bytes.saturating_sub(position.offset.byte)
+            }
+            _ => file.bytes,
+        });
         Some(waiting.sum())
     }
 }

@@ -13,58 +13,26 @@ use super::{FileReader, FileReaderOptions};
 use crate::{
     error::ConnectorError,
     schema::arrow_schema,
-    source::{
-        Chunk, Malformed, MalformedReason as Reason, Offset, PartitionPosition, Payload, Read,
-        ReadLimit, SourceReader,
-    },
+    source::{Chunk, Malformed, MalformedReason as Reason, Offset, PartitionPosition, Payload, Read, ReadLimit, SourceReader},
 };
 
 fn config(path: &str) -> FileSource {
-    FileSource {
-        path: path.into(),
-        compression: None,
-        max_line: 100,
-        delimiter: ',',
-        header: true,
-        null: String::new(),
-    }
+    FileSource { path: path.into(), compression: None, max_line: 100, delimiter: ',', header: true, null: String::new() }
 }
 
 fn columns() -> Vec<Column> {
-    vec![
-        Column {
-            required: true,
-            ..Column::new("id", DataType::String)
-        },
-        Column::new("n", DataType::Int64),
-    ]
+    vec![Column { required: true, ..Column::new("id", DataType::String) }, Column::new("n", DataType::Int64)]
 }
 
-fn open(
-    folder: &Path,
-    config: &FileSource,
-    format: Format,
-    resume: &[PartitionPosition],
-) -> Result<FileReader, ConnectorError> {
+fn open(folder: &Path, config: &FileSource, format: Format, resume: &[PartitionPosition]) -> Result<FileReader, ConnectorError> {
     let columns = columns();
-    let options = FileReaderOptions {
-        config,
-        format,
-        schema: arrow_schema(&columns),
-        columns: &columns,
-        base_dir: folder.to_owned(),
-    };
+    let options =
+        FileReaderOptions { config, format, schema: arrow_schema(&columns), columns: &columns, base_dir: folder.to_owned() };
     FileReader::open(options, resume)
 }
 
 fn read(reader: &mut FileReader, rows: usize) -> Option<Chunk> {
-    match reader
-        .read(ReadLimit {
-            rows,
-            wait: Duration::ZERO,
-        })
-        .unwrap()
-    {
+    match reader.read(ReadLimit { rows, wait: Duration::ZERO }).unwrap() {
         Read::Chunk(chunk) => {
             if let Payload::Bytes(bytes) = &chunk.payload {
                 assert!(bytes.len() as u64 <= chunk.end.byte - chunk.start.byte);
@@ -82,16 +50,10 @@ fn drain(reader: &mut FileReader, rows: usize) -> Vec<(String, String, Vec<Malfo
     let mut next: Option<(u32, Offset)> = None;
     while let Some(chunk) = read(reader, rows) {
         if let Some((partition, end)) = next.filter(|(p, _)| *p == chunk.partition) {
-            assert_eq!(
-                (partition, end),
-                (chunk.partition, chunk.start),
-                "chunks follow each other"
-            );
+            assert_eq!((partition, end), (chunk.partition, chunk.start), "chunks follow each other");
         }
         next = Some((chunk.partition, chunk.end));
-        let Payload::Bytes(bytes) = chunk.payload else {
-            panic!("text files give bytes")
-        };
+        let Payload::Bytes(bytes) = chunk.payload else { panic!("text files give bytes") };
         let name = reader.partition_name(chunk.partition).to_owned();
         if all.last().is_none_or(|(last, ..)| *last != name) {
             all.push((name, String::new(), Vec::new()));
@@ -113,33 +75,21 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 fn a_folder_is_read_by_name_with_its_folders_and_without_hidden_names() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("in/dt=1")).unwrap();
-    for (name, text) in [
-        ("b.json", "b\n"),
-        ("a.json", "a\n"),
-        ("dt=1/c.json", "c\n"),
-        ("_manifest", "x\n"),
-        (".part-1", "y\n"),
-    ] {
+    for (name, text) in [("b.json", "b\n"), ("a.json", "a\n"), ("dt=1/c.json", "c\n"), ("_manifest", "x\n"), (".part-1", "y\n")] {
         fs::write(folder.path().join("in").join(name), text).unwrap();
     }
     let names = |path: &str| -> Vec<String> {
-        drain(
-            &mut open(folder.path(), &config(path), Format::Json, &[]).unwrap(),
-            10,
-        )
-        .into_iter()
-        .map(|(name, ..)| name)
-        .collect()
+        drain(&mut open(folder.path(), &config(path), Format::Json, &[]).unwrap(), 10)
+            .into_iter()
+            .map(|(name, ..)| name)
+            .collect()
     };
     assert_eq!(names("in"), ["a.json", "b.json", "dt=1/c.json"]);
     assert_eq!(names("in/*.json"), ["a.json", "b.json"]);
     assert_eq!(names("in/**/c.json"), ["dt=1/c.json"]);
     assert_eq!(names("in/b.json"), ["b.json"]);
     for missing in ["none.json", "in/*.csv"] {
-        let error = open(folder.path(), &config(missing), Format::Json, &[])
-            .err()
-            .unwrap()
-            .to_string();
+        let error = open(folder.path(), &config(missing), Format::Json, &[]).err().unwrap().to_string();
         assert!(error.contains(missing), "{error}");
     }
 }
@@ -150,10 +100,7 @@ fn line_ends_and_the_lack_of_the_last_one_make_no_difference_to_the_rows() {
     fs::write(folder.path().join("f"), "\u{feff}a\r\nb\n\nc").unwrap();
     let mut reader = open(folder.path(), &config("f"), Format::Json, &[]).unwrap();
     let chunk = read(&mut reader, 10).unwrap();
-    assert_eq!(
-        (chunk.start, chunk.end),
-        (Offset { byte: 3, row: 0 }, Offset { byte: 10, row: 4 })
-    );
+    assert_eq!((chunk.start, chunk.end), (Offset { byte: 3, row: 0 }, Offset { byte: 10, row: 4 }));
     assert_eq!(drain(&mut reader, 10), []);
     assert!(reader.positions()[0].done);
 }
@@ -162,32 +109,16 @@ fn line_ends_and_the_lack_of_the_last_one_make_no_difference_to_the_rows() {
 fn overlong_lines_are_malformed_and_what_follows_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let long = "x".repeat(9 << 20);
-    for (name, text) in [
-        ("plain", format!("a\n{long}\nb\n")),
-        ("end", format!("a\n{long}")),
-    ] {
+    for (name, text) in [("plain", format!("a\n{long}\nb\n")), ("end", format!("a\n{long}"))] {
         fs::write(folder.path().join(name), &text).unwrap();
-        let all = drain(
-            &mut open(folder.path(), &config(name), Format::Json, &[]).unwrap(),
-            10,
-        );
+        let all = drain(&mut open(folder.path(), &config(name), Format::Json, &[]).unwrap(), 10);
         assert_eq!(all[0].1, if name == "plain" { "a\nb\n" } else { "a\n" });
         let malformed = &all[0].2[0];
         assert_eq!(malformed.reason, Reason::TooLong { limit: 100 });
-        assert_eq!(
-            (malformed.at, malformed.raw.len(), malformed.raw_length),
-            (Offset { byte: 2, row: 1 }, 100, 9 << 20)
-        );
+        assert_eq!((malformed.at, malformed.raw.len(), malformed.raw_length), (Offset { byte: 2, row: 1 }, 100, 9 << 20));
     }
-    fs::write(
-        folder.path().join("edge"),
-        format!("{}\n{}\n", "y".repeat(100), "z".repeat(101)),
-    )
-    .unwrap();
-    let all = drain(
-        &mut open(folder.path(), &config("edge"), Format::Json, &[]).unwrap(),
-        10,
-    );
+    fs::write(folder.path().join("edge"), format!("{}\n{}\n", "y".repeat(100), "z".repeat(101))).unwrap();
+    let all = drain(&mut open(folder.path(), &config("edge"), Format::Json, &[]).unwrap(), 10);
     assert_eq!((all[0].1.len(), all[0].2.len()), (101, 1));
 }
 
@@ -198,36 +129,21 @@ fn compressed_files_are_read_through_all_their_members() {
     fs::write(folder.path().join("two.json.gz"), &members).unwrap();
     fs::write(
         folder.path().join("z.json.zst"),
-        [
-            zstd::bulk::compress(b"a\n", 1).unwrap(),
-            zstd::bulk::compress(b"b\n", 1).unwrap(),
-        ]
-        .concat(),
+        [zstd::bulk::compress(b"a\n", 1).unwrap(), zstd::bulk::compress(b"b\n", 1).unwrap()].concat(),
     )
     .unwrap();
-    let all = drain(
-        &mut open(folder.path(), &config("*"), Format::Json, &[]).unwrap(),
-        10,
-    );
+    let all = drain(&mut open(folder.path(), &config("*"), Format::Json, &[]).unwrap(), 10);
     assert_eq!(all[0].1, "a\nbc\nd\n");
     assert_eq!(all[1].1, "a\nb\n");
-    let forced = FileSource {
-        compression: Some(Compression::None),
-        max_line: 1 << 20,
-        ..config("two.json.gz")
-    };
+    let forced = FileSource { compression: Some(Compression::None), max_line: 1 << 20, ..config("two.json.gz") };
     let mut reader = open(folder.path(), &forced, Format::Json, &[]).unwrap();
-    assert!(
-        matches!(read(&mut reader, 10).unwrap().payload, Payload::Bytes(bytes) if bytes == members)
-    );
+    assert!(matches!(read(&mut reader, 10).unwrap().payload, Payload::Bytes(bytes) if bytes == members));
 }
 
 #[test]
 fn a_broken_stream_is_malformed_where_it_breaks_and_the_next_file_is_read() {
     let folder = tempfile::tempdir().unwrap();
-    let text: String = (0..5000)
-        .map(|i| format!("row {}\n", i * 7919 % 5000))
-        .collect();
+    let text: String = (0..5000).map(|i| format!("row {}\n", i * 7919 % 5000)).collect();
     let whole = gzip(text.as_bytes());
     fs::write(folder.path().join("1.gz"), &whole[..whole.len() / 2]).unwrap();
     let mut damaged = whole.clone();
@@ -236,45 +152,21 @@ fn a_broken_stream_is_malformed_where_it_breaks_and_the_next_file_is_read() {
     fs::write(folder.path().join("2.gz"), &damaged).unwrap();
     fs::write(folder.path().join("3.gz"), b"no gzip at all").unwrap();
     fs::write(folder.path().join("4"), "fine\n").unwrap();
-    fs::write(
-        folder.path().join("5.zst"),
-        &zstd::bulk::compress(text.as_bytes(), 1).unwrap()[..2000],
-    )
-    .unwrap();
+    fs::write(folder.path().join("5.zst"), &zstd::bulk::compress(text.as_bytes(), 1).unwrap()[..2000]).unwrap();
     let mut reader = open(folder.path(), &config("*"), Format::Json, &[]).unwrap();
     let all = drain(&mut reader, 1000);
-    assert_eq!(
-        all.iter()
-            .map(|(name, ..)| name.as_str())
-            .collect::<Vec<_>>(),
-        ["1.gz", "2.gz", "3.gz", "4", "5.zst"]
-    );
+    assert_eq!(all.iter().map(|(name, ..)| name.as_str()).collect::<Vec<_>>(), ["1.gz", "2.gz", "3.gz", "4", "5.zst"]);
     for (name, read, malformed) in &all {
         if name == "4" {
             assert_eq!((read.as_str(), malformed.len()), ("fine\n", 0));
             continue;
         }
-        assert!(
-            matches!(
-                malformed.as_slice(),
-                [Malformed {
-                    reason: Reason::Truncated { .. },
-                    ..
-                }]
-            ),
-            "{name}"
-        );
+        assert!(matches!(malformed.as_slice(), [Malformed { reason: Reason::Truncated { .. }, .. }]), "{name}");
         if name != "2.gz" {
             assert!(text.starts_with(read), "{name}");
             let at = malformed[0].at;
-            assert_eq!(
-                (at.byte, at.row),
-                (read.len() as u64, read.lines().count() as u64)
-            );
-            assert!(
-                text[read.len()..].as_bytes().starts_with(&malformed[0].raw),
-                "{name}"
-            );
+            assert_eq!((at.byte, at.row), (read.len() as u64, read.lines().count() as u64));
+            assert!(text.as_bytes()[read.len()..].starts_with(&malformed[0].raw), "{name}");
         }
     }
     assert!(reader.positions().iter().all(|p| p.done));
@@ -290,47 +182,26 @@ fn an_empty_file_is_reported_once() {
         let mut reader = open(folder.path(), &config("*"), format, &[]).unwrap();
         let chunk = read(&mut reader, 10).unwrap();
         assert_eq!(chunk.malformed[0].reason, Reason::EmptyFile);
-        let rest = drain(
-            &mut open(folder.path(), &config("*"), format, &reader.positions()).unwrap(),
-            10,
-        );
-        assert_eq!(
-            rest.iter()
-                .map(|(_, _, m)| m[0].reason.clone())
-                .collect::<Vec<_>>(),
-            [Reason::EmptyFile, Reason::EmptyFile]
-        );
+        let rest = drain(&mut open(folder.path(), &config("*"), format, &reader.positions()).unwrap(), 10);
+        assert_eq!(rest.iter().map(|(_, _, m)| m[0].reason.clone()).collect::<Vec<_>>(), [Reason::EmptyFile, Reason::EmptyFile]);
     }
 }
 
 #[test]
 fn csv_is_cut_outside_quotes_and_carries_its_header() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(
-        folder.path().join("f.csv"),
-        "n,id\r\n1,\"a\nb\"\r\n2,\"c \"\"\n\"\"\"\n3,d",
-    )
-    .unwrap();
+    fs::write(folder.path().join("f.csv"), "n,id\r\n1,\"a\nb\"\r\n2,\"c \"\"\n\"\"\"\n3,d").unwrap();
     let mut reader = open(folder.path(), &config("f.csv"), Format::Csv, &[]).unwrap();
     let mut cuts = Vec::new();
     while let Some(chunk) = read(&mut reader, 1) {
-        assert_eq!(
-            chunk.header.as_deref(),
-            Some(&["n".to_owned(), "id".to_owned()][..])
-        );
-        let Payload::Bytes(bytes) = chunk.payload else {
-            panic!()
-        };
+        assert_eq!(chunk.header.as_deref(), Some(&["n".to_owned(), "id".to_owned()][..]));
+        let Payload::Bytes(bytes) = chunk.payload else { panic!() };
         cuts.push(String::from_utf8(bytes.to_vec()).unwrap());
     }
     assert_eq!(cuts, ["1,\"a\nb\"\r\n", "2,\"c \"\"\n\"\"\"\n", "3,d"]);
     fs::write(folder.path().join("g.csv"), "n\n1\n").unwrap();
-    let error = open(folder.path(), &config("g.csv"), Format::Csv, &[])
-        .unwrap()
-        .read(ReadLimit {
-            rows: 1,
-            wait: Duration::ZERO,
-        });
+    let error =
+        open(folder.path(), &config("g.csv"), Format::Csv, &[]).unwrap().read(ReadLimit { rows: 1, wait: Duration::ZERO });
     assert!(error.unwrap_err().to_string().contains("no column `id`"));
 }
 
@@ -348,10 +219,7 @@ fn a_replaced_shrunk_or_missing_file_is_not_resumed() {
     assert_eq!(drain(&mut resumed().unwrap(), 10)[0].1, "c\nd\nappended\n");
     for replaced in ["x\nb\nc\nd\n", "a\n"] {
         fs::write(&path, replaced).unwrap();
-        assert!(
-            matches!(resumed().err().unwrap(), ConnectorError::Resume(_)),
-            "{replaced:?}"
-        );
+        assert!(matches!(resumed().err().unwrap(), ConnectorError::Resume(_)), "{replaced:?}");
     }
     fs::remove_file(&path).unwrap();
     assert!(resumed().is_err());

@@ -87,8 +87,7 @@ impl TextInput {
         }
         if let Some(from) = from.filter(|from| *from != Offset::default()) {
             this.input = Input::open(path, compression, from.byte)?;
-            (this.block, this.at, this.at_end, this.broken, this.next) =
-                (Bytes::new(), 0, false, None, from);
+            (this.block, this.at, this.at_end, this.broken, this.next) = (Bytes::new(), 0, false, None, from);
         }
         Ok(this)
     }
@@ -99,39 +98,27 @@ impl TextInput {
         if self.block.starts_with(BYTE_ORDER_MARK) {
             self.advance(BYTE_ORDER_MARK.len(), 0);
         }
-        let Framing::Csv {
-            delimiter,
-            header: true,
-        } = self.framing
-        else {
+        let Framing::Csv { delimiter, header: true } = self.framing else {
             return Ok(());
         };
         loop {
             let window = &self.block[self.at..];
-            let end = csv::record_end(window, delimiter)
-                .or_else(|| (self.at_end && self.broken.is_none()).then_some(window.len()));
+            let end =
+                csv::record_end(window, delimiter).or_else(|| (self.at_end && self.broken.is_none()).then_some(window.len()));
             if end.unwrap_or(window.len()) > self.max_line + 2 {
-                return Err(ConnectorError::Config(format!(
-                    "{}: its header line is longer than max_line",
-                    path.display()
-                )));
+                return Err(ConnectorError::Config(format!("{}: its header line is longer than max_line", path.display())));
             }
             match end {
                 Some(0) => return Ok(()),
                 Some(end) => {
-                    let names = csv::split_record(csv::trim_line_end(&window[..end]), delimiter)
-                        .ok()
-                        .and_then(|fields| {
-                            fields
-                                .into_iter()
-                                .map(|field| String::from_utf8(field.value.into_owned()).ok())
-                                .collect::<Option<Vec<_>>>()
-                        });
+                    let names = csv::split_record(csv::trim_line_end(&window[..end]), delimiter).ok().and_then(|fields| {
+                        fields
+                            .into_iter()
+                            .map(|field| String::from_utf8(field.value.into_owned()).ok())
+                            .collect::<Option<Vec<_>>>()
+                    });
                     let names = names.ok_or_else(|| {
-                        ConnectorError::Config(format!(
-                            "{}: its header line is not valid CSV in UTF-8",
-                            path.display()
-                        ))
+                        ConnectorError::Config(format!("{}: its header line is not valid CSV in UTF-8", path.display()))
                     })?;
                     self.header = Some(names.into());
                     self.advance(end, 0);
@@ -149,18 +136,11 @@ impl TextInput {
 
     /// Nothing more will come.
     pub fn is_exhausted(&self) -> bool {
-        self.at_end
-            && self.at == self.block.len()
-            && self.broken.is_none()
-            && self.skipping.is_none()
+        self.at_end && self.at == self.block.len() && self.broken.is_none() && self.skipping.is_none()
     }
 
     /// The next rows, `limit` at most; `None` at the end.
-    pub fn next_piece(
-        &mut self,
-        path: &Path,
-        limit: usize,
-    ) -> Result<Option<Piece>, ConnectorError> {
+    pub fn next_piece(&mut self, path: &Path, limit: usize) -> Result<Option<Piece>, ConnectorError> {
         loop {
             if self.skipping.is_some() {
                 match self.skip_line() {
@@ -206,11 +186,7 @@ impl TextInput {
 
     /// Finds the ends of up to `limit` rows.
     fn cut(&self, window: &[u8], limit: usize) -> Cut {
-        let mut cut = Cut {
-            bytes: 0,
-            rows: 0,
-            overlong: false,
-        };
+        let mut cut = Cut { bytes: 0, rows: 0, overlong: false };
         match self.framing {
             Framing::Lines => {
                 for newline in memchr::memchr_iter(b'\n', window) {
@@ -245,22 +221,14 @@ impl TextInput {
 
     fn advance(&mut self, bytes: usize, rows: u64) {
         self.at += bytes;
-        self.next = Offset {
-            byte: self.next.byte + bytes as u64,
-            row: self.next.row + rows,
-        };
+        self.next = Offset { byte: self.next.byte + bytes as u64, row: self.next.row + rows };
     }
 
     fn emit(&mut self, bytes: usize, rows: usize) -> Piece {
         let start = self.next;
         let slice = self.block.slice(self.at..self.at + bytes);
         self.advance(bytes, rows as u64);
-        Piece {
-            start,
-            end: self.next,
-            bytes: slice,
-            malformed: Vec::new(),
-        }
+        Piece { start, end: self.next, bytes: slice, malformed: Vec::new() }
     }
 
     /// Everything that is left, as one malformed row.
@@ -269,33 +237,16 @@ impl TextInput {
         let start = self.next;
         self.advance(rest.len(), 1);
         let raw = rest[..rest.len().min(self.max_line)].to_vec();
-        let malformed = vec![Malformed {
-            at: start,
-            reason,
-            raw,
-            raw_length: rest.len() as u64,
-        }];
-        Piece {
-            start,
-            end: self.next,
-            bytes: Bytes::new(),
-            malformed,
-        }
+        let malformed = vec![Malformed { at: start, reason, raw, raw_length: rest.len() as u64 }];
+        Piece { start, end: self.next, bytes: Bytes::new(), malformed }
     }
 
     fn begin_skipping(&mut self) {
         let raw = self.block[self.at..self.at + self.max_line].to_vec();
         let at = self.next;
         self.advance(self.max_line, 0);
-        let reason = MalformedReason::TooLong {
-            limit: self.max_line as u64,
-        };
-        self.skipping = Some(Malformed {
-            at,
-            reason,
-            raw_length: raw.len() as u64,
-            raw,
-        });
+        let reason = MalformedReason::TooLong { limit: self.max_line as u64 };
+        self.skipping = Some(Malformed { at, reason, raw_length: raw.len() as u64, raw });
     }
 
     /// Goes on to the next line end; `None` if it is not in this block.
@@ -311,12 +262,7 @@ impl TextInput {
             return None;
         }
         self.advance(usize::from(end.is_some()), 1);
-        Some(Piece {
-            start: malformed.at,
-            end: self.next,
-            bytes: Bytes::new(),
-            malformed: vec![malformed],
-        })
+        Some(Piece { start: malformed.at, end: self.next, bytes: Bytes::new(), malformed: vec![malformed] })
     }
 
     /// Reads the next block behind what is left of this one.
@@ -345,9 +291,7 @@ impl TextInput {
     /// An empty buffer of this capacity: a block that nobody uses any more, or a new one.
     fn spare_block(&mut self, capacity: usize) -> Vec<u8> {
         let free = self.spares.iter().position(Bytes::is_unique);
-        let mut block = free
-            .map(|i| Vec::from(self.spares.swap_remove(i)))
-            .unwrap_or_default();
+        let mut block = free.map(|i| Vec::from(self.spares.swap_remove(i))).unwrap_or_default();
         block.clear();
         block.reserve(capacity);
         block

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array,
-        Float64Array, Int32Array, Int64Array, ListArray, StringArray, StructArray,
-        TimestampMicrosecondArray,
+        ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int32Array, Int64Array,
+        ListArray, StringArray, StructArray, TimestampMicrosecondArray,
     },
     buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer},
     datatypes::{DataType, FieldRef, Fields},
@@ -30,27 +29,13 @@ pub(crate) enum Values {
     Int64(Vec<i64>),
     Float32(Vec<f32>),
     Float64(Vec<f64>),
-    Decimal {
-        values: Vec<i128>,
-        precision: u8,
-        scale: i8,
-    },
+    Decimal { values: Vec<i128>, precision: u8, scale: i8 },
     Text(VarBytes),
     Binary(VarBytes),
     Date(Vec<i32>),
-    Timestamp {
-        values: Vec<i64>,
-        zone: Option<Arc<str>>,
-    },
-    List {
-        ends: Vec<i32>,
-        items: Box<ColumnBuffer>,
-        field: FieldRef,
-    },
-    Struct {
-        children: Vec<ColumnBuffer>,
-        fields: Fields,
-    },
+    Timestamp { values: Vec<i64>, zone: Option<Arc<str>> },
+    List { ends: Vec<i32>, items: Box<ColumnBuffer>, field: FieldRef },
+    Struct { children: Vec<ColumnBuffer>, fields: Fields },
 }
 
 /// Values of varying length, one after the other. `ends[0]` is 0.
@@ -62,10 +47,7 @@ pub(crate) struct VarBytes {
 
 impl VarBytes {
     fn new() -> Self {
-        Self {
-            ends: vec![0],
-            bytes: Vec::new(),
-        }
+        Self { ends: vec![0], bytes: Vec::new() }
     }
 
     /// Ends the value whose bytes were appended to `bytes`.
@@ -76,8 +58,7 @@ impl VarBytes {
 
     fn truncate(&mut self, len: usize) {
         self.ends.truncate(len + 1);
-        self.bytes
-            .truncate(self.ends.last().copied().unwrap_or(0) as usize);
+        self.bytes.truncate(self.ends.last().copied().unwrap_or(0) as usize);
     }
 
     fn take(&mut self) -> (OffsetBuffer<i32>, Buffer) {
@@ -85,10 +66,7 @@ impl VarBytes {
         ends.push(0);
         let ends = std::mem::replace(&mut self.ends, ends);
         let bytes = take(&mut self.bytes);
-        (
-            OffsetBuffer::new(ScalarBuffer::from(ends)),
-            Buffer::from_vec(bytes),
-        )
+        (OffsetBuffer::new(ScalarBuffer::from(ends)), Buffer::from_vec(bytes))
     }
 }
 
@@ -107,43 +85,27 @@ impl ColumnBuffer {
             DataType::Int64 => Values::Int64(Vec::new()),
             DataType::Float32 => Values::Float32(Vec::new()),
             DataType::Float64 => Values::Float64(Vec::new()),
-            DataType::Decimal128(precision, scale) => Values::Decimal {
-                values: Vec::new(),
-                precision: *precision,
-                scale: *scale,
-            },
+            DataType::Decimal128(precision, scale) => {
+                Values::Decimal { values: Vec::new(), precision: *precision, scale: *scale }
+            }
             DataType::Utf8 => Values::Text(VarBytes::new()),
             DataType::Binary => Values::Binary(VarBytes::new()),
             DataType::Date32 => Values::Date(Vec::new()),
             DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, zone) => {
-                Values::Timestamp {
-                    values: Vec::new(),
-                    zone: zone.clone(),
-                }
+                Values::Timestamp { values: Vec::new(), zone: zone.clone() }
             }
-            DataType::List(field) => Values::List {
-                ends: vec![0],
-                items: Box::new(Self::new(field.data_type())?),
-                field: field.clone(),
-            },
+            DataType::List(field) => {
+                Values::List { ends: vec![0], items: Box::new(Self::new(field.data_type())?), field: field.clone() }
+            }
             DataType::Struct(fields) => Values::Struct {
-                children: fields
-                    .iter()
-                    .map(|f| Self::new(f.data_type()))
-                    .collect::<Result<_, _>>()?,
+                children: fields.iter().map(|f| Self::new(f.data_type())).collect::<Result<_, _>>()?,
                 fields: fields.clone(),
             },
             other => {
-                return Err(ArrowError::NotYetImplemented(format!(
-                    "a column of type {other}"
-                )));
+                return Err(ArrowError::NotYetImplemented(format!("a column of type {other}")));
             }
         };
-        Ok(Self {
-            len: 0,
-            nulls: Vec::new(),
-            values,
-        })
+        Ok(Self { len: 0, nulls: Vec::new(), values })
     }
 
     /// Appends a row without a value.
@@ -177,9 +139,7 @@ impl ColumnBuffer {
                 ends.truncate(len + 1);
                 items.truncate(ends.last().copied().unwrap_or(0) as usize);
             }
-            Values::Struct { children, .. } => {
-                children.iter_mut().for_each(|child| child.truncate(len))
-            }
+            Values::Struct { children, .. } => children.iter_mut().for_each(|child| child.truncate(len)),
         }
         while self.nulls.last().is_some_and(|&row| row as usize >= len) {
             self.nulls.pop();
@@ -197,14 +157,9 @@ impl ColumnBuffer {
             Values::Int64(v) => Arc::new(Int64Array::try_new(take(v).into(), nulls)?),
             Values::Float32(v) => Arc::new(Float32Array::try_new(take(v).into(), nulls)?),
             Values::Float64(v) => Arc::new(Float64Array::try_new(take(v).into(), nulls)?),
-            Values::Decimal {
-                values,
-                precision,
-                scale,
-            } => Arc::new(
-                Decimal128Array::try_new(take(values).into(), nulls)?
-                    .with_precision_and_scale(*precision, *scale)?,
-            ),
+            Values::Decimal { values, precision, scale } => {
+                Arc::new(Decimal128Array::try_new(take(values).into(), nulls)?.with_precision_and_scale(*precision, *scale)?)
+            }
             Values::Text(v) => {
                 let (offsets, bytes) = v.take();
                 Arc::new(StringArray::try_new(offsets, bytes, nulls)?)
@@ -214,31 +169,16 @@ impl ColumnBuffer {
                 Arc::new(BinaryArray::try_new(offsets, bytes, nulls)?)
             }
             Values::Date(v) => Arc::new(Date32Array::try_new(take(v).into(), nulls)?),
-            Values::Timestamp { values, zone } => Arc::new(
-                TimestampMicrosecondArray::try_new(take(values).into(), nulls)?
-                    .with_timezone_opt(zone.clone()),
-            ),
+            Values::Timestamp { values, zone } => {
+                Arc::new(TimestampMicrosecondArray::try_new(take(values).into(), nulls)?.with_timezone_opt(zone.clone()))
+            }
             Values::List { ends, items, field } => {
-                let offsets =
-                    OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(ends, vec![0])));
-                Arc::new(ListArray::try_new(
-                    field.clone(),
-                    offsets,
-                    items.finish()?,
-                    nulls,
-                )?)
+                let offsets = OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(ends, vec![0])));
+                Arc::new(ListArray::try_new(field.clone(), offsets, items.finish()?, nulls)?)
             }
             Values::Struct { children, fields } => {
-                let arrays = children
-                    .iter_mut()
-                    .map(Self::finish)
-                    .collect::<Result<Vec<_>, _>>()?;
-                Arc::new(StructArray::try_new_with_length(
-                    fields.clone(),
-                    arrays,
-                    nulls,
-                    len,
-                )?)
+                let arrays = children.iter_mut().map(Self::finish).collect::<Result<Vec<_>, _>>()?;
+                Arc::new(StructArray::try_new_with_length(fields.clone(), arrays, nulls, len)?)
             }
         })
     }

@@ -34,8 +34,8 @@ const POWERS: [i128; 39] = {
 };
 
 const FLOAT_POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
-    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21,
+    1e22,
 ];
 
 impl<'a> Number<'a> {
@@ -96,14 +96,7 @@ impl<'a> Number<'a> {
             }
             exponent = exponent.saturating_add(if down { -power } else { power });
         }
-        Ok(Self {
-            text: &bytes[..at],
-            negative,
-            mantissa,
-            exact: digits <= 19,
-            exponent,
-            integral,
-        })
+        Ok(Self { text: &bytes[..at], negative, mantissa, exact: digits <= 19, exponent, integral })
     }
 
     pub fn to_i64(self) -> Result<i64, Unfit> {
@@ -113,12 +106,8 @@ impl<'a> Number<'a> {
         if !self.exact {
             return Err(Unfit::OutOfRange);
         }
-        if self.negative {
-            0_i64.checked_sub_unsigned(self.mantissa)
-        } else {
-            i64::try_from(self.mantissa).ok()
-        }
-        .ok_or(Unfit::OutOfRange)
+        if self.negative { 0_i64.checked_sub_unsigned(self.mantissa) } else { i64::try_from(self.mantissa).ok() }
+            .ok_or(Unfit::OutOfRange)
     }
 
     pub fn to_i32(self) -> Result<i32, Unfit> {
@@ -130,11 +119,7 @@ impl<'a> Number<'a> {
         let power = self.exponent.unsigned_abs() as usize;
         if self.exact && self.mantissa <= 1 << 53 && power < FLOAT_POWERS.len() {
             let m = self.mantissa as f64;
-            let value = if self.exponent < 0 {
-                m / FLOAT_POWERS[power]
-            } else {
-                m * FLOAT_POWERS[power]
-            };
+            let value = if self.exponent < 0 { m / FLOAT_POWERS[power] } else { m * FLOAT_POWERS[power] };
             return Ok(if self.negative { -value } else { value });
         }
         match lexical_core::parse::<f64>(self.text) {
@@ -153,11 +138,7 @@ impl<'a> Number<'a> {
     /// The value in units of `10^-scale`, if it has no more than `precision` digits and nothing has to be rounded away.
     #[inline]
     pub fn to_decimal(self, precision: u8, scale: i8) -> Result<i128, Unfit> {
-        let (mantissa, exponent) = if self.exact {
-            (i128::from(self.mantissa), self.exponent)
-        } else {
-            self.wide()?
-        };
+        let (mantissa, exponent) = if self.exact { (i128::from(self.mantissa), self.exponent) } else { self.wide()? };
         let shift = exponent.saturating_add(i32::from(scale));
         let power = shift.unsigned_abs() as usize;
         let value = if mantissa == 0 {
@@ -165,9 +146,7 @@ impl<'a> Number<'a> {
         } else if power >= POWERS.len() {
             return Err(Unfit::OutOfRange);
         } else if shift >= 0 {
-            mantissa
-                .checked_mul(POWERS[power])
-                .ok_or(Unfit::OutOfRange)?
+            mantissa.checked_mul(POWERS[power]).ok_or(Unfit::OutOfRange)?
         } else if mantissa % POWERS[power] == 0 {
             mantissa / POWERS[power]
         } else {
@@ -184,28 +163,17 @@ impl<'a> Number<'a> {
         let text = self.text.strip_prefix(b"-").unwrap_or(self.text);
         let (digits, power) = match text.iter().position(|b| matches!(b, b'e' | b'E')) {
             Some(e) => {
-                let power = std::str::from_utf8(&text[e + 1..])
-                    .ok()
-                    .and_then(|p| p.parse::<i32>().ok());
+                let power = std::str::from_utf8(&text[e + 1..]).ok().and_then(|p| p.parse::<i32>().ok());
                 (&text[..e], power.ok_or(Unfit::OutOfRange)?)
             }
             None => (text, 0),
         };
-        let point = digits
-            .iter()
-            .position(|&b| b == b'.')
-            .unwrap_or(digits.len());
+        let point = digits.iter().position(|&b| b == b'.').unwrap_or(digits.len());
         let fraction = digits.get(point + 1..).unwrap_or_default();
-        let fraction = &fraction[..fraction
-            .iter()
-            .rposition(|&b| b != b'0')
-            .map_or(0, |last| last + 1)];
+        let fraction = &fraction[..fraction.iter().rposition(|&b| b != b'0').map_or(0, |last| last + 1)];
         let mut mantissa = 0_i128;
         for digit in digits[..point].iter().chain(fraction) {
-            mantissa = mantissa
-                .checked_mul(10)
-                .and_then(|m| m.checked_add(i128::from(digit - b'0')))
-                .ok_or(Unfit::OutOfRange)?;
+            mantissa = mantissa.checked_mul(10).and_then(|m| m.checked_add(i128::from(digit - b'0'))).ok_or(Unfit::OutOfRange)?;
         }
         Ok((mantissa, power.saturating_sub(fraction.len() as i32)))
     }
@@ -263,14 +231,8 @@ mod tests {
     fn integers_keep_their_range() {
         assert_eq!(number("9223372036854775807").to_i64(), Ok(i64::MAX));
         assert_eq!(number("-9223372036854775808").to_i64(), Ok(i64::MIN));
-        assert_eq!(
-            number("9223372036854775808").to_i64(),
-            Err(Unfit::OutOfRange)
-        );
-        assert_eq!(
-            number("18446744073709551616000").to_i64(),
-            Err(Unfit::OutOfRange)
-        );
+        assert_eq!(number("9223372036854775808").to_i64(), Err(Unfit::OutOfRange));
+        assert_eq!(number("18446744073709551616000").to_i64(), Err(Unfit::OutOfRange));
         assert_eq!(number("2147483648").to_i32(), Err(Unfit::OutOfRange));
         assert_eq!(number("-2147483648").to_i32(), Ok(i32::MIN));
         assert_eq!(number("1.0").to_i64(), Err(Unfit::NotIntegral));
@@ -291,55 +253,27 @@ mod tests {
             ("15e-3", 12, 2, Err(Unfit::OutOfRange)),
             ("0e99999999999", 12, 2, Ok(0)),
             ("1e99999999999", 12, 2, Err(Unfit::OutOfRange)),
-            (
-                "12345678901234567890123456789.123456789",
-                38,
-                9,
-                Ok(12345678901234567890123456789123456789),
-            ),
-            (
-                "99999999999999999999999999999999999999",
-                38,
-                0,
-                Ok(99999999999999999999999999999999999999),
-            ),
-            (
-                "999999999999999999999999999999999999999",
-                38,
-                0,
-                Err(Unfit::OutOfRange),
-            ),
+            ("12345678901234567890123456789.123456789", 38, 9, Ok(12345678901234567890123456789123456789)),
+            ("99999999999999999999999999999999999999", 38, 0, Ok(99999999999999999999999999999999999999)),
+            ("999999999999999999999999999999999999999", 38, 0, Err(Unfit::OutOfRange)),
             ("1.0000000000000000000000000000000000000000", 12, 2, Ok(100)),
         ] {
-            assert_eq!(
-                number(text).to_decimal(precision, scale),
-                expected,
-                "{text}"
-            );
+            assert_eq!(number(text).to_decimal(precision, scale), expected, "{text}");
         }
     }
 
     #[test]
     fn grammar_is_json_s() {
         for bad in ["", "-", ".5", "1.", "01", "-01", "1e", "1e+", "+1", "a"] {
-            assert!(
-                Number::parse(bad.as_bytes()).map(|n| n.text.len()) != Ok(bad.len())
-                    || bad.is_empty(),
-                "{bad}"
-            );
+            assert!(Number::parse(bad.as_bytes()).map(|n| n.text.len()) != Ok(bad.len()) || bad.is_empty(), "{bad}");
         }
     }
 
     #[test]
     fn decimal_text() {
-        for (value, scale, text) in [
-            (1234, 2, "12.34"),
-            (-5, 2, "-0.05"),
-            (0, 2, "0.00"),
-            (7, 0, "7"),
-            (7, -2, "700"),
-            (-1234, 4, "-0.1234"),
-        ] {
+        for (value, scale, text) in
+            [(1234, 2, "12.34"), (-5, 2, "-0.05"), (0, 2, "0.00"), (7, 0, "7"), (7, -2, "700"), (-1234, 4, "-0.1234")]
+        {
             let mut out = Vec::new();
             write_decimal(&mut out, value, scale);
             assert_eq!(String::from_utf8(out).unwrap(), text);

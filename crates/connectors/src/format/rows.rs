@@ -25,12 +25,7 @@ pub struct RowsDecoder {
 
 impl RowsDecoder {
     pub fn new(schema: SchemaRef, columns: &[Column]) -> Self {
-        let required = columns
-            .iter()
-            .enumerate()
-            .filter(|(_, c)| c.required)
-            .map(|(i, c)| (i, c.name.clone()))
-            .collect();
+        let required = columns.iter().enumerate().filter(|(_, c)| c.required).map(|(i, c)| (i, c.name.clone())).collect();
         Self { schema, required }
     }
 
@@ -55,9 +50,8 @@ impl RowsDecoder {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options).map_err(|error| {
-            ConnectorError::Internal(format!("rows do not fit their schema: {error}"))
-        })
+        RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)
+            .map_err(|error| ConnectorError::Internal(format!("rows do not fit their schema: {error}")))
     }
 }
 
@@ -65,24 +59,16 @@ impl RowDecoder for RowsDecoder {
     fn decode(&mut self, chunk: &Chunk) -> Result<Decoded, ConnectorError> {
         let rows = match &chunk.payload {
             Payload::Rows(rows) => rows,
-            Payload::Bytes(bytes) if bytes.is_empty() => {
-                &RecordBatch::new_empty(self.schema.clone())
-            }
+            Payload::Bytes(bytes) if bytes.is_empty() => &RecordBatch::new_empty(self.schema.clone()),
             Payload::Bytes(_) => {
-                return Err(ConnectorError::Internal(
-                    "bytes arrived where rows were expected".into(),
-                ));
+                return Err(ConnectorError::Internal("bytes arrived where rows were expected".into()));
             }
         };
         let rows = self.align(rows)?;
         let mut malformed = chunk.malformed.clone();
         let mut complete: Option<BooleanBuffer> = None;
         for (index, _) in &self.required {
-            if let Some(valid) = rows
-                .column(*index)
-                .logical_nulls()
-                .filter(|nulls| nulls.null_count() > 0)
-            {
+            if let Some(valid) = rows.column(*index).logical_nulls().filter(|nulls| nulls.null_count() > 0) {
                 complete = Some(match complete {
                     None => valid.into_inner(),
                     Some(so_far) => &so_far & valid.inner(),
@@ -90,40 +76,22 @@ impl RowDecoder for RowsDecoder {
             }
         }
         let Some(complete) = complete else {
-            return Ok(Decoded {
-                rows,
-                row_offsets: None,
-                malformed,
-            });
+            return Ok(Decoded { rows, row_offsets: None, malformed });
         };
         for row in (0..rows.num_rows()).filter(|&row| !complete.value(row)) {
-            let column = self
-                .required
-                .iter()
-                .find(|(index, _)| rows.column(*index).is_null(row));
+            let column = self.required.iter().find(|(index, _)| rows.column(*index).is_null(row));
             let raw = row_as_json(&rows, row)?;
             malformed.push(Malformed {
-                at: Offset {
-                    byte: chunk.start.byte,
-                    row: chunk.start.row + row as u64,
-                },
-                reason: MalformedReason::MissingRequired {
-                    column: column.map(|(_, name)| name.clone()).unwrap_or_default(),
-                },
+                at: Offset { byte: chunk.start.byte, row: chunk.start.row + row as u64 },
+                reason: MalformedReason::MissingRequired { column: column.map(|(_, name)| name.clone()).unwrap_or_default() },
                 raw_length: raw.len() as u64,
                 raw,
             });
         }
         let row_offsets = complete.set_indices().map(|row| row as u32).collect();
         let rows = filter_record_batch(&rows, &BooleanArray::new(complete, None::<NullBuffer>))
-            .map_err(|error| {
-                ConnectorError::Internal(format!("rows could not be filtered: {error}"))
-            })?;
-        Ok(Decoded {
-            rows,
-            row_offsets: Some(row_offsets),
-            malformed,
-        })
+            .map_err(|error| ConnectorError::Internal(format!("rows could not be filtered: {error}")))?;
+        Ok(Decoded { rows, row_offsets: Some(row_offsets), malformed })
     }
 }
 
@@ -136,8 +104,7 @@ fn fit(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, String> {
     }
     let widening = match (from, to) {
         (T::Dictionary(_, values), _) => {
-            values.as_ref() == to
-                || matches!(values.as_ref(), T::Utf8 | T::LargeUtf8) && to == &T::Utf8
+            values.as_ref() == to || matches!(values.as_ref(), T::Utf8 | T::LargeUtf8) && to == &T::Utf8
         }
         (T::Utf8View | T::LargeUtf8, T::Utf8) => true,
         (T::BinaryView | T::LargeBinary | T::FixedSizeBinary(_), T::Binary) => true,
@@ -147,20 +114,15 @@ fn fit(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, String> {
         (T::Int8 | T::Int16 | T::Int32 | T::UInt8 | T::UInt16 | T::UInt32, T::Float64) => true,
         (T::Timestamp(..), T::Timestamp(_, _)) => true,
         (T::Date64, T::Date32) => true,
-        (
-            T::Decimal32(p, s) | T::Decimal64(p, s) | T::Decimal128(p, s),
-            T::Decimal128(to_p, to_s),
-        ) => s <= to_s && i16::from(*p) - i16::from(*s) <= i16::from(*to_p) - i16::from(*to_s),
-        (T::List(_) | T::LargeList(_) | T::ListView(_), T::List(_))
-        | (T::Struct(_), T::Struct(_)) => true,
+        (T::Decimal32(p, s) | T::Decimal64(p, s) | T::Decimal128(p, s), T::Decimal128(to_p, to_s)) => {
+            s <= to_s && i16::from(*p) - i16::from(*s) <= i16::from(*to_p) - i16::from(*to_s)
+        }
+        (T::List(_) | T::LargeList(_) | T::ListView(_), T::List(_)) | (T::Struct(_), T::Struct(_)) => true,
         _ => false,
     };
     if !widening {
         return Err(String::new());
     }
-    let options = CastOptions {
-        safe: false,
-        ..CastOptions::default()
-    };
+    let options = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(array, to, &options).map_err(|_| " (a value is out of range)".to_owned())
 }

@@ -22,13 +22,7 @@ pub(crate) struct Tally {
 
 impl Tally {
     pub fn new(start: Offset, malformed: Vec<Malformed>) -> Self {
-        Self {
-            start,
-            accepted: 0,
-            row: 0,
-            row_offsets: None,
-            malformed,
-        }
+        Self { start, accepted: 0, row: 0, row_offsets: None, malformed }
     }
 
     #[inline]
@@ -42,23 +36,12 @@ impl Tally {
 
     /// Takes what the refused row left in the columns out again. `byte` is where it begins in the chunk.
     #[cold]
-    pub fn refuse(
-        &mut self,
-        columns: &mut [ColumnBuffer],
-        byte: usize,
-        raw: &[u8],
-        reason: MalformedReason,
-    ) {
-        columns
-            .iter_mut()
-            .for_each(|column| column.truncate(self.accepted));
+    pub fn refuse(&mut self, columns: &mut [ColumnBuffer], byte: usize, raw: &[u8], reason: MalformedReason) {
+        columns.iter_mut().for_each(|column| column.truncate(self.accepted));
         let row = self.row;
         self.row_offsets.get_or_insert_with(|| (0..row).collect());
         self.malformed.push(Malformed {
-            at: Offset {
-                byte: self.start.byte + byte as u64,
-                row: self.start.row + u64::from(row),
-            },
+            at: Offset { byte: self.start.byte + byte as u64, row: self.start.row + u64::from(row) },
             reason,
             raw: raw.to_vec(),
             raw_length: raw.len() as u64,
@@ -66,25 +49,11 @@ impl Tally {
         self.row += 1;
     }
 
-    pub fn finish(
-        self,
-        schema: &SchemaRef,
-        columns: &mut [ColumnBuffer],
-    ) -> Result<Decoded, ConnectorError> {
-        let failed =
-            |error| ConnectorError::Internal(format!("decoded rows do not form a batch: {error}"));
-        let arrays = columns
-            .iter_mut()
-            .map(ColumnBuffer::finish)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(failed)?;
+    pub fn finish(self, schema: &SchemaRef, columns: &mut [ColumnBuffer]) -> Result<Decoded, ConnectorError> {
+        let failed = |error| ConnectorError::Internal(format!("decoded rows do not form a batch: {error}"));
+        let arrays = columns.iter_mut().map(ColumnBuffer::finish).collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let options = RecordBatchOptions::new().with_row_count(Some(self.accepted));
-        let rows =
-            RecordBatch::try_new_with_options(schema.clone(), arrays, &options).map_err(failed)?;
-        Ok(Decoded {
-            rows,
-            row_offsets: self.row_offsets,
-            malformed: self.malformed,
-        })
+        let rows = RecordBatch::try_new_with_options(schema.clone(), arrays, &options).map_err(failed)?;
+        Ok(Decoded { rows, row_offsets: self.row_offsets, malformed: self.malformed })
     }
 }

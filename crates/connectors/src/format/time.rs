@@ -12,8 +12,7 @@ pub(crate) fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
     let y = if month <= 2 { year - 1 } else { year };
     let era = y.div_euclid(400);
     let year_of_era = y.rem_euclid(400);
-    let day_of_year =
-        (153 * (i64::from(month) + if month > 2 { -3 } else { 9 }) + 2) / 5 + i64::from(day) - 1;
+    let day_of_year = (153 * (i64::from(month) + if month > 2 { -3 } else { 9 }) + 2) / 5 + i64::from(day) - 1;
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     era * 146_097 + day_of_era - 719_468
 }
@@ -23,16 +22,11 @@ pub(crate) fn civil_from_days(days: i64) -> (i64, u32, u32) {
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
     let day_of_era = z.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = (day_of_year - (153 * shifted + 2) / 5 + 1) as u32;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    } as u32;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 } as u32;
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
@@ -47,10 +41,7 @@ fn days_in_month(year: i64, month: u32) -> u32 {
 
 #[inline]
 fn two(bytes: &[u8], at: usize) -> Option<u32> {
-    let (tens, ones) = (
-        bytes.get(at)?.wrapping_sub(b'0'),
-        bytes.get(at + 1)?.wrapping_sub(b'0'),
-    );
+    let (tens, ones) = (bytes.get(at)?.wrapping_sub(b'0'), bytes.get(at + 1)?.wrapping_sub(b'0'));
     (tens < 10 && ones < 10).then(|| u32::from(tens) * 10 + u32::from(ones))
 }
 
@@ -98,13 +89,9 @@ pub(crate) fn parse_timestamp(bytes: &[u8]) -> Option<i64> {
         if digits == 0 || digits > 9 {
             return None;
         }
-        for i in 0..6 {
-            micros = micros * 10
-                + if i < digits {
-                    i64::from(fraction[i] - b'0')
-                } else {
-                    0
-                };
+        for place in 0..6 {
+            let digit = fraction[..digits].get(place).map_or(0, |digit| i64::from(digit - b'0'));
+            micros = micros * 10 + digit;
         }
         rest = &fraction[digits..];
     }
@@ -120,8 +107,7 @@ pub(crate) fn parse_timestamp(bytes: &[u8]) -> Option<i64> {
         }
         _ => return None,
     };
-    let seconds =
-        days * SECONDS_PER_DAY + i64::from(hour * 3600 + minute * 60 + second) - offset_seconds;
+    let seconds = days * SECONDS_PER_DAY + i64::from(hour * 3600 + minute * 60 + second) - offset_seconds;
     Some(seconds * MICROS_PER_SECOND + micros)
 }
 
@@ -158,23 +144,14 @@ pub(crate) fn write_timestamp(out: &mut Vec<u8>, micros: i64) {
     let fraction = micros.rem_euclid(MICROS_PER_SECOND) as u32;
     write_date(out, seconds.div_euclid(SECONDS_PER_DAY));
     let clock = seconds.rem_euclid(SECONDS_PER_DAY) as u32;
-    let ([h0, h1], [m0, m1], [s0, s1]) =
-        (pair(clock / 3600), pair(clock / 60 % 60), pair(clock % 60));
-    let ([a0, a1], [b0, b1], [c0, c1]) = (
-        pair(fraction / 10_000),
-        pair(fraction / 100 % 100),
-        pair(fraction % 100),
-    );
+    let ([h0, h1], [m0, m1], [s0, s1]) = (pair(clock / 3600), pair(clock / 60 % 60), pair(clock % 60));
+    let ([a0, a1], [b0, b1], [c0, c1]) = (pair(fraction / 10_000), pair(fraction / 100 % 100), pair(fraction % 100));
     if fraction == 0 {
         out.extend_from_slice(&[b'T', h0, h1, b':', m0, m1, b':', s0, s1, b'Z']);
-    } else if fraction % 1000 == 0 {
-        out.extend_from_slice(&[
-            b'T', h0, h1, b':', m0, m1, b':', s0, s1, b'.', a0, a1, b0, b'Z',
-        ]);
+    } else if fraction.is_multiple_of(1000) {
+        out.extend_from_slice(&[b'T', h0, h1, b':', m0, m1, b':', s0, s1, b'.', a0, a1, b0, b'Z']);
     } else {
-        out.extend_from_slice(&[
-            b'T', h0, h1, b':', m0, m1, b':', s0, s1, b'.', a0, a1, b0, b1, c0, c1, b'Z',
-        ]);
+        out.extend_from_slice(&[b'T', h0, h1, b':', m0, m1, b':', s0, s1, b'.', a0, a1, b0, b1, c0, c1, b'Z']);
     }
 }
 
@@ -187,9 +164,7 @@ mod tests {
     #[test]
     fn accepted_and_refused_forms() {
         let t = |text: &str| parse_timestamp(text.as_bytes());
-        let base = DateTime::parse_from_rfc3339("2026-01-31T13:45:06Z")
-            .unwrap()
-            .timestamp_micros();
+        let base = DateTime::parse_from_rfc3339("2026-01-31T13:45:06Z").unwrap().timestamp_micros();
         for same in [
             "2026-01-31T13:45:06Z",
             "2026-01-31t13:45:06z",

@@ -15,107 +15,20 @@ use crate::format::columns::ColumnBuffer;
 
 pub(super) fn columns() -> Vec<Column> {
     let browsing: &[&str] = &["user.behavior.browsing_history"];
-    let price = DataType::Decimal {
-        precision: 10,
-        scale: 2,
-    };
+    let price = DataType::Decimal { precision: 10, scale: 2 };
     vec![
-        column(
-            "event_id",
-            DataType::String,
-            true,
-            Internal,
-            &["system.operations"],
-            "Identifies the click.",
-        ),
-        column(
-            "visitor_id",
-            DataType::String,
-            true,
-            Confidential,
-            &["user.unique_id"],
-            "Who clicked.",
-        ),
-        column(
-            "session_id",
-            DataType::String,
-            true,
-            Internal,
-            &["user.device.cookie_id"],
-            "Clicks of one visit.",
-        ),
-        column(
-            "action",
-            DataType::String,
-            true,
-            Internal,
-            browsing,
-            "view, cart or order.",
-        ),
-        column(
-            "product",
-            DataType::String,
-            true,
-            Internal,
-            browsing,
-            "What was clicked.",
-        ),
-        column(
-            "price",
-            price,
-            false,
-            Internal,
-            &["system.operations"],
-            "Its price in euros.",
-        ),
-        column(
-            "ip",
-            DataType::String,
-            false,
-            Confidential,
-            &["user.device.ip_address"],
-            "The visitor's address on the network.",
-        ),
-        column(
-            "user_agent",
-            DataType::String,
-            false,
-            Internal,
-            &["user.device"],
-            "The browser's name.",
-        ),
-        column(
-            "email",
-            DataType::String,
-            false,
-            Confidential,
-            &["user.contact.email"],
-            "Given with an order.",
-        ),
-        column(
-            "address",
-            DataType::String,
-            false,
-            Confidential,
-            &["user.contact.address"],
-            "Where an order goes to.",
-        ),
-        column(
-            "note",
-            DataType::String,
-            false,
-            Confidential,
-            &["user.content"],
-            "Free text that came with an order.",
-        ),
-        column(
-            "clicked_at",
-            DataType::Timestamp,
-            true,
-            Internal,
-            browsing,
-            "When it was clicked.",
-        ),
+        column("event_id", DataType::String, true, Internal, &["system.operations"], "Identifies the click."),
+        column("visitor_id", DataType::String, true, Confidential, &["user.unique_id"], "Who clicked."),
+        column("session_id", DataType::String, true, Internal, &["user.device.cookie_id"], "Clicks of one visit."),
+        column("action", DataType::String, true, Internal, browsing, "view, cart or order."),
+        column("product", DataType::String, true, Internal, browsing, "What was clicked."),
+        column("price", price, false, Internal, &["system.operations"], "Its price in euros."),
+        column("ip", DataType::String, false, Confidential, &["user.device.ip_address"], "The visitor's address on the network."),
+        column("user_agent", DataType::String, false, Internal, &["user.device"], "The browser's name."),
+        column("email", DataType::String, false, Confidential, &["user.contact.email"], "Given with an order."),
+        column("address", DataType::String, false, Confidential, &["user.contact.address"], "Where an order goes to."),
+        column("note", DataType::String, false, Confidential, &["user.content"], "Free text that came with an order."),
+        column("clicked_at", DataType::Timestamp, true, Internal, browsing, "When it was clicked."),
     ]
 }
 
@@ -138,20 +51,7 @@ const BROWSERS: [&str; 4] = ["Firefox/139", "Chrome/137", "Safari/18", "Edge/137
 const NETWORKS: [&str; 3] = ["192.0.2.", "198.51.100.", "203.0.113."];
 
 pub(super) fn push(settings: &Settings, row: u64, buffers: &mut [ColumnBuffer]) {
-    let [
-        event_id,
-        visitor_id,
-        session_id,
-        action,
-        product,
-        price,
-        ip,
-        user_agent,
-        email,
-        address,
-        note,
-        clicked_at,
-    ] = buffers
+    let [event_id, visitor_id, session_id, action, product, price, ip, user_agent, email, address, note, clicked_at] = buffers
     else {
         return;
     };
@@ -170,10 +70,7 @@ pub(super) fn push(settings: &Settings, row: u64, buffers: &mut [ColumnBuffer]) 
         1..=3 => "cart",
         _ => "view",
     };
-    let item = bot.map_or_else(
-        || random.below(PRODUCTS.len() as u64),
-        |burst| burst.step % PRODUCTS.len() as u64,
-    ) as usize;
+    let item = bot.map_or_else(|| random.below(PRODUCTS.len() as u64), |burst| burst.step % PRODUCTS.len() as u64) as usize;
     let cents = 499 + 850 * item as i128;
     let hour = at.div_euclid(3_600_000_000);
 
@@ -183,29 +80,17 @@ pub(super) fn push(settings: &Settings, row: u64, buffers: &mut [ColumnBuffer]) 
         _ => push::text(visitor_id, |out| push::padded(out, b'v', visitor, 7)),
     }
     let session = bot.map_or(hour as u64, |burst| burst.id);
-    push::text(session_id, |out| {
-        push::padded(out, b's', Random::of(visitor, 9, session).next() >> 20, 14)
-    });
+    push::text(session_id, |out| push::padded(out, b's', Random::of(visitor, 9, session).next() >> 20, 14));
     push::text(action, |out| out.extend_from_slice(act.as_bytes()));
-    push::text(product, |out| {
-        out.extend_from_slice(PRODUCTS[item].as_bytes())
-    });
+    push::text(product, |out| out.extend_from_slice(PRODUCTS[item].as_bytes()));
     push::decimal(price, if fault == Some(1) { -cents } else { cents });
     push::text(ip, |out| {
         let mut device = Random::of(settings.seed, 10, visitor);
         out.extend_from_slice(device.pick(&NETWORKS).as_bytes());
-        let host = if fault == Some(2) {
-            999
-        } else {
-            1 + device.below(254)
-        };
+        let host = if fault == Some(2) { 999 } else { 1 + device.below(254) };
         out.extend_from_slice(itoa::Buffer::new().format(host).as_bytes());
     });
-    let browser = if bot.is_some() {
-        "HeadlessChrome/137"
-    } else {
-        BROWSERS[(visitor % BROWSERS.len() as u64) as usize]
-    };
+    let browser = if bot.is_some() { "HeadlessChrome/137" } else { BROWSERS[(visitor % BROWSERS.len() as u64) as usize] };
     push::text(user_agent, |out| out.extend_from_slice(browser.as_bytes()));
     if act == "order" {
         if fault == Some(3) {
@@ -239,9 +124,7 @@ fn push_note(note: &mut ColumnBuffer, person: &Person, random: &mut Random) {
             out.extend_from_slice(b"Send the invoice to ");
             person.write_email(out);
         }),
-        3 => push::text(note, |out| {
-            out.extend_from_slice(b"It is a present, no invoice please.")
-        }),
+        3 => push::text(note, |out| out.extend_from_slice(b"It is a present, no invoice please.")),
         _ => note.push_null(),
     }
 }

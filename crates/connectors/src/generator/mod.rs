@@ -65,23 +65,15 @@ pub(crate) struct Settings {
 
 impl Settings {
     fn new(config: &GeneratorSource, start: i64) -> Result<Self, ConnectorError> {
-        for (key, share) in [
-            ("faults", config.faults),
-            ("late", config.late),
-            ("anomalies", config.anomalies),
-        ] {
+        for (key, share) in [("faults", config.faults), ("late", config.late), ("anomalies", config.anomalies)] {
             if !(0.0..=1.0).contains(&share) {
-                return Err(ConnectorError::Config(format!(
-                    "the generator's `{key}` is a share from 0 to 1"
-                )));
+                return Err(ConnectorError::Config(format!("the generator's `{key}` is a share from 0 to 1")));
             }
         }
         let step = match config.rate {
             None => DEFAULT_STEP,
             Some(0) => {
-                return Err(ConnectorError::Config(
-                    "the generator's `rate` must be at least 1 row a second".into(),
-                ));
+                return Err(ConnectorError::Config("the generator's `rate` must be at least 1 row a second".into()));
             }
             Some(rate) => 1_000_000 / i64::try_from(rate).unwrap_or(i64::MAX),
         };
@@ -98,14 +90,8 @@ impl Settings {
 
     /// The event time of a row, before `random` may make it late.
     fn event_time(&self, row: u64, random: &mut random::Random) -> i64 {
-        let on_time = self
-            .start
-            .saturating_add((row as i64).saturating_mul(self.step));
-        if random.chance(self.late) {
-            on_time - 1_000_000 - random.below(MAX_LATENESS) as i64
-        } else {
-            on_time
-        }
+        let on_time = self.start.saturating_add((row as i64).saturating_mul(self.step));
+        if random.chance(self.late) { on_time - 1_000_000 - random.below(MAX_LATENESS) as i64 } else { on_time }
     }
 }
 
@@ -113,9 +99,7 @@ impl Settings {
 fn start_of(config: &GeneratorSource) -> Result<i64, ConnectorError> {
     match (&config.start, config.rate) {
         (Some(text), _) => parse_timestamp(text.as_bytes()).ok_or_else(|| {
-            ConnectorError::Config(format!(
-                "the generator's `start: {text}` is not a time; write it as 2026-01-31T00:00:00Z"
-            ))
+            ConnectorError::Config(format!("the generator's `start: {text}` is not a time; write it as 2026-01-31T00:00:00Z"))
         }),
         (None, None) => Ok(DEFAULT_START),
         (None, Some(_)) => Ok(chrono::Utc::now().timestamp_micros()),
@@ -139,19 +123,13 @@ impl Rows {
             .map(|field| ColumnBuffer::new(field.data_type()))
             .collect::<Result<_, _>>()
             .map_err(|error| ConnectorError::Internal(error.to_string()))?;
-        Ok(Self {
-            kind,
-            settings,
-            schema,
-            buffers,
-        })
+        Ok(Self { kind, settings, schema, buffers })
     }
 
     /// The rows `from..from + count`.
     pub fn make(&mut self, from: u64, count: usize) -> Result<RecordBatch, ConnectorError> {
-        let failed = |error: arrow::error::ArrowError| {
-            ConnectorError::Internal(format!("generated rows do not form a batch: {error}"))
-        };
+        let failed =
+            |error: arrow::error::ArrowError| ConnectorError::Internal(format!("generated rows do not form a batch: {error}"));
         for row in from..from + count as u64 {
             match self.kind {
                 GeneratorKind::Payments => payments::push(&self.settings, row, &mut self.buffers),
@@ -159,12 +137,7 @@ impl Rows {
                 GeneratorKind::Clicks => clicks::push(&self.settings, row, &mut self.buffers),
             }
         }
-        let arrays = self
-            .buffers
-            .iter_mut()
-            .map(ColumnBuffer::finish)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(failed)?;
+        let arrays = self.buffers.iter_mut().map(ColumnBuffer::finish).collect::<Result<Vec<_>, _>>().map_err(failed)?;
         RecordBatch::try_new(self.schema.clone(), arrays).map_err(failed)
     }
 }

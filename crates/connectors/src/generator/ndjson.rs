@@ -29,15 +29,9 @@ pub struct Written {
 
 /// Writes the rows of a bounded generator as NDJSON, one line a row; `malformed_share` of the lines are broken. Payments leave out
 /// `name`, which makes 11 fields.
-pub fn write_ndjson(
-    path: &Path,
-    config: &GeneratorSource,
-    malformed_share: f64,
-) -> Result<Written, ConnectorError> {
+pub fn write_ndjson(path: &Path, config: &GeneratorSource, malformed_share: f64) -> Result<Written, ConnectorError> {
     let Some(total) = config.rows else {
-        return Err(ConnectorError::Config(
-            "a generator that writes a file needs `rows`".into(),
-        ));
+        return Err(ConnectorError::Config("a generator that writes a file needs `rows`".into()));
     };
     let failed = |error| ConnectorError::io(path, error);
     let mut rows = Rows::new(config.kind, Settings::new(config, start_of(config)?)?)?;
@@ -54,11 +48,7 @@ pub fn write_ndjson(
             for (line, row) in text.split_inclusive(|&b| b == b'\n').zip(from..) {
                 let mut random = Random::of(config.seed, 0xbad, row);
                 if random.chance(share) {
-                    write_broken(
-                        &mut out,
-                        line.strip_suffix(b"\n").unwrap_or(line),
-                        random.below(6),
-                    );
+                    write_broken(&mut out, line.strip_suffix(b"\n").unwrap_or(line), random.below(6));
                     written.malformed += 1;
                 } else {
                     out.extend_from_slice(line);
@@ -79,12 +69,8 @@ fn without_name(kind: GeneratorKind, batch: RecordBatch) -> Result<RecordBatch, 
         return Ok(batch);
     }
     let schema: &Schema = batch.schema_ref();
-    let kept: Vec<usize> = (0..schema.fields().len())
-        .filter(|&i| schema.field(i).name() != "name")
-        .collect();
-    batch
-        .project(&kept)
-        .map_err(|error| ConnectorError::Internal(error.to_string()))
+    let kept: Vec<usize> = (0..schema.fields().len()).filter(|&i| schema.field(i).name() != "name").collect();
+    batch.project(&kept).map_err(|error| ConnectorError::Internal(error.to_string()))
 }
 
 /// One line that is malformed under the contract of every kind.
@@ -94,10 +80,7 @@ fn write_broken(out: &mut Vec<u8>, line: &[u8], how: u64) {
         0 => out.extend_from_slice(&line[..line.len() / 2]),
         // Not UTF-8 in the first value: every first column is text.
         1 => {
-            let value = line
-                .iter()
-                .position(|&b| b == b':')
-                .map_or(0, |colon| colon + 2);
+            let value = line.iter().position(|&b| b == b':').map_or(0, |colon| colon + 2);
             out.extend_from_slice(&line[..value]);
             out.push(0xff);
             out.extend_from_slice(&line[value..]);
@@ -111,10 +94,7 @@ fn write_broken(out: &mut Vec<u8>, line: &[u8], how: u64) {
         }
         // A number where the first column is text.
         3 => {
-            let value = line
-                .iter()
-                .position(|&b| b == b':')
-                .map_or(0, |colon| colon + 1);
+            let value = line.iter().position(|&b| b == b':').map_or(0, |colon| colon + 1);
             let end = line.iter().position(|&b| b == b',').unwrap_or(line.len());
             out.extend_from_slice(&line[..value]);
             out.extend_from_slice(b"17");

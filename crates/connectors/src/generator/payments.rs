@@ -14,43 +14,12 @@ use super::{
 use crate::format::columns::ColumnBuffer;
 
 pub(super) fn columns() -> Vec<Column> {
-    let amount = DataType::Decimal {
-        precision: 12,
-        scale: 2,
-    };
+    let amount = DataType::Decimal { precision: 12, scale: 2 };
     vec![
-        column(
-            "tx_id",
-            DataType::String,
-            true,
-            Internal,
-            &["system.operations"],
-            "Identifies the payment.",
-        ),
-        column(
-            "customer_id",
-            DataType::String,
-            true,
-            Confidential,
-            &["user.unique_id"],
-            "Who paid.",
-        ),
-        column(
-            "name",
-            DataType::String,
-            false,
-            Confidential,
-            &["user.name"],
-            "The payer's full name.",
-        ),
-        column(
-            "email",
-            DataType::String,
-            false,
-            Confidential,
-            &["user.contact.email"],
-            "The payer's e-mail address.",
-        ),
+        column("tx_id", DataType::String, true, Internal, &["system.operations"], "Identifies the payment."),
+        column("customer_id", DataType::String, true, Confidential, &["user.unique_id"], "Who paid."),
+        column("name", DataType::String, false, Confidential, &["user.name"], "The payer's full name."),
+        column("email", DataType::String, false, Confidential, &["user.contact.email"], "The payer's e-mail address."),
         column(
             "birth_date",
             DataType::Date,
@@ -59,68 +28,19 @@ pub(super) fn columns() -> Vec<Column> {
             &["user.demographic.date_of_birth"],
             "When the payer was born.",
         ),
-        column(
-            "card",
-            DataType::String,
-            true,
-            Restricted,
-            &["user.financial.credit_card"],
-            "The card's number.",
-        ),
-        column(
-            "amount",
-            amount,
-            true,
-            Internal,
-            &["user.financial"],
-            "What was paid, in `currency`.",
-        ),
-        column(
-            "currency",
-            DataType::String,
-            true,
-            Internal,
-            &["system.operations"],
-            "ISO 4217.",
-        ),
-        column(
-            "country",
-            DataType::String,
-            false,
-            Internal,
-            &["user.location"],
-            "Where it was paid, ISO 3166-1.",
-        ),
-        column(
-            "merchant",
-            DataType::String,
-            false,
-            Internal,
-            &["user.behavior.purchase_history"],
-            "To whom it was paid.",
-        ),
-        column(
-            "kind",
-            DataType::String,
-            true,
-            Internal,
-            &["system.operations"],
-            "purchase, refund or cash.",
-        ),
-        column(
-            "paid_at",
-            DataType::Timestamp,
-            true,
-            Internal,
-            &["user.behavior.purchase_history"],
-            "When it was paid.",
-        ),
+        column("card", DataType::String, true, Restricted, &["user.financial.credit_card"], "The card's number."),
+        column("amount", amount, true, Internal, &["user.financial"], "What was paid, in `currency`."),
+        column("currency", DataType::String, true, Internal, &["system.operations"], "ISO 4217."),
+        column("country", DataType::String, false, Internal, &["user.location"], "Where it was paid, ISO 3166-1."),
+        column("merchant", DataType::String, false, Internal, &["user.behavior.purchase_history"], "To whom it was paid."),
+        column("kind", DataType::String, true, Internal, &["system.operations"], "sale, refund or cash."),
+        column("paid_at", DataType::Timestamp, true, Internal, &["user.behavior.purchase_history"], "When it was paid."),
     ]
 }
 
 const MERCHANTS: [&str; 16] = [
-    "Bakery", "Bookshop", "Grocer", "Fuel", "Pharmacy", "Cinema", "Café", "Florist", "Railway",
-    "Garage", "Hotel", "Toys", "Shoes", "Market", "Museum", "Optician",
+    "Bakery", "Bookshop", "Grocer", "Fuel", "Pharmacy", "Cinema", "Café", "Florist", "Railway", "Garage", "Hotel", "Toys",
+    "Shoes", "Market", "Museum", "Optician",
 ];
 /// What stolen cards are spent on.
 const RESOLD: [&str; 4] = ["Giftcards", "Phones", "Jewels", "Crypto"];
@@ -146,36 +66,20 @@ enum Fault {
 }
 
 pub(super) fn push(settings: &Settings, row: u64, buffers: &mut [ColumnBuffer]) {
-    let [
-        tx_id,
-        customer_id,
-        name,
-        email,
-        birth_date,
-        card,
-        amount,
-        currency,
-        country,
-        merchant,
-        kind,
-        paid_at,
-    ] = buffers
-    else {
+    let [tx_id, customer_id, name, email, birth_date, card, amount, currency, country, merchant, kind, paid_at] = buffers else {
         return;
     };
     let mut random = Random::of(settings.seed, 1, row);
     let fraud = burst(settings.seed, row, settings.anomalies);
     let at = settings.event_time(row, &mut random);
-    let fault = random
-        .chance(settings.faults)
-        .then(|| match random.below(6) {
-            0 => Fault::NoCustomer,
-            1 => Fault::NegativeAmount,
-            2 => Fault::BrokenEmail,
-            3 => Fault::WrongCheckDigit,
-            4 => Fault::HugeAmount,
-            _ => Fault::UnknownCurrency,
-        });
+    let fault = random.chance(settings.faults).then(|| match random.below(6) {
+        0 => Fault::NoCustomer,
+        1 => Fault::NegativeAmount,
+        2 => Fault::BrokenEmail,
+        3 => Fault::WrongCheckDigit,
+        4 => Fault::HugeAmount,
+        _ => Fault::UnknownCurrency,
+    });
     let number = match fraud {
         Some(burst) => Random::of(settings.seed, 2, burst.id).below(settings.subjects),
         None => random.below(settings.subjects),
@@ -185,25 +89,13 @@ pub(super) fn push(settings: &Settings, row: u64, buffers: &mut [ColumnBuffer]) 
     let (culture, euros, shop) = match fraud {
         Some(burst) => {
             let abroad = &CULTURES[(burst.id % CULTURES.len() as u64) as usize];
-            (
-                abroad,
-                if burst.step < 3 {
-                    1.0
-                } else {
-                    80.0 + 40.0 * burst.step as f64
-                },
-                random.pick(&RESOLD),
-            )
+            (abroad, if burst.step < 3 { 1.0 } else { 80.0 + 40.0 * burst.step as f64 }, random.pick(&RESOLD))
         }
-        None => (
-            person.culture,
-            (3.2 + 0.9 * random.normal()).exp(),
-            random.pick(&MERCHANTS),
-        ),
+        None => (person.culture, (3.2 + 0.9 * random.normal()).exp(), random.pick(&MERCHANTS)),
     };
     let cents = ((euros * price_level(culture.currency) * 100.0) as i128).clamp(1, 9_999_999);
 
-    push::text(tx_id, |out| push::padded(out, b't', row, 10));
+    push::text(tx_id, |out| push::padded(out, b't', row, 7));
     match fault {
         Some(Fault::NoCustomer) => customer_id.push_null(),
         _ => push::text(customer_id, |out| push::padded(out, b'c', number, 7)),
@@ -219,9 +111,7 @@ pub(super) fn push(settings: &Settings, row: u64, buffers: &mut [ColumnBuffer]) 
         _ => person.write_email(out),
     });
     push::date(birth_date, person.birth_date());
-    push::text(card, |out| {
-        person.write_card(out, !matches!(fault, Some(Fault::WrongCheckDigit)))
-    });
+    push::text(card, |out| person.write_card(out, !matches!(fault, Some(Fault::WrongCheckDigit))));
     push::decimal(
         amount,
         match fault {
@@ -231,20 +121,14 @@ pub(super) fn push(settings: &Settings, row: u64, buffers: &mut [ColumnBuffer]) 
         },
     );
     push::text(currency, |out| {
-        out.extend_from_slice(if matches!(fault, Some(Fault::UnknownCurrency)) {
-            b"XXQ"
-        } else {
-            culture.currency.as_bytes()
-        });
+        out.extend_from_slice(if matches!(fault, Some(Fault::UnknownCurrency)) { b"XXQ" } else { culture.currency.as_bytes() });
     });
-    push::text(country, |out| {
-        out.extend_from_slice(culture.country.as_bytes())
-    });
+    push::text(country, |out| out.extend_from_slice(culture.country.as_bytes()));
     push::text(merchant, |out| out.extend_from_slice(shop.as_bytes()));
     let usual: &[u8] = match random.below(32) {
         0 if fraud.is_none() => b"refund",
         1 if fraud.is_none() => b"cash",
-        _ => b"purchase",
+        _ => b"sale",
     };
     push::text(kind, |out| out.extend_from_slice(usual));
     push::timestamp(paid_at, at);

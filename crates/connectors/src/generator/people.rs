@@ -17,13 +17,9 @@ pub(super) const CULTURES: [Culture; 10] = [
     Culture {
         country: "DE",
         currency: "EUR",
-        given: &[
-            "Anna", "Lukas", "Jürgen", "Sophie", "Felix", "Marie", "Jonas", "Käthe", "Paul",
-            "Lena", "Emil", "Greta",
-        ],
+        given: &["Anna", "Lukas", "Jürgen", "Sophie", "Felix", "Marie", "Jonas", "Käthe", "Paul", "Lena", "Emil", "Greta"],
         family: &[
-            "Schmidt", "Müller", "Weber", "Fischer", "Becker", "Schäfer", "Koch", "Wolf", "Krüger",
-            "Vogel", "Lang", "Roth",
+            "Schmidt", "Müller", "Weber", "Fischer", "Becker", "Schäfer", "Koch", "Wolf", "Krüger", "Vogel", "Lang", "Roth",
         ],
         cities: &[("Köln", "50667"), ("Berlin", "10115"), ("Leipzig", "04109")],
         streets: &["Hauptstraße", "Gartenweg", "Lindenallee", "Am Markt"],
@@ -31,179 +27,73 @@ pub(super) const CULTURES: [Culture; 10] = [
     Culture {
         country: "NL",
         currency: "EUR",
-        given: &[
-            "Sanne", "Daan", "Bram", "Lotte", "Sem", "Fleur", "Thijs", "Noor", "Jeroen", "Maaike",
-        ],
-        family: &[
-            "de Vries", "Jansen", "Bakker", "Visser", "Smit", "van Dijk", "Mulder", "Bos", "Vos",
-            "Kok",
-        ],
-        cities: &[
-            ("Utrecht", "3511 AB"),
-            ("Rotterdam", "3011 AA"),
-            ("Groningen", "9711 AA"),
-        ],
+        given: &["Sanne", "Daan", "Bram", "Lotte", "Sem", "Fleur", "Thijs", "Noor", "Jeroen", "Maaike"],
+        family: &["de Vries", "Jansen", "Bakker", "Visser", "Smit", "van Dijk", "Mulder", "Bos", "Vos", "Kok"],
+        cities: &[("Utrecht", "3511 AB"), ("Rotterdam", "3011 AA"), ("Groningen", "9711 AA")],
         streets: &["Kerkstraat", "Dorpsweg", "Molenpad", "Havenkade"],
     },
     Culture {
         country: "FR",
         currency: "EUR",
-        given: &[
-            "Camille", "Hugo", "Zoé", "Léa", "Louis", "Chloé", "Jules", "Inès", "Théo", "Manon",
-        ],
-        family: &[
-            "Martin", "Bernard", "Dubois", "Moreau", "Lefèvre", "Roux", "Girard", "Faure", "Petit",
-            "Blanc",
-        ],
+        given: &["Camille", "Hugo", "Zoé", "Léa", "Louis", "Chloé", "Jules", "Inès", "Théo", "Manon"],
+        family: &["Martin", "Bernard", "Dubois", "Moreau", "Lefèvre", "Roux", "Girard", "Faure", "Petit", "Blanc"],
         cities: &[("Lyon", "69001"), ("Nantes", "44000"), ("Lille", "59000")],
-        streets: &[
-            "rue des Lilas",
-            "avenue Foch",
-            "quai du Port",
-            "place Carnot",
-        ],
+        streets: &["rue des Lilas", "avenue Foch", "quai du Port", "place Carnot"],
     },
     Culture {
         country: "ES",
         currency: "EUR",
-        given: &[
-            "Lucía", "Mateo", "Iván", "Sofía", "Pablo", "Carmen", "Álvaro", "Elena", "Diego",
-            "Nuria",
-        ],
-        family: &[
-            "García", "López", "Núñez", "Ruiz", "Moreno", "Ortega", "Vidal", "Castro", "Ramos",
-            "Gil",
-        ],
-        cities: &[
-            ("Valencia", "46001"),
-            ("Bilbao", "48001"),
-            ("Sevilla", "41001"),
-        ],
-        streets: &[
-            "Calle Mayor",
-            "Calle del Sol",
-            "Paseo del Río",
-            "Plaza Nueva",
-        ],
+        given: &["Lucía", "Mateo", "Iván", "Sofía", "Pablo", "Carmen", "Álvaro", "Elena", "Diego", "Nuria"],
+        family: &["García", "López", "Núñez", "Ruiz", "Moreno", "Ortega", "Vidal", "Castro", "Ramos", "Gil"],
+        cities: &[("Valencia", "46001"), ("Bilbao", "48001"), ("Sevilla", "41001")],
+        streets: &["Calle Mayor", "Calle del Sol", "Paseo del Río", "Plaza Nueva"],
     },
     Culture {
         country: "GB",
         currency: "GBP",
-        given: &[
-            "Oliver", "Amelia", "Harry", "Isla", "George", "Priya", "Callum", "Ffion", "Imogen",
-            "Rhys",
-        ],
-        family: &[
-            "Smith", "Jones", "Patel", "Taylor", "Evans", "Hughes", "Khan", "Clarke", "Murphy",
-            "Reid",
-        ],
-        cities: &[
-            ("Leeds", "LS1 1AA"),
-            ("Cardiff", "CF10 1AA"),
-            ("Glasgow", "G1 1AA"),
-        ],
+        given: &["Oliver", "Amelia", "Harry", "Isla", "George", "Priya", "Callum", "Ffion", "Imogen", "Rhys"],
+        family: &["Smith", "Jones", "Patel", "Taylor", "Evans", "Hughes", "Khan", "Clarke", "Murphy", "Reid"],
+        cities: &[("Leeds", "LS1 1AA"), ("Cardiff", "CF10 1AA"), ("Glasgow", "G1 1AA")],
         streets: &["High Street", "Mill Lane", "Church Road", "Station Road"],
     },
     Culture {
         country: "PL",
         currency: "PLN",
-        given: &[
-            "Zofia",
-            "Jakub",
-            "Łukasz",
-            "Maja",
-            "Piotr",
-            "Hanna",
-            "Kacper",
-            "Agnieszka",
-            "Jan",
-            "Ewa",
-        ],
-        family: &[
-            "Nowak", "Kowalska", "Wójcik", "Mazur", "Krawczyk", "Zając", "Król", "Wilk", "Lis",
-            "Bąk",
-        ],
-        cities: &[
-            ("Kraków", "31-001"),
-            ("Gdańsk", "80-001"),
-            ("Łódź", "90-001"),
-        ],
+        given: &["Zofia", "Jakub", "Łukasz", "Maja", "Piotr", "Hanna", "Kacper", "Agnieszka", "Jan", "Ewa"],
+        family: &["Nowak", "Kowalska", "Wójcik", "Mazur", "Krawczyk", "Zając", "Król", "Wilk", "Lis", "Bąk"],
+        cities: &[("Kraków", "31-001"), ("Gdańsk", "80-001"), ("Łódź", "90-001")],
         streets: &["ulica Polna", "ulica Lipowa", "ulica Długa", "Rynek"],
     },
     Culture {
         country: "US",
         currency: "USD",
-        given: &[
-            "Emma", "Liam", "Ava", "Noah", "Mia", "Ethan", "Jasmine", "Tyler", "Grace", "Carlos",
-        ],
-        family: &[
-            "Johnson", "Williams", "Brown", "Davis", "Garcia", "Miller", "Lee", "Harris", "Young",
-            "King",
-        ],
-        cities: &[
-            ("Columbus", "43215"),
-            ("Austin", "78701"),
-            ("Boise", "83702"),
-        ],
+        given: &["Emma", "Liam", "Ava", "Noah", "Mia", "Ethan", "Jasmine", "Tyler", "Grace", "Carlos"],
+        family: &["Johnson", "Williams", "Brown", "Davis", "Garcia", "Miller", "Lee", "Harris", "Young", "King"],
+        cities: &[("Columbus", "43215"), ("Austin", "78701"), ("Boise", "83702")],
         streets: &["Main Street", "Oak Avenue", "Maple Drive", "2nd Street"],
     },
     Culture {
         country: "TR",
         currency: "TRY",
-        given: &[
-            "Elif", "Yusuf", "Zeynep", "Emre", "Ayşe", "Can", "Deniz", "Çağla", "Ömer", "Selin",
-        ],
-        family: &[
-            "Yılmaz", "Kaya", "Demir", "Şahin", "Çelik", "Aydın", "Arslan", "Koç", "Kurt", "Özkan",
-        ],
+        given: &["Elif", "Yusuf", "Zeynep", "Emre", "Ayşe", "Can", "Deniz", "Çağla", "Ömer", "Selin"],
+        family: &["Yılmaz", "Kaya", "Demir", "Şahin", "Çelik", "Aydın", "Arslan", "Koç", "Kurt", "Özkan"],
         cities: &[("İzmir", "35210"), ("Ankara", "06050"), ("Bursa", "16010")],
-        streets: &[
-            "Atatürk Caddesi",
-            "Gül Sokak",
-            "Deniz Sokak",
-            "Cumhuriyet Caddesi",
-        ],
+        streets: &["Atatürk Caddesi", "Gül Sokak", "Deniz Sokak", "Cumhuriyet Caddesi"],
     },
     Culture {
         country: "IN",
         currency: "INR",
-        given: &[
-            "Aarav", "Ananya", "Rohan", "Diya", "Vikram", "Meera", "Arjun", "Kavya", "Sanjay",
-            "Nisha",
-        ],
-        family: &[
-            "Sharma", "Iyer", "Reddy", "Gupta", "Nair", "Das", "Mehta", "Singh", "Rao", "Joshi",
-        ],
-        cities: &[
-            ("Pune", "411001"),
-            ("Kochi", "682001"),
-            ("Jaipur", "302001"),
-        ],
+        given: &["Aarav", "Ananya", "Rohan", "Diya", "Vikram", "Meera", "Arjun", "Kavya", "Sanjay", "Nisha"],
+        family: &["Sharma", "Iyer", "Reddy", "Gupta", "Nair", "Das", "Mehta", "Singh", "Rao", "Joshi"],
+        cities: &[("Pune", "411001"), ("Kochi", "682001"), ("Jaipur", "302001")],
         streets: &["MG Road", "Station Road", "Lake View Road", "Gandhi Marg"],
     },
     Culture {
         country: "JP",
         currency: "JPY",
-        given: &[
-            "Haruto", "Yui", "Sota", "Aoi", "Ren", "Hina", "Kaito", "Mei", "Takumi", "Rin",
-        ],
-        family: &[
-            "Sato",
-            "Suzuki",
-            "Takahashi",
-            "Tanaka",
-            "Ito",
-            "Kobayashi",
-            "Kato",
-            "Mori",
-            "Abe",
-            "Ota",
-        ],
-        cities: &[
-            ("Sapporo", "060-0001"),
-            ("Osaka", "530-0001"),
-            ("Fukuoka", "810-0001"),
-        ],
+        given: &["Haruto", "Yui", "Sota", "Aoi", "Ren", "Hina", "Kaito", "Mei", "Takumi", "Rin"],
+        family: &["Sato", "Suzuki", "Takahashi", "Tanaka", "Ito", "Kobayashi", "Kato", "Mori", "Abe", "Ota"],
+        cities: &[("Sapporo", "060-0001"), ("Osaka", "530-0001"), ("Fukuoka", "810-0001")],
         streets: &["Chuo", "Minami", "Kita-machi", "Sakura-dori"],
     },
 ];
@@ -211,13 +101,7 @@ pub(super) const CULTURES: [Culture; 10] = [
 const MAIL_DOMAINS: [&str; 3] = ["example.com", "example.org", "example.net"];
 
 /// Card number prefixes that the schemes keep for tests, with the length of the whole number.
-const TEST_CARDS: [(&[u8], usize); 5] = [
-    (b"411111", 16),
-    (b"401288", 16),
-    (b"555555", 16),
-    (b"510510", 16),
-    (b"222300", 16),
-];
+const TEST_CARDS: [(&[u8], usize); 5] = [(b"411111", 16), (b"401288", 16), (b"555555", 16), (b"510510", 16), (b"222300", 16)];
 
 /// One person; everything follows from the number.
 pub(super) struct Person {
@@ -233,13 +117,7 @@ impl Person {
         let mut random = Random::of(seed, 0xe0, number);
         let culture = &CULTURES[random.below(CULTURES.len() as u64) as usize];
         let (given, family) = (random.pick(culture.given), random.pick(culture.family));
-        Self {
-            number,
-            culture,
-            given,
-            family,
-            random,
-        }
+        Self { number, culture, given, family, random }
     }
 
     pub fn write_name(&self, out: &mut Vec<u8>) {
@@ -259,7 +137,7 @@ impl Person {
             write_ascii(out, first.encode_utf8(&mut [0; 4]));
         }
         write_ascii(out, self.family);
-        out.extend_from_slice(itoa::Buffer::new().format(self.number).as_bytes());
+        write_base36(out, self.number);
         out.push(b'@');
         out.extend_from_slice(random.pick(&MAIL_DOMAINS).as_bytes());
     }
@@ -287,28 +165,14 @@ impl Person {
             rest /= 10;
         }
         let check = luhn_check_digit(&out[start..]);
-        out.push(
-            b'0' + if valid {
-                check
-            } else {
-                (check + 1 + (rest % 8) as u8) % 10
-            },
-        );
+        out.push(b'0' + if valid { check } else { (check + 1 + (rest % 8) as u8) % 10 });
     }
 
     pub fn write_address(&self, out: &mut Vec<u8>) {
         let mut random = Random::of(self.random.clone().next(), 0xad, self.number);
         let (city, code) = random.pick(self.culture.cities);
         let number = 1 + random.below(140);
-        for part in [
-            random.pick(self.culture.streets),
-            " ",
-            itoa::Buffer::new().format(number),
-            ", ",
-            code,
-            " ",
-            city,
-        ] {
+        for part in [random.pick(self.culture.streets), " ", itoa::Buffer::new().format(number), ", ", code, " ", city] {
             out.extend_from_slice(part.as_bytes());
         }
     }
@@ -322,14 +186,21 @@ fn luhn_check_digit(digits: &[u8]) -> u8 {
         .enumerate()
         .map(|(i, digit)| {
             let digit = u32::from(digit - b'0');
-            if i % 2 == 0 {
-                digit / 5 + digit * 2 % 10
-            } else {
-                digit
-            }
+            if i % 2 == 0 { digit / 5 + digit * 2 % 10 } else { digit }
         })
         .sum();
     ((10 - sum % 10) % 10) as u8
+}
+
+/// Digits and small letters, the last digit first: short, and no two numbers alike.
+fn write_base36(out: &mut Vec<u8>, mut number: u64) {
+    loop {
+        out.push(b"0123456789abcdefghijklmnopqrstuvwxyz"[(number % 36) as usize]);
+        number /= 36;
+        if number == 0 {
+            return;
+        }
+    }
 }
 
 /// Lower-case ASCII, accents taken off, everything else left out.

@@ -13,8 +13,7 @@ fn mix(mut z: u64) -> u64 {
 impl Random {
     /// The randomness that belongs to `index` of a named stream.
     pub fn of(seed: u64, stream: u64, index: u64) -> Self {
-        Self(mix(mix(seed ^ stream.wrapping_mul(0xd6e8_feb8_6659_fd93))
-            .wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15))))
+        Self(mix(mix(seed ^ stream.wrapping_mul(0xd6e8_feb8_6659_fd93)).wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15))))
     }
 
     pub fn next(&mut self) -> u64 {
@@ -89,9 +88,5 @@ pub(crate) fn burst(seed: u64, row: u64, share: f64) -> Option<Burst> {
     let stride = (WINDOW / length).clamp(1, 4);
     let offset = random.below(WINDOW - (length - 1) * stride);
     let place = (row % WINDOW).checked_sub(offset)?;
-    (place % stride == 0 && place / stride < length).then_some(Burst {
-        id,
-        step: place / stride,
-        length,
-    })
+    (place % stride == 0 && place / stride < length).then_some(Burst { id, step: place / stride, length })
 }

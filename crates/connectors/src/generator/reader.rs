@@ -32,28 +32,20 @@ struct Pace {
 impl Pace {
     fn due(&self) -> u64 {
         let due = self.since.elapsed().as_nanos() * u128::from(self.rate) / 1_000_000_000;
-        self.first
-            .saturating_add(u64::try_from(due).unwrap_or(u64::MAX))
+        self.first.saturating_add(u64::try_from(due).unwrap_or(u64::MAX))
     }
 
     fn until(&self, row: u64) -> Duration {
         let nanos = u128::from(row - self.first) * 1_000_000_000 / u128::from(self.rate);
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-            .saturating_sub(self.since.elapsed())
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).saturating_sub(self.since.elapsed())
     }
 }
 
 impl GeneratorReader {
-    pub fn open(
-        config: &GeneratorSource,
-        resume: &[PartitionPosition],
-    ) -> Result<Self, ConnectorError> {
+    pub fn open(config: &GeneratorSource, resume: &[PartitionPosition]) -> Result<Self, ConnectorError> {
         let position = resume.iter().find(|p| p.partition == PARTITION);
         // A start that was "now" must stay what it was.
-        let known = position
-            .and_then(|p| p.state.as_ref())
-            .and_then(|state| state.get("start"))
-            .and_then(|s| s.as_i64());
+        let known = position.and_then(|p| p.state.as_ref()).and_then(|state| state.get("start")).and_then(|s| s.as_i64());
         let start = match known {
             Some(start) => start,
             None => start_of(config)?,
@@ -65,17 +57,12 @@ impl GeneratorReader {
             start,
             next,
             total: config.rows,
-            pace: config.rate.map(|rate| Pace {
-                rate,
-                since: Instant::now(),
-                first: next,
-            }),
+            pace: config.rate.map(|rate| Pace { rate, since: Instant::now(), first: next }),
         })
     }
 
     fn left(&self) -> u64 {
-        self.total
-            .map_or(u64::MAX, |total| total.saturating_sub(self.next))
+        self.total.map_or(u64::MAX, |total| total.saturating_sub(self.next))
     }
 }
 
@@ -96,19 +83,13 @@ impl SourceReader for GeneratorReader {
         if count == 0 {
             return Ok(Read::Idle);
         }
-        let start = Offset {
-            byte: 0,
-            row: self.next,
-        };
+        let start = Offset { byte: 0, row: self.next };
         let rows = self.rows.make(self.next, count as usize)?;
         self.next += count;
         Ok(Read::Chunk(Chunk {
             partition: 0,
             start,
-            end: Offset {
-                byte: 0,
-                row: self.next,
-            },
+            end: Offset { byte: 0, row: self.next },
             payload: Payload::Rows(rows),
             malformed: Vec::new(),
             header: None,
@@ -118,10 +99,7 @@ impl SourceReader for GeneratorReader {
     fn positions(&self) -> Vec<PartitionPosition> {
         vec![PartitionPosition {
             partition: PARTITION.to_owned(),
-            offset: Offset {
-                byte: 0,
-                row: self.next,
-            },
+            offset: Offset { byte: 0, row: self.next },
             done: self.left() == 0,
             fingerprint: None,
             state: Some(json!({ "start": self.start })),

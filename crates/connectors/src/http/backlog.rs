@@ -16,19 +16,9 @@ impl Backlog {
         self.bytes += bytes;
     }
 
-    /// Takes the frame pushed last back.
-    pub fn pop(&mut self) {
-        if let Some((_, bytes)) = self.frames.pop_back() {
-            self.bytes -= bytes;
-        }
-    }
-
     /// Everything before `row` is committed.
     pub fn commit(&mut self, row: u64) {
-        while let Some(&(end_row, bytes)) =
-            self.frames.front().filter(|(end_row, _)| *end_row <= row)
-        {
-            debug_assert!(end_row <= row);
+        while let Some(&(_, bytes)) = self.frames.front().filter(|(end_row, _)| *end_row <= row) {
             self.bytes -= bytes;
             self.frames.pop_front();
         }

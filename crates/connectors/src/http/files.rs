@@ -24,10 +24,7 @@ pub(super) struct Tail {
 impl Tail {
     fn to_bytes(self) -> [u8; 36] {
         let mut bytes = [0; 36];
-        for (i, number) in [self.segment, self.length, self.row, self.byte]
-            .into_iter()
-            .enumerate()
-        {
+        for (i, number) in [self.segment, self.length, self.row, self.byte].into_iter().enumerate() {
             bytes[i * 8..i * 8 + 8].copy_from_slice(&number.to_le_bytes());
         }
         let checksum = crc32(&bytes[..32]);
@@ -37,12 +34,7 @@ impl Tail {
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let number = |i: usize| array(bytes, i * 8).map(u64::from_le_bytes);
-        let tail = Self {
-            segment: number(0)?,
-            length: number(1)?,
-            row: number(2)?,
-            byte: number(3)?,
-        };
+        let tail = Self { segment: number(0)?, length: number(1)?, row: number(2)?, byte: number(3)? };
         (array(bytes, 32).map(u32::from_le_bytes)? == crc32(&bytes[..32])).then_some(tail)
     }
 }
@@ -50,12 +42,7 @@ impl Tail {
 /// Opens the tail file for [`write_tail`].
 pub(super) fn open_tail(folder: &Path) -> Result<File, ConnectorError> {
     let path = folder.join("tail");
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|error| ConnectorError::io(path, error))
+    OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|error| ConnectorError::io(path, error))
 }
 
 /// One small write, which a reader sees whole or whose checksum fails. It need not be durable: an old tail only makes readers wait.
@@ -71,16 +58,12 @@ pub(super) fn read_tail(folder: &Path) -> Option<Tail> {
 
 /// The first row that is not committed.
 pub(super) fn read_committed(folder: &Path) -> u64 {
-    fs::read(folder.join("committed"))
-        .ok()
-        .and_then(|bytes| array(&bytes, 0))
-        .map_or(0, u64::from_le_bytes)
+    fs::read(folder.join("committed")).ok().and_then(|bytes| array(&bytes, 0)).map_or(0, u64::from_le_bytes)
 }
 
 pub(super) fn write_committed(folder: &Path, row: u64) -> Result<(), ConnectorError> {
     let (temporary, path) = (folder.join("committed.new"), folder.join("committed"));
-    fs::write(&temporary, row.to_le_bytes())
-        .map_err(|error| ConnectorError::io(&temporary, error))?;
+    fs::write(&temporary, row.to_le_bytes()).map_err(|error| ConnectorError::io(&temporary, error))?;
     fs::rename(&temporary, &path).map_err(|error| ConnectorError::io(&path, error))
 }
 
@@ -98,13 +81,8 @@ pub(super) fn list(folder: &Path, ending: &str) -> Result<Vec<u64>, ConnectorErr
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
-        let row: Option<u64> = name.to_str().and_then(|name| {
-            name.strip_prefix("segment-")?
-                .strip_suffix(ending)?
-                .strip_suffix('.')?
-                .parse()
-                .ok()
-        });
+        let row: Option<u64> =
+            name.to_str().and_then(|name| name.strip_prefix("segment-")?.strip_suffix(ending)?.strip_suffix('.')?.parse().ok());
         found.extend(row);
     }
     found.sort_unstable();
@@ -112,9 +90,7 @@ pub(super) fn list(folder: &Path, ending: &str) -> Result<Vec<u64>, ConnectorErr
 }
 
 pub(super) fn sync_folder(folder: &Path) -> Result<(), ConnectorError> {
-    File::open(folder)
-        .and_then(|opened| opened.sync_all())
-        .map_err(|error| ConnectorError::io(folder, error))
+    File::open(folder).and_then(|opened| opened.sync_all()).map_err(|error| ConnectorError::io(folder, error))
 }
 
 /// Deletes what lies wholly before `row`: full segments whose keys are kept apart. The last segment always stays.

@@ -71,13 +71,8 @@ pub(super) struct Sealer {
 
 impl Sealer {
     pub fn new(key: &[u8; 32]) -> Self {
-        let salt = Sha256::new_with_prefix(b"weir ingest idempotency key")
-            .chain_update(key)
-            .finalize();
-        Self {
-            cipher: Aes256Gcm::new(&(*key).into()),
-            key_salt: salt.into(),
-        }
+        let salt = Sha256::new_with_prefix(b"weir ingest idempotency key").chain_update(key).finalize();
+        Self { cipher: Aes256Gcm::new(&(*key).into()), key_salt: salt.into() }
     }
 
     /// A hash by which keys are told apart without being kept.
@@ -86,20 +81,13 @@ impl Sealer {
     }
 
     pub fn hash(&self, content: &[u8]) -> Hash {
-        let digest = Sha256::new_with_prefix(self.key_salt)
-            .chain_update(content)
-            .finalize();
+        let digest = Sha256::new_with_prefix(self.key_salt).chain_update(content).finalize();
         let mut hash = Hash::default();
         hash.copy_from_slice(&digest[..16]);
         hash
     }
 
-    pub fn seal(
-        &self,
-        segment: u64,
-        head: FrameHead,
-        content: &Opened,
-    ) -> Result<Vec<u8>, Damaged> {
+    pub fn seal(&self, segment: u64, head: FrameHead, content: &Opened) -> Result<Vec<u8>, Damaged> {
         let mut nonce = [0; 12];
         rand::rng().fill_bytes(&mut nonce);
         let mut sealed = Vec::with_capacity(PREFIX + content.rows.len() + TAG);
@@ -108,15 +96,9 @@ impl Sealer {
         sealed.extend_from_slice(&content.body);
         sealed.extend_from_slice(&content.rows);
         let bound = bound_to(segment, head);
-        self.cipher
-            .encrypt_in_place(&Nonce::from(nonce), &bound, &mut sealed)
-            .map_err(|_| Damaged)?;
+        self.cipher.encrypt_in_place(&Nonce::from(nonce), &bound, &mut sealed).map_err(|_| Damaged)?;
         let mut frame = Vec::with_capacity(HEADER + sealed.len());
-        frame.extend_from_slice(
-            &u32::try_from(sealed.len())
-                .map_err(|_| Damaged)?
-                .to_le_bytes(),
-        );
+        frame.extend_from_slice(&u32::try_from(sealed.len()).map_err(|_| Damaged)?.to_le_bytes());
         frame.extend_from_slice(&[0; 4]);
         frame.extend_from_slice(&head.first_row.to_le_bytes());
         frame.extend_from_slice(&head.first_byte.to_le_bytes());
@@ -135,21 +117,11 @@ impl Sealer {
         }
         let nonce: [u8; 12] = array(frame, 28).ok_or(Damaged)?;
         let mut content = frame[HEADER..].to_vec();
-        self.cipher
-            .decrypt_in_place(&Nonce::from(nonce), &bound_to(segment, head), &mut content)
-            .map_err(|_| Damaged)?;
+        self.cipher.decrypt_in_place(&Nonce::from(nonce), &bound_to(segment, head), &mut content).map_err(|_| Damaged)?;
         let appended_at = u64::from_le_bytes(array(&content, 0).ok_or(Damaged)?);
-        let (key, body) = (
-            array(&content, 8).ok_or(Damaged)?,
-            array(&content, 24).ok_or(Damaged)?,
-        );
+        let (key, body) = (array(&content, 8).ok_or(Damaged)?, array(&content, 24).ok_or(Damaged)?);
         content.drain(..PREFIX);
-        Ok(Opened {
-            appended_at,
-            key,
-            body,
-            rows: content,
-        })
+        Ok(Opened { appended_at, key, body, rows: content })
     }
 }
 
@@ -188,9 +160,7 @@ pub(super) fn frames(segment: &[u8]) -> impl Iterator<Item = (FrameHead, &[u8])>
     std::iter::from_fn(move || {
         let rest = segment.get(at..)?;
         let head = read_head(rest, at as u64)?;
-        let frame = rest
-            .get(..usize::try_from(head.length).ok()?)
-            .filter(|frame| is_whole(frame))?;
+        let frame = rest.get(..usize::try_from(head.length).ok()?).filter(|frame| is_whole(frame))?;
         at += frame.len();
         Some((head, frame))
     })

@@ -43,18 +43,10 @@ impl Keys {
         self.entries.insert(entry.key, entry);
     }
 
-    pub fn remove(&mut self, key: &Hash) {
-        self.entries.remove(key);
-    }
-
     /// Writes the keys of the rows from `segment` on, durably: their segment is full.
     pub fn save(&self, folder: &Path, segment: u64) -> Result<(), ConnectorError> {
         let mut bytes = Vec::new();
-        let mut entries: Vec<_> = self
-            .entries
-            .values()
-            .filter(|entry| entry.first_row >= segment)
-            .collect();
+        let mut entries: Vec<_> = self.entries.values().filter(|entry| entry.first_row >= segment).collect();
         entries.sort_by_key(|entry| entry.first_row);
         for entry in entries {
             bytes.extend_from_slice(&entry.key);
@@ -77,14 +69,10 @@ impl Keys {
 
     /// Loads the keys of a full segment; false if there are none or they are damaged.
     pub fn load(&mut self, folder: &Path, segment: u64) -> bool {
-        let Some((entries, checksum)) =
-            fs::read(keys_path(folder, segment))
-                .ok()
-                .and_then(|mut bytes| {
-                    let checksum = bytes.split_off(bytes.len().checked_sub(4)?);
-                    Some((bytes, u32::from_le_bytes(array(&checksum, 0)?)))
-                })
-        else {
+        let Some((entries, checksum)) = fs::read(keys_path(folder, segment)).ok().and_then(|mut bytes| {
+            let checksum = bytes.split_off(bytes.len().checked_sub(4)?);
+            Some((bytes, u32::from_le_bytes(array(&checksum, 0)?)))
+        }) else {
             return false;
         };
         if crc32(&entries) != checksum {
@@ -100,22 +88,12 @@ impl Keys {
 
     /// Forgets keys that are older than a day, and the key files of deleted segments that hold no younger ones.
     pub fn expire(&mut self, folder: &Path, now: u64) -> Result<(), ConnectorError> {
-        self.entries
-            .retain(|_, entry| entry.appended_at.saturating_add(KEPT_MS) > now);
+        self.entries.retain(|_, entry| entry.appended_at.saturating_add(KEPT_MS) > now);
         let segments = list(folder, "log")?;
         let kept = list(folder, "keys")?;
         for (i, &segment) in kept.iter().enumerate() {
-            let end = kept[i + 1..]
-                .iter()
-                .chain(&segments)
-                .copied()
-                .filter(|&next| next > segment)
-                .min()
-                .unwrap_or(u64::MAX);
-            let needed = self
-                .entries
-                .values()
-                .any(|entry| (segment..end).contains(&entry.first_row));
+            let end = kept[i + 1..].iter().chain(&segments).copied().filter(|&next| next > segment).min().unwrap_or(u64::MAX);
+            let needed = self.entries.values().any(|entry| (segment..end).contains(&entry.first_row));
             if !needed && segments.binary_search(&segment).is_err() {
                 let path = keys_path(folder, segment);
                 fs::remove_file(&path).map_err(|error| ConnectorError::io(path, error))?;

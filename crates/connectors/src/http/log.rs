@@ -12,64 +12,13 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 
 use super::{
+    append::{AppendError, Appended, LogOptions},
     backlog::Backlog,
     files::{self, Tail, segment_path, sync_folder},
     frame::{FrameHead, HEADER, Hash, Opened, Sealer, frames},
     keys::{KeyEntry, Keys},
 };
 use crate::error::ConnectorError;
-
-/// How a log is opened.
-#[derive(Clone)]
-pub struct LogOptions {
-    /// The log's own folder: `SourceContext::ingest_dir` of the source that reads it.
-    pub folder: PathBuf,
-    /// The key that seals the rows: `SourceContext::seal_key`.
-    pub seal_key: [u8; 32],
-    /// Bytes of rows that may wait before appending is refused.
-    pub max_backlog: u64,
-    /// A segment is full at this size. 64 MiB unless a test wants another.
-    pub segment_bytes: u64,
-}
-
-impl LogOptions {
-    pub fn new(folder: impl Into<PathBuf>, seal_key: [u8; 32], max_backlog_mib: u64) -> Self {
-        Self {
-            folder: folder.into(),
-            seal_key,
-            max_backlog: max_backlog_mib.max(1) << 20,
-            segment_bytes: 64 << 20,
-        }
-    }
-}
-
-/// Rows that are in the log, durably.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Appended {
-    /// The row number of the first of them.
-    pub first_row: u64,
-    pub rows: u64,
-    /// They were appended by an earlier request with the same idempotency key.
-    pub duplicate: bool,
-}
-
-/// Why rows were not appended. Nothing of them is in the log then.
-#[derive(Debug, thiserror::Error)]
-pub enum AppendError {
-    /// The pipeline is behind: answer 429.
-    #[error("{bytes} bytes of rows wait to be processed; try again in {} seconds", retry_after.as_secs())]
-    Backlog { bytes: u64, retry_after: Duration },
-    /// Another body came under the same key before: answer 422.
-    #[error("this idempotency key was used for other rows before; use a new key for new rows")]
-    KeyReused,
-    #[error("the request holds no rows")]
-    Empty,
-    /// More than one frame may hold: answer 413.
-    #[error("{bytes} bytes of rows in one request; send {limit} bytes at most")]
-    TooLarge { bytes: u64, limit: u64 },
-    #[error(transparent)]
-    Failed(#[from] ConnectorError),
-}
 
 /// The most bytes of rows that one request may append.
 const MAX_APPEND: usize = 256 << 20;
@@ -112,13 +61,8 @@ impl IngestLog {
     pub fn open(options: LogOptions) -> Result<Arc<Self>, ConnectorError> {
         let folder = &options.folder;
         fs::create_dir_all(folder).map_err(|error| ConnectorError::io(folder, error))?;
-        let folder = folder
-            .canonicalize()
-            .map_err(|error| ConnectorError::io(folder, error))?;
-        let options = LogOptions {
-            folder: folder.clone(),
-            ..options
-        };
+        let folder = folder.canonicalize().map_err(|error| ConnectorError::io(folder, error))?;
+        let options = LogOptions { folder: folder.clone(), ..options };
         let mut open = OPEN.lock();
         if let Some(log) = open.get(&folder).and_then(Weak::upgrade) {
             return Ok(log);
@@ -140,12 +84,7 @@ impl IngestLog {
         for row in files::list(folder, "keys")? {
             keys.load(folder, row);
         }
-        let mut end = Tail {
-            segment: known.row,
-            length: 0,
-            row: known.row,
-            byte: known.byte,
-        };
+        let mut end = Tail { segment: known.row, length: 0, row: known.row, byte: known.byte };
         for (i, &segment) in segments.iter().enumerate() {
             let path = segment_path(folder, segment);
             let content = fs::read(&path).map_err(|error| ConnectorError::io(&path, error))?;
@@ -157,39 +96,22 @@ impl IngestLog {
                     backlog.push(head.end_row(), head.row_bytes());
                 }
                 if !has_keys {
-                    let opened = sealer
-                        .open(segment, head, frame)
-                        .map_err(|_| damaged(&path, head.at))?;
+                    let opened = sealer.open(segment, head, frame).map_err(|_| damaged(&path, head.at))?;
                     keys.insert_frame(head, &opened);
                 }
                 length = head.end();
-                end = Tail {
-                    segment,
-                    length,
-                    row: head.end_row(),
-                    byte: head.first_byte + head.row_bytes(),
-                };
+                end = Tail { segment, length, row: head.end_row(), byte: head.first_byte + head.row_bytes() };
             }
             if length == 0 {
-                end = Tail {
-                    segment,
-                    length: 0,
-                    row: segment,
-                    byte: end.byte,
-                };
+                end = Tail { segment, length: 0, row: segment, byte: end.byte };
             }
             let torn = length < content.len() as u64;
             if torn && (!last || (known.segment == segment && length < known.length)) {
                 return Err(damaged(&path, length));
             }
             if torn {
-                let file = OpenOptions::new()
-                    .write(true)
-                    .open(&path)
-                    .map_err(|error| ConnectorError::io(&path, error))?;
-                file.set_len(length)
-                    .and_then(|()| file.sync_all())
-                    .map_err(|error| ConnectorError::io(&path, error))?;
+                let file = OpenOptions::new().write(true).open(&path).map_err(|error| ConnectorError::io(&path, error))?;
+                file.set_len(length).and_then(|()| file.sync_all()).map_err(|error| ConnectorError::io(&path, error))?;
             }
             if !last && !has_keys {
                 keys.save(folder, segment)?;
@@ -197,8 +119,7 @@ impl IngestLog {
         }
         keys.expire(folder, now_ms())?;
         let file = open_segment(folder, end.segment, end.length)?;
-        file.sync_all()
-            .map_err(|error| ConnectorError::io(folder, error))?;
+        file.sync_all().map_err(|error| ConnectorError::io(folder, error))?;
         let mut tail = files::open_tail(folder)?;
         files::write_tail(&mut tail, end).map_err(|error| ConnectorError::io(folder, error))?;
         sync_folder(folder)?;
@@ -226,28 +147,15 @@ impl IngestLog {
 
     /// Appends NDJSON rows (the last line end may be missing) and returns once they are durable. With a key that was used
     /// before, appends nothing and says where the rows are.
-    pub fn append(
-        &self,
-        rows: &[u8],
-        idempotency_key: Option<&str>,
-    ) -> Result<Appended, AppendError> {
+    pub fn append(&self, rows: &[u8], idempotency_key: Option<&str>) -> Result<Appended, AppendError> {
         if rows.is_empty() {
             return Err(AppendError::Empty);
         }
         if rows.len() > MAX_APPEND {
-            return Err(AppendError::TooLarge {
-                bytes: rows.len() as u64,
-                limit: MAX_APPEND as u64,
-            });
+            return Err(AppendError::TooLarge { bytes: rows.len() as u64, limit: MAX_APPEND as u64 });
         }
-        let key = idempotency_key
-            .map(|key| self.sealer.hash_key(key))
-            .unwrap_or_default();
-        let body = if idempotency_key.is_some() {
-            self.sealer.hash(rows)
-        } else {
-            Hash::default()
-        };
+        let key = idempotency_key.map(|key| self.sealer.hash_key(key)).unwrap_or_default();
+        let body = if idempotency_key.is_some() { self.sealer.hash(rows) } else { Hash::default() };
         let (appended, end) = self.write(rows, key, body)?;
         self.make_durable(end)?;
         Ok(appended)
@@ -259,18 +167,11 @@ impl IngestLog {
         if state.broken {
             return Err(self.broken().into());
         }
-        if let Some(known) = (key != Hash::default())
-            .then(|| state.keys.get(&key))
-            .flatten()
-        {
+        if let Some(known) = (key != Hash::default()).then(|| state.keys.get(&key)).flatten() {
             if known.body != body {
                 return Err(AppendError::KeyReused);
             }
-            let appended = Appended {
-                first_row: known.first_row,
-                rows: u64::from(known.rows),
-                duplicate: true,
-            };
+            let appended = Appended { first_row: known.first_row, rows: u64::from(known.rows), duplicate: true };
             return Ok((appended, known.first_row + u64::from(known.rows)));
         }
         self.check_backlog(state, rows.len() as u64)?;
@@ -284,49 +185,25 @@ impl IngestLog {
         }
         let count = memchr::memchr_iter(b'\n', &text).count() as u32;
         let row_bytes = text.len() as u64;
-        let head = FrameHead {
-            at: state.length,
-            length: HEADER as u64,
-            first_row: state.row,
-            first_byte: state.byte,
-            rows: count,
-        };
-        let content = Opened {
-            appended_at: now_ms(),
-            key,
-            body,
-            rows: text,
-        };
+        let head =
+            FrameHead { at: state.length, length: HEADER as u64, first_row: state.row, first_byte: state.byte, rows: count };
+        let content = Opened { appended_at: now_ms(), key, body, rows: text };
         let frame = self
             .sealer
             .seal(state.segment, head, &content)
             .map_err(|_| ConnectorError::Internal("rows could not be sealed".into()))?;
         if let Err(error) = (&*state.file).write_all(&frame) {
             // Whatever part arrived is taken back, or else the log would end in a torn frame.
-            let back = state
-                .file
-                .set_len(state.length)
-                .and_then(|()| (&*state.file).seek(SeekFrom::Start(state.length)));
+            let back = state.file.set_len(state.length).and_then(|()| (&*state.file).seek(SeekFrom::Start(state.length)));
             state.broken = back.is_err();
-            return Err(ConnectorError::io(
-                segment_path(&self.options.folder, state.segment),
-                error,
-            )
-            .into());
+            return Err(ConnectorError::io(segment_path(&self.options.folder, state.segment), error).into());
         }
         state.length += frame.len() as u64;
         state.row += u64::from(count);
         state.byte += row_bytes;
         state.backlog.push(state.row, row_bytes);
         state.keys.insert_frame(head, &content);
-        Ok((
-            Appended {
-                first_row: head.first_row,
-                rows: u64::from(count),
-                duplicate: false,
-            },
-            state.row,
-        ))
+        Ok((Appended { first_row: head.first_row, rows: u64::from(count), duplicate: false }, state.row))
     }
 
     /// The next segment. The full one is made durable first, and its keys are kept apart.
@@ -352,18 +229,13 @@ impl IngestLog {
         // The reader may live in another process: ask the disk, but not for every refused request.
         if state.checked_at.elapsed() > Duration::from_millis(50) {
             state.checked_at = Instant::now();
-            state
-                .backlog
-                .commit(files::read_committed(&self.options.folder));
+            state.backlog.commit(files::read_committed(&self.options.folder));
         }
         // A request larger than the whole backlog is accepted by an idle pipeline, or it never would be.
         if state.backlog.bytes() == 0 || state.backlog.bytes() + more <= self.options.max_backlog {
             return Ok(());
         }
-        Err(AppendError::Backlog {
-            bytes: state.backlog.bytes(),
-            retry_after: state.backlog.retry_after(),
-        })
+        Err(AppendError::Backlog { bytes: state.backlog.bytes(), retry_after: state.backlog.retry_after() })
     }
 
     /// Returns once everything before `row` is durable. Who comes first syncs for all that wrote until then.
@@ -380,26 +252,14 @@ impl IngestLog {
             if state.broken {
                 return Err(self.broken());
             }
-            (
-                state.file.clone(),
-                Tail {
-                    segment: state.segment,
-                    length: state.length,
-                    row: state.row,
-                    byte: state.byte,
-                },
-            )
+            (state.file.clone(), Tail { segment: state.segment, length: state.length, row: state.row, byte: state.byte })
         };
         if let Err(error) = file.sync_data() {
             // After a failed fsync the page cache no longer tells what is on disk.
             self.state.lock().broken = true;
-            return Err(ConnectorError::io(
-                segment_path(&self.options.folder, tail.segment),
-                error,
-            ));
+            return Err(ConnectorError::io(segment_path(&self.options.folder, tail.segment), error));
         }
-        files::write_tail(&mut tail_file, tail)
-            .map_err(|error| ConnectorError::io(&self.options.folder, error))?;
+        files::write_tail(&mut tail_file, tail).map_err(|error| ConnectorError::io(&self.options.folder, error))?;
         *self.durable.lock() = tail;
         self.changed.notify_all();
         Ok(())
@@ -408,9 +268,7 @@ impl IngestLog {
     fn broken(&self) -> ConnectorError {
         ConnectorError::io(
             &self.options.folder,
-            std::io::Error::other(
-                "an earlier write failed; the log must be opened again, which checks what is on disk",
-            ),
+            std::io::Error::other("an earlier write failed; the log must be opened again, which checks what is on disk"),
         )
     }
 
@@ -483,12 +341,7 @@ fn lock(folder: &Path) -> Result<File, ConnectorError> {
 fn open_segment(folder: &Path, first_row: u64, length: u64) -> Result<File, ConnectorError> {
     let path = segment_path(folder, first_row);
     let failed = |error| ConnectorError::io(&path, error);
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(failed)?;
+    let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
     file.seek(SeekFrom::Start(length)).map_err(failed)?;
     Ok(file)
 }

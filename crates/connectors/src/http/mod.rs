@@ -12,6 +12,7 @@
 //! lock                               held by the one process that appends
 //! ```
 
+mod append;
 mod backlog;
 mod files;
 mod frame;
@@ -19,7 +20,8 @@ mod keys;
 mod log;
 mod source;
 
-pub use log::{AppendError, Appended, IngestLog, LogOptions};
+pub use append::{AppendError, Appended, LogOptions};
+pub use log::IngestLog;
 pub use source::HttpReader;
 
 #[cfg(test)]

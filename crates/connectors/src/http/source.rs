@@ -45,41 +45,23 @@ struct Place {
 }
 
 impl HttpReader {
-    pub fn open(
-        _config: &HttpSource,
-        context: &SourceContext,
-        resume: &[PartitionPosition],
-    ) -> Result<Self, ConnectorError> {
+    pub fn open(_config: &HttpSource, context: &SourceContext, resume: &[PartitionPosition]) -> Result<Self, ConnectorError> {
         let (Some(folder), Some(key)) = (&context.ingest_dir, &context.seal_key) else {
             return Err(ConnectorError::Config(
                 "an http source takes rows from a server: run this pipeline under `weir serve`, or read from a file".into(),
             ));
         };
         std::fs::create_dir_all(folder).map_err(|error| ConnectorError::io(folder, error))?;
-        let folder = folder
-            .canonicalize()
-            .map_err(|error| ConnectorError::io(folder, error))?;
-        let mut this = Self {
-            folder,
-            sealer: Sealer::new(key),
-            next: Offset::default(),
-            place: None,
-            rest: Bytes::new(),
-        };
-        match resume
-            .iter()
-            .find(|position| position.partition == PARTITION)
-        {
+        let folder = folder.canonicalize().map_err(|error| ConnectorError::io(folder, error))?;
+        let mut this = Self { folder, sealer: Sealer::new(key), next: Offset::default(), place: None, rest: Bytes::new() };
+        match resume.iter().find(|position| position.partition == PARTITION) {
             Some(position) => {
                 this.next = position.offset;
                 this.check_resume()?;
             }
             // A pipeline that starts anew begins with the first row that no checkpoint has committed.
             None => {
-                let oldest = files::list(&this.folder, "log")?
-                    .first()
-                    .copied()
-                    .unwrap_or(0);
+                let oldest = files::list(&this.folder, "log")?.first().copied().unwrap_or(0);
                 this.next.row = files::read_committed(&this.folder).max(oldest);
             }
         }
@@ -89,8 +71,7 @@ impl HttpReader {
     fn check_resume(&self) -> Result<(), ConnectorError> {
         let segments = files::list(&self.folder, "log")?;
         let gone = segments.first().is_some_and(|&first| first > self.next.row);
-        let behind = self.tail().is_some_and(|tail| tail.row < self.next.row)
-            || (segments.is_empty() && self.next.row > 0);
+        let behind = self.tail().is_some_and(|tail| tail.row < self.next.row) || (segments.is_empty() && self.next.row > 0);
         if gone || behind {
             return Err(ConnectorError::Resume(format!(
                 "{}: row {} is not in the ingest log any more; restore the folder, or start the pipeline anew",
@@ -124,23 +105,12 @@ impl HttpReader {
     /// Opens the segment that holds the next row and steps to its frame.
     fn find_place(&mut self) -> Result<(), ConnectorError> {
         let segments = files::list(&self.folder, "log")?;
-        let segment = segments
-            .into_iter()
-            .rfind(|&first| first <= self.next.row)
-            .ok_or_else(|| {
-                ConnectorError::Resume(format!(
-                    "{}: row {} is not in the ingest log any more",
-                    self.folder.display(),
-                    self.next.row
-                ))
-            })?;
+        let segment = segments.into_iter().rfind(|&first| first <= self.next.row).ok_or_else(|| {
+            ConnectorError::Resume(format!("{}: row {} is not in the ingest log any more", self.folder.display(), self.next.row))
+        })?;
         let path = segment_path(&self.folder, segment);
         let file = File::open(&path).map_err(|error| ConnectorError::io(&path, error))?;
-        self.place = Some(Place {
-            segment,
-            at: 0,
-            file,
-        });
+        self.place = Some(Place { segment, at: 0, file });
         Ok(())
     }
 
@@ -164,9 +134,7 @@ impl HttpReader {
                 Ok(()) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                     // The end of a full segment; the rows go on in the next.
-                    if files::list(&self.folder, "log")?.contains(&self.next.row)
-                        && place.segment != self.next.row
-                    {
+                    if files::list(&self.folder, "log")?.contains(&self.next.row) && place.segment != self.next.row {
                         self.place = None;
                         continue;
                     }
@@ -180,25 +148,16 @@ impl HttpReader {
                 continue;
             }
             let sealed = head.length - HEADER as u64;
-            let read = (&mut place.file)
-                .take(sealed)
-                .read_to_end(&mut frame)
-                .map_err(failed)?;
+            let read = (&mut place.file).take(sealed).read_to_end(&mut frame).map_err(failed)?;
             if read as u64 != sealed {
                 return Err(damaged(&path, place.at));
             }
-            let opened = self
-                .sealer
-                .open(place.segment, head, &frame)
-                .map_err(|_| damaged(&path, head.at))?;
+            let opened = self.sealer.open(place.segment, head, &frame).map_err(|_| damaged(&path, head.at))?;
             place.at = head.end();
-            let skipped =
-                usize::try_from(self.next.row.saturating_sub(head.first_row)).unwrap_or(usize::MAX);
+            let skipped = usize::try_from(self.next.row.saturating_sub(head.first_row)).unwrap_or(usize::MAX);
             let from = match skipped {
                 0 => 0,
-                n => memchr::memchr_iter(b'\n', &opened.rows)
-                    .nth(n - 1)
-                    .map_or(opened.rows.len(), |newline| newline + 1),
+                n => memchr::memchr_iter(b'\n', &opened.rows).nth(n - 1).map_or(opened.rows.len(), |newline| newline + 1),
             };
             self.next.byte = head.first_byte + from as u64;
             return Ok(Some(Bytes::from(opened.rows).slice(from..)));
@@ -223,11 +182,7 @@ impl SourceReader for HttpReader {
         let mut chunk: Vec<Bytes> = Vec::new();
         let (mut rows, mut bytes) = (0_u64, 0_usize);
         let mut start = self.next;
-        let tail = if self.rest.is_empty() {
-            self.await_rows(limit.wait)
-        } else {
-            self.tail()
-        };
+        let tail = if self.rest.is_empty() { self.await_rows(limit.wait) } else { self.tail() };
         while rows < wanted && bytes < CHUNK_BYTES {
             if self.rest.is_empty() {
                 let Some(tail) = tail.filter(|tail| tail.row > self.next.row) else {
@@ -242,10 +197,7 @@ impl SourceReader for HttpReader {
                 start = self.next;
             }
             let (part, count) = take_rows(&mut self.rest, (wanted - rows) as usize);
-            self.next = Offset {
-                byte: self.next.byte + part.len() as u64,
-                row: self.next.row + count,
-            };
+            self.next = Offset { byte: self.next.byte + part.len() as u64, row: self.next.row + count };
             rows += count;
             bytes += part.len();
             chunk.push(part);
@@ -253,11 +205,7 @@ impl SourceReader for HttpReader {
         if rows == 0 {
             return Ok(Read::Idle);
         }
-        let payload = if chunk.len() == 1 {
-            chunk.swap_remove(0)
-        } else {
-            Bytes::from(chunk.concat())
-        };
+        let payload = if chunk.len() == 1 { chunk.swap_remove(0) } else { Bytes::from(chunk.concat()) };
         Ok(Read::Chunk(Chunk {
             partition: 0,
             start,
@@ -283,10 +231,7 @@ impl SourceReader for HttpReader {
     }
 
     fn committed(&mut self, positions: &[PartitionPosition]) -> Result<(), ConnectorError> {
-        let Some(position) = positions
-            .iter()
-            .find(|position| position.partition == PARTITION)
-        else {
+        let Some(position) = positions.iter().find(|position| position.partition == PARTITION) else {
             return Ok(());
         };
         let row = position.offset.row;
@@ -302,7 +247,6 @@ impl SourceReader for HttpReader {
 
     /// Rows that are durable but not read yet.
     fn lag(&self) -> Option<u64> {
-        self.tail()
-            .map(|tail| tail.row.saturating_sub(self.next.row))
+        self.tail().map(|tail| tail.row.saturating_sub(self.next.row))
     }
 }

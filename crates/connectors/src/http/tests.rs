@@ -22,25 +22,15 @@ use crate::{
 const KEY: [u8; 32] = [7; 32];
 
 fn options(folder: &Path) -> LogOptions {
-    LogOptions {
-        segment_bytes: 400,
-        ..LogOptions::new(folder, KEY, 1)
-    }
+    LogOptions { segment_bytes: 400, ..LogOptions::new(folder, KEY, 1) }
 }
 
 fn reader(folder: &Path, resume: &[PartitionPosition]) -> Result<HttpReader, ConnectorError> {
-    let context = SourceContext {
-        ingest_dir: Some(folder.to_owned()),
-        seal_key: Some(KEY),
-        ..SourceContext::default()
-    };
+    let context = SourceContext { ingest_dir: Some(folder.to_owned()), seal_key: Some(KEY), ..SourceContext::default() };
     HttpReader::open(&HttpSource { max_backlog_mib: 1 }, &context, resume)
 }
 
-const LIMIT: ReadLimit = ReadLimit {
-    rows: 3,
-    wait: Duration::from_millis(1),
-};
+const LIMIT: ReadLimit = ReadLimit { rows: 3, wait: Duration::from_millis(1) };
 
 /// All rows that can be read, `rows` at most at a time.
 fn drain(reader: &mut HttpReader) -> String {
@@ -48,13 +38,8 @@ fn drain(reader: &mut HttpReader) -> String {
     loop {
         match reader.read(LIMIT).unwrap() {
             Read::Chunk(chunk) => {
-                let Payload::Bytes(bytes) = chunk.payload else {
-                    panic!("the log holds bytes")
-                };
-                assert_eq!(
-                    chunk.end.row - chunk.start.row,
-                    bytes.iter().filter(|&&b| b == b'\n').count() as u64
-                );
+                let Payload::Bytes(bytes) = chunk.payload else { panic!("the log holds bytes") };
+                assert_eq!(chunk.end.row - chunk.start.row, bytes.iter().filter(|&&b| b == b'\n').count() as u64);
                 assert_eq!(chunk.end.byte - chunk.start.byte, bytes.len() as u64);
                 assert!(chunk.end.row - chunk.start.row <= LIMIT.rows as u64);
                 text.push_str(std::str::from_utf8(&bytes).unwrap());
@@ -74,14 +59,7 @@ fn rows_come_back_in_order_across_segments_and_reopening() {
         for i in 0..20 {
             let text = format!("{{\"round\":{round},\"i\":{i}}}\n{{\"second\":true}}");
             let appended = log.append(text.as_bytes(), None).unwrap();
-            assert_eq!(
-                appended,
-                Appended {
-                    first_row: (round * 20 + i) * 2,
-                    rows: 2,
-                    duplicate: false
-                }
-            );
+            assert_eq!(appended, Appended { first_row: (round * 20 + i) * 2, rows: 2, duplicate: false });
             expected += &text;
             expected.push('\n');
         }
@@ -90,18 +68,11 @@ fn rows_come_back_in_order_across_segments_and_reopening() {
     assert_eq!(drain(&mut reader(folder.path(), &[]).unwrap()), expected);
 
     let mut first = reader(folder.path(), &[]).unwrap();
-    let Read::Chunk(chunk) = first.read(LIMIT).unwrap() else {
-        panic!()
-    };
-    let Payload::Bytes(mut bytes) = chunk.payload.clone() else {
-        panic!()
-    };
+    let Read::Chunk(chunk) = first.read(LIMIT).unwrap() else { panic!() };
+    let Payload::Bytes(mut bytes) = chunk.payload.clone() else { panic!() };
     let mut resumed = reader(folder.path(), &first.positions()).unwrap();
     let rest = drain(&mut resumed);
-    assert_eq!(
-        String::from_utf8(bytes.split_off(0).to_vec()).unwrap() + &rest,
-        expected
-    );
+    assert_eq!(String::from_utf8(bytes.split_off(0).to_vec()).unwrap() + &rest, expected);
     assert_eq!(resumed.positions()[0].offset.byte, expected.len() as u64);
 }
 
@@ -110,29 +81,16 @@ fn nothing_readable_lies_on_disk() {
     let folder = tempfile::tempdir().unwrap();
     let log = IngestLog::open(options(folder.path())).unwrap();
     for i in 0..20 {
-        log.append(
-            b"{\"email\":\"sentinel@example.org\"}",
-            Some(&format!("sentinel-key-{i}")),
-        )
-        .unwrap();
+        log.append(b"{\"email\":\"sentinel@example.org\"}", Some(&format!("sentinel-key-{i}"))).unwrap();
     }
     for entry in fs::read_dir(folder.path()).unwrap() {
         let content = fs::read(entry.unwrap().path()).unwrap();
         assert!(memchr::memmem::find(&content, b"sentinel").is_none());
     }
-    let context = SourceContext {
-        ingest_dir: Some(folder.path().to_owned()),
-        seal_key: Some([8; 32]),
-        ..SourceContext::default()
-    };
+    let context =
+        SourceContext { ingest_dir: Some(folder.path().to_owned()), seal_key: Some([8; 32]), ..SourceContext::default() };
     let mut stranger = HttpReader::open(&HttpSource { max_backlog_mib: 1 }, &context, &[]).unwrap();
-    assert!(
-        stranger
-            .read(LIMIT)
-            .unwrap_err()
-            .to_string()
-            .contains("another key")
-    );
+    assert!(stranger.read(LIMIT).unwrap_err().to_string().contains("another key"));
 }
 
 #[test]
@@ -140,84 +98,41 @@ fn an_idempotency_key_appends_once_even_when_its_segment_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let log = IngestLog::open(options(folder.path())).unwrap();
     let first = log.append(b"a\nb\n", Some("k1")).unwrap();
-    assert_eq!(
-        log.append(b"a\nb\n", Some("k1")).unwrap(),
-        Appended {
-            duplicate: true,
-            ..first
-        }
-    );
-    assert!(matches!(
-        log.append(b"other\n", Some("k1")),
-        Err(AppendError::KeyReused)
-    ));
+    assert_eq!(log.append(b"a\nb\n", Some("k1")).unwrap(), Appended { duplicate: true, ..first });
+    assert!(matches!(log.append(b"other\n", Some("k1")), Err(AppendError::KeyReused)));
     for _ in 0..20 {
         log.append(b"filling\n", None).unwrap();
     }
     let mut source = reader(folder.path(), &[]).unwrap();
     drain(&mut source);
     source.committed(&source.positions()).unwrap();
-    assert_eq!(
-        files::list(folder.path(), "log").unwrap().len(),
-        1,
-        "committed segments are deleted"
-    );
+    assert_eq!(files::list(folder.path(), "log").unwrap().len(), 1, "committed segments are deleted");
     drop(log);
     let log = IngestLog::open(options(folder.path())).unwrap();
-    assert_eq!(
-        log.append(b"a\nb\n", Some("k1")).unwrap(),
-        Appended {
-            duplicate: true,
-            ..first
-        }
-    );
+    assert_eq!(log.append(b"a\nb\n", Some("k1")).unwrap(), Appended { duplicate: true, ..first });
     assert_eq!(log.append(b"next\n", None).unwrap().first_row, 22);
 }
 
 #[test]
 fn a_full_backlog_refuses_until_a_checkpoint_commits() {
     let folder = tempfile::tempdir().unwrap();
-    let log = IngestLog::open(LogOptions {
-        max_backlog: 1000,
-        ..options(folder.path())
-    })
-    .unwrap();
+    let log = IngestLog::open(LogOptions { max_backlog: 1000, ..options(folder.path()) }).unwrap();
     let row = [vec![b'x'; 599], vec![b'\n']].concat();
     log.append(&row, None).unwrap();
-    let Err(AppendError::Backlog { bytes, retry_after }) = log.append(&row, None) else {
-        panic!("600 + 600 > 1000")
-    };
+    let Err(AppendError::Backlog { bytes, retry_after }) = log.append(&row, None) else { panic!("600 + 600 > 1000") };
     assert_eq!((bytes, retry_after), (600, Duration::from_secs(1)));
     let mut source = reader(folder.path(), &[]).unwrap();
     drain(&mut source);
-    assert!(
-        log.append(&row, None).is_err(),
-        "reading alone frees nothing"
-    );
+    assert!(log.append(&row, None).is_err(), "reading alone frees nothing");
     source.committed(&source.positions()).unwrap();
     assert_eq!(log.backlog_bytes(), 0);
     log.append(&row, None).unwrap();
     drop(log);
-    let log = IngestLog::open(LogOptions {
-        max_backlog: 1000,
-        ..options(folder.path())
-    })
-    .unwrap();
-    assert_eq!(
-        log.backlog_bytes(),
-        600,
-        "the backlog is known again after a restart"
-    );
+    let log = IngestLog::open(LogOptions { max_backlog: 1000, ..options(folder.path()) }).unwrap();
+    assert_eq!(log.backlog_bytes(), 600, "the backlog is known again after a restart");
     let fresh = tempfile::tempdir().unwrap();
-    let idle = IngestLog::open(LogOptions {
-        max_backlog: 10,
-        ..options(fresh.path())
-    })
-    .unwrap();
-    assert!(
-        idle.append(&row, None).is_ok(),
-        "an idle pipeline takes what is larger than its backlog"
-    );
+    let idle = IngestLog::open(LogOptions { max_backlog: 10, ..options(fresh.path()) }).unwrap();
+    assert!(idle.append(&row, None).is_ok(), "an idle pipeline takes what is larger than its backlog");
     assert!(matches!(idle.append(b"", None), Err(AppendError::Empty)));
 }
 
@@ -225,31 +140,15 @@ fn a_full_backlog_refuses_until_a_checkpoint_commits() {
 fn many_callers_append_at_once_and_a_reader_in_the_same_process_wakes() {
     let folder = tempfile::tempdir().unwrap();
     let log = IngestLog::open(LogOptions::new(folder.path(), KEY, 16)).unwrap();
-    assert!(Arc::ptr_eq(
-        &log,
-        &IngestLog::open(LogOptions::new(folder.path(), KEY, 16)).unwrap()
-    ));
+    assert!(Arc::ptr_eq(&log, &IngestLog::open(LogOptions::new(folder.path(), KEY, 16)).unwrap()));
     let path = folder.path().to_owned();
     let following = thread::spawn(move || {
         let mut source = reader(&path, &[]).unwrap();
         let mut rows = Vec::new();
         while rows.len() < 400 {
-            if let Read::Chunk(chunk) = source
-                .read(ReadLimit {
-                    rows: 64,
-                    wait: Duration::from_secs(5),
-                })
-                .unwrap()
-            {
-                let Payload::Bytes(bytes) = chunk.payload else {
-                    panic!()
-                };
-                rows.extend(
-                    bytes
-                        .split(|&b| b == b'\n')
-                        .filter(|l| !l.is_empty())
-                        .map(<[u8]>::to_vec),
-                );
+            if let Read::Chunk(chunk) = source.read(ReadLimit { rows: 64, wait: Duration::from_secs(5) }).unwrap() {
+                let Payload::Bytes(bytes) = chunk.payload else { panic!() };
+                rows.extend(bytes.split(|&b| b == b'\n').filter(|l| !l.is_empty()).map(<[u8]>::to_vec));
             }
         }
         rows
@@ -261,27 +160,18 @@ fn many_callers_append_at_once_and_a_reader_in_the_same_process_wakes() {
                 (0..50)
                     .map(|i| {
                         let text = format!("{caller}-{i}");
-                        (
-                            log.append(text.as_bytes(), None).unwrap().first_row,
-                            text.into_bytes(),
-                        )
+                        (log.append(text.as_bytes(), None).unwrap().first_row, text.into_bytes())
                     })
                     .collect::<Vec<_>>()
             })
         })
         .collect();
-    let mut answered: Vec<_> = callers
-        .into_iter()
-        .flat_map(|caller| caller.join().unwrap())
-        .collect();
+    let mut answered: Vec<_> = callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect();
     answered.sort();
     let rows = following.join().unwrap();
     assert_eq!(
         rows,
-        answered
-            .into_iter()
-            .map(|(_, text)| text)
-            .collect::<Vec<_>>(),
+        answered.into_iter().map(|(_, text)| text).collect::<Vec<_>>(),
         "every row at the number its caller was told"
     );
 }
@@ -298,23 +188,14 @@ fn rows_that_are_gone_or_never_were_are_not_resumed_from() {
     drain(&mut source);
     let end = source.positions();
     source.committed(&end).unwrap();
-    assert!(matches!(
-        reader(folder.path(), &beginning),
-        Err(ConnectorError::Resume(_))
-    ));
+    assert!(matches!(reader(folder.path(), &beginning), Err(ConnectorError::Resume(_))));
     assert_eq!(drain(&mut reader(folder.path(), &end).unwrap()), "");
     assert_eq!(
         reader(folder.path(), &[]).unwrap().positions(),
-        [PartitionPosition {
-            offset: crate::Offset { byte: 0, row: 30 },
-            ..end[0].clone()
-        }]
+        [PartitionPosition { offset: crate::Offset { byte: 0, row: 30 }, ..end[0].clone() }]
     );
     let other = tempfile::tempdir().unwrap();
-    assert!(matches!(
-        reader(other.path(), &end),
-        Err(ConnectorError::Resume(_))
-    ));
+    assert!(matches!(reader(other.path(), &end), Err(ConnectorError::Resume(_))));
 }
 
 #[test]
@@ -330,19 +211,9 @@ fn damage_to_durable_rows_is_an_error_and_not_a_torn_tail() {
     let middle = content.len() / 2;
     content[middle] ^= 1;
     fs::write(&path, content).unwrap();
-    assert!(matches!(
-        IngestLog::open(LogOptions::new(folder.path(), KEY, 1)),
-        Err(ConnectorError::Resume(_))
-    ));
+    assert!(matches!(IngestLog::open(LogOptions::new(folder.path(), KEY, 1)), Err(ConnectorError::Resume(_))));
     let mut source = reader(folder.path(), &[]).unwrap();
-    assert!((0..3).any(|_| {
-        source
-            .read(ReadLimit {
-                rows: 1,
-                wait: Duration::ZERO,
-            })
-            .is_err()
-    }));
+    assert!((0..3).any(|_| { source.read(ReadLimit { rows: 1, wait: Duration::ZERO }).is_err() }));
 }
 
 proptest! {

@@ -50,30 +50,21 @@ struct Target {
 }
 
 impl CsvDecoder {
-    pub fn new(
-        config: &FileSource,
-        schema: SchemaRef,
-        columns: &[Column],
-    ) -> Result<Self, ConnectorError> {
+    pub fn new(config: &FileSource, schema: SchemaRef, columns: &[Column]) -> Result<Self, ConnectorError> {
         let buffers = schema
             .fields()
             .iter()
             .map(|field| ColumnBuffer::new(field.data_type()))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| {
-                ConnectorError::Config(format!("the schema cannot be read from CSV: {error}"))
-            })?;
+            .map_err(|error| ConnectorError::Config(format!("the schema cannot be read from CSV: {error}")))?;
         let targets = columns
             .iter()
             .map(|column| Target {
                 name: column.name.clone(),
                 type_name: type_name(&column.data_type),
                 required: column.required,
-                nested: matches!(
-                    column.data_type,
-                    weir_spec::DataType::List(_) | weir_spec::DataType::Struct(_)
-                )
-                .then(|| ValueReader::new(column)),
+                nested: matches!(column.data_type, weir_spec::DataType::List(_) | weir_spec::DataType::Struct(_))
+                    .then(|| ValueReader::new(column)),
             })
             .collect();
         Ok(Self {
@@ -100,30 +91,19 @@ impl CsvDecoder {
         self.header = header.cloned();
         self.places = match header {
             None => (0..self.targets.len()).map(Some).collect(),
-            Some(names) => names
-                .iter()
-                .map(|name| self.targets.iter().position(|t| t.name == *name))
-                .collect(),
+            Some(names) => names.iter().map(|name| self.targets.iter().position(|t| t.name == *name)).collect(),
         };
     }
 
-    fn decode_text(
-        &mut self,
-        text: &[u8],
-        start: Offset,
-        malformed: Vec<Malformed>,
-    ) -> Result<Decoded, ConnectorError> {
+    fn decode_text(&mut self, text: &[u8], start: Offset, malformed: Vec<Malformed>) -> Result<Decoded, ConnectorError> {
         if text.len() > i32::MAX as usize {
-            return Err(ConnectorError::Internal(
-                "a chunk of more than 2 GiB".into(),
-            ));
+            return Err(ConnectorError::Internal("a chunk of more than 2 GiB".into()));
         }
         let valid_utf8 = std::str::from_utf8(text).is_ok();
         let mut tally = Tally::new(start, malformed);
         let mut at = 0;
         while at < text.len() {
-            let end =
-                record_end(&text[at..], self.delimiter).map_or(text.len(), |length| at + length);
+            let end = record_end(&text[at..], self.delimiter).map_or(text.len(), |length| at + length);
             let record = trim_line_end(&text[at..end]);
             match self.decode_record(record, tally.accepted, valid_utf8) {
                 Ok(()) => tally.accept(),
@@ -134,27 +114,17 @@ impl CsvDecoder {
         tally.finish(&self.schema, &mut self.columns)
     }
 
-    fn decode_record(
-        &mut self,
-        record: &[u8],
-        row: usize,
-        valid_utf8: bool,
-    ) -> Result<(), MalformedReason> {
+    fn decode_record(&mut self, record: &[u8], row: usize, valid_utf8: bool) -> Result<(), MalformedReason> {
         if !valid_utf8 && let Err(error) = std::str::from_utf8(record) {
-            return Err(MalformedReason::NotUtf8 {
-                at: error.valid_up_to() as u64,
-            });
+            return Err(MalformedReason::NotUtf8 { at: error.valid_up_to() as u64 });
         }
         let expected = self.places.len();
         let mut found = 0;
         for field in Fields::new(record, self.delimiter) {
-            let field = field.map_err(|error| MalformedReason::Syntax {
-                at: error.at as u64,
-                expected: error.expected.to_owned(),
-            })?;
+            let field =
+                field.map_err(|error| MalformedReason::Syntax { at: error.at as u64, expected: error.expected.to_owned() })?;
             if let Some(&Some(place)) = self.places.get(found) {
-                let is_null =
-                    !field.quoted && (field.value.is_empty() || *field.value == *self.null);
+                let is_null = !field.quoted && (field.value.is_empty() || *field.value == *self.null);
                 let (target, column) = (&mut self.targets[place], &mut self.columns[place]);
                 if is_null {
                     push_null(target, column)?;
@@ -166,16 +136,10 @@ impl CsvDecoder {
         }
         let (expected_count, found_count) = (expected as u64, found as u64);
         if found > expected {
-            return Err(MalformedReason::TooManyFields {
-                expected: expected_count,
-                found: found_count,
-            });
+            return Err(MalformedReason::TooManyFields { expected: expected_count, found: found_count });
         }
         if found < expected {
-            return Err(MalformedReason::TooFewFields {
-                expected: expected_count,
-                found: found_count,
-            });
+            return Err(MalformedReason::TooFewFields { expected: expected_count, found: found_count });
         }
         for (target, column) in self.targets.iter().zip(&mut self.columns) {
             if column.len == row {
@@ -200,19 +164,13 @@ impl RowDecoder for CsvDecoder {
 
 fn push_null(target: &Target, column: &mut ColumnBuffer) -> Result<(), MalformedReason> {
     if target.required {
-        return Err(MalformedReason::MissingRequired {
-            column: target.name.clone(),
-        });
+        return Err(MalformedReason::MissingRequired { column: target.name.clone() });
     }
     column.push_null();
     Ok(())
 }
 
-fn push_field(
-    target: &mut Target,
-    column: &mut ColumnBuffer,
-    field: &Field<'_>,
-) -> Result<(), MalformedReason> {
+fn push_field(target: &mut Target, column: &mut ColumnBuffer, field: &Field<'_>) -> Result<(), MalformedReason> {
     let text: &[u8] = &field.value;
     if let Some(nested) = &mut target.nested {
         return nested.read(text, column);
@@ -232,10 +190,7 @@ fn push_field(
             expected: target.type_name.clone(),
             found: "a number with a fraction or an exponent".to_owned(),
         },
-        Unfit::OutOfRange => MalformedReason::OutOfRange {
-            column: target.name.clone(),
-            expected: target.type_name.clone(),
-        },
+        Unfit::OutOfRange => MalformedReason::OutOfRange { column: target.name.clone(), expected: target.type_name.clone() },
     };
     match &mut column.values {
         Values::Text(values) => {
@@ -246,11 +201,7 @@ fn push_field(
         Values::Int64(values) => values.push(number()?.to_i64().map_err(unfit)?),
         Values::Float32(values) => values.push(number()?.to_f32().map_err(unfit)?),
         Values::Float64(values) => values.push(number()?.to_f64().map_err(unfit)?),
-        Values::Decimal {
-            values,
-            precision,
-            scale,
-        } => {
+        Values::Decimal { values, precision, scale } => {
             values.push(number()?.to_decimal(*precision, *scale).map_err(unfit)?);
         }
         Values::Boolean(values) => values.push(match text {
@@ -261,9 +212,7 @@ fn push_field(
         Values::Date(values) => values.push(parse_date(text).ok_or_else(wrong)?),
         Values::Timestamp { values, .. } => values.push(parse_timestamp(text).ok_or_else(wrong)?),
         Values::Binary(values) => {
-            base64::engine::general_purpose::STANDARD
-                .decode_vec(text, &mut values.bytes)
-                .map_err(|_| wrong())?;
+            base64::engine::general_purpose::STANDARD.decode_vec(text, &mut values.bytes).map_err(|_| wrong())?;
             values.end_value();
         }
         Values::List { .. } | Values::Struct { .. } => return Err(wrong()),

@@ -21,10 +21,7 @@ pub fn write_header(out: &mut Vec<u8>, schema: &Schema) {
 /// Appends the rows, each ended by `\n`.
 pub fn write_rows(out: &mut Vec<u8>, rows: &RecordBatch) -> Result<(), ConnectorError> {
     let arrays = writable_columns(rows)?;
-    let columns: Vec<PlainColumn<'_>> = arrays
-        .iter()
-        .map(|array| PlainColumn::new(array.as_ref()))
-        .collect();
+    let columns: Vec<PlainColumn<'_>> = arrays.iter().map(|array| PlainColumn::new(array.as_ref())).collect();
     let mut text = Vec::new();
     for row in 0..rows.num_rows() {
         for (i, column) in columns.iter().enumerate() {
@@ -46,10 +43,7 @@ pub fn write_rows(out: &mut Vec<u8>, rows: &RecordBatch) -> Result<(), Connector
 }
 
 fn write_text(out: &mut Vec<u8>, text: &[u8]) {
-    let bare = !text.is_empty()
-        && !text
-            .iter()
-            .any(|b| matches!(b, b'"' | b',' | b'\n' | b'\r'));
+    let bare = !text.is_empty() && !text.iter().any(|b| matches!(b, b'"' | b',' | b'\n' | b'\r'));
     if bare {
         out.extend_from_slice(text);
         return;

@@ -64,42 +64,24 @@ pub(crate) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     pub fn new(record: &'a [u8], delimiter: u8) -> Self {
-        Self {
-            record,
-            delimiter,
-            at: 0,
-            done: false,
-        }
+        Self { record, delimiter, at: 0, done: false }
     }
 
     fn quoted(&mut self) -> Result<Field<'a>, SplitError> {
         let start = self.at + 1;
         let Some(end) = closing_quote(self.record, start) else {
-            return Err(SplitError {
-                at: self.record.len(),
-                expected: "a closing quote",
-            });
+            return Err(SplitError { at: self.record.len(), expected: "a closing quote" });
         };
         let raw = &self.record[start..end];
         match self.record.get(end + 1) {
             None => self.done = true,
             Some(&next) if next == self.delimiter => self.at = end + 2,
             Some(_) => {
-                return Err(SplitError {
-                    at: end + 1,
-                    expected: "a delimiter after the closing quote",
-                });
+                return Err(SplitError { at: end + 1, expected: "a delimiter after the closing quote" });
             }
         }
-        let value = if memchr::memchr(b'"', raw).is_none() {
-            Cow::Borrowed(raw)
-        } else {
-            Cow::Owned(undouble(raw))
-        };
-        Ok(Field {
-            value,
-            quoted: true,
-        })
+        let value = if memchr::memchr(b'"', raw).is_none() { Cow::Borrowed(raw) } else { Cow::Owned(undouble(raw)) };
+        Ok(Field { value, quoted: true })
     }
 
     fn bare(&mut self) -> Field<'a> {
@@ -114,10 +96,7 @@ impl<'a> Fields<'a> {
                 rest
             }
         };
-        Field {
-            value: Cow::Borrowed(value),
-            quoted: false,
-        }
+        Field { value: Cow::Borrowed(value), quoted: false }
     }
 }
 

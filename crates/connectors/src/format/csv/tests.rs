@@ -14,22 +14,12 @@ use crate::{
 };
 
 fn config() -> FileSource {
-    FileSource {
-        path: String::new(),
-        compression: None,
-        max_line: 1 << 20,
-        delimiter: ',',
-        header: true,
-        null: "NA".into(),
-    }
+    FileSource { path: String::new(), compression: None, max_line: 1 << 20, delimiter: ',', header: true, null: "NA".into() }
 }
 
 fn columns() -> Vec<Column> {
     vec![
-        Column {
-            required: true,
-            ..Column::new("id", DataType::String)
-        },
+        Column { required: true, ..Column::new("id", DataType::String) },
         Column::new("n", DataType::Int64),
         Column::new("x", DataType::Float64),
         Column::new("at", DataType::Timestamp),
@@ -57,10 +47,7 @@ const HEADER: [&str; 6] = ["id", "n", "x", "at", "ok", "tags"];
 #[test]
 fn records_are_refused_for_their_reason() {
     for (record, expected) in [
-        (
-            "a,1,2.5,2026-01-01 00:00:00,true,\"[\"\"x\"\",null]\"",
-            None,
-        ),
+        ("a,1,2.5,2026-01-01 00:00:00,true,\"[\"\"x\"\",null]\"", None),
         ("a,,,,,", None),
         ("\"\",NA,NA,NA,TRUE,NA\r", None),
         ("\"two\nlines, \"\"quoted\"\"\",,,,,", None),
@@ -70,56 +57,20 @@ fn records_are_refused_for_their_reason() {
         ("a,,,,", Some("5 fields where 6 were expected")),
         ("a,,,,,,", Some("7 fields where 6 were expected")),
         ("", Some("`id`: required, but absent or null")),
-        (
-            "a,1.0,,,,",
-            Some("`n`: expected int64, found a number with a fraction or an exponent"),
-        ),
-        (
-            "a,\" 1\",,,,",
-            Some("`n`: expected int64, found other text"),
-        ),
-        (
-            "a,99999999999999999999,,,,",
-            Some("`n`: does not fit int64"),
-        ),
+        ("a,1.0,,,,", Some("`n`: expected int64, found a number with a fraction or an exponent")),
+        ("a,\" 1\",,,,", Some("`n`: expected int64, found other text")),
+        ("a,99999999999999999999,,,,", Some("`n`: does not fit int64")),
         ("a,,1e400,,,", Some("`x`: does not fit float64")),
         ("a,,nan,,,", Some("`x`: expected float64, found other text")),
-        (
-            "a,,,yesterday,,",
-            Some("`at`: expected timestamp (RFC 3339), found other text"),
-        ),
-        (
-            "a,,,,yes,",
-            Some("`ok`: expected boolean, found other text"),
-        ),
-        (
-            "a,,,,,[1]",
-            Some("`tags[]`: expected string, found a number"),
-        ),
-        (
-            "\"a\"b,,,,,",
-            Some("syntax: expected a delimiter after the closing quote at byte 3 of the row"),
-        ),
-        (
-            "\"a,,,,,",
-            Some("syntax: expected a closing quote at byte 7 of the row"),
-        ),
+        ("a,,,yesterday,,", Some("`at`: expected timestamp (RFC 3339), found other text")),
+        ("a,,,,yes,", Some("`ok`: expected boolean, found other text")),
+        ("a,,,,,[1]", Some("`tags[]`: expected string, found a number")),
+        ("\"a\"b,,,,,", Some("syntax: expected a delimiter after the closing quote at byte 3 of the row")),
+        ("\"a,,,,,", Some("syntax: expected a closing quote at byte 7 of the row")),
     ] {
         let decoded = decode_with(&columns(), &HEADER, format!("{record}\n").as_bytes());
-        assert_eq!(
-            decoded.rows.num_rows() + decoded.malformed.len(),
-            1,
-            "{record}"
-        );
-        assert_eq!(
-            decoded
-                .malformed
-                .first()
-                .map(|m| m.reason.to_string())
-                .as_deref(),
-            expected,
-            "{record}"
-        );
+        assert_eq!(decoded.rows.num_rows() + decoded.malformed.len(), 1, "{record}");
+        assert_eq!(decoded.malformed.first().map(|m| m.reason.to_string()).as_deref(), expected, "{record}");
     }
 }
 
@@ -128,36 +79,21 @@ fn fields_are_mapped_by_the_header() {
     let decoded = decode_with(&columns(), &["other", "n", "id"], b"z,7,a\n");
     assert_eq!(decoded.malformed, []);
     assert_eq!(decoded.rows.column(0).as_string::<i32>().value(0), "a");
-    assert_eq!(
-        decoded
-            .rows
-            .column(1)
-            .as_primitive::<arrow::datatypes::Int64Type>()
-            .value(0),
-        7
-    );
+    assert_eq!(decoded.rows.column(1).as_primitive::<arrow::datatypes::Int64Type>().value(0), 7);
     assert!(decoded.rows.column(2).is_null(0));
 }
 
 #[test]
 fn without_a_header_fields_are_in_schema_order() {
     let decoded = decode_with(&columns(), &[], b"a,7,,,,\n");
-    assert_eq!(
-        decoded
-            .rows
-            .column(1)
-            .as_primitive::<arrow::datatypes::Int64Type>()
-            .value(0),
-        7
-    );
+    assert_eq!(decoded.rows.column(1).as_primitive::<arrow::datatypes::Int64Type>().value(0), 7);
 }
 
 fn any_field() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z]{0,5}",
         ".{0,8}",
-        proptest::sample::select(vec!["\"", ",", "\n", "\r\n", "a\"b", "", " "])
-            .prop_map(str::to_owned)
+        proptest::sample::select(vec!["\"", ",", "\n", "\r\n", "a\"b", "", " "]).prop_map(str::to_owned)
     ]
 }
 

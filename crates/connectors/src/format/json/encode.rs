@@ -8,8 +8,8 @@ use arrow::{
     buffer::NullBuffer,
     compute::cast,
     datatypes::{
-        DataType, Date32Type, Decimal128Type, Field, Float32Type, Float64Type, Int32Type,
-        Int64Type, Schema, TimeUnit, TimestampMicrosecondType, UInt64Type,
+        DataType, Date32Type, Decimal128Type, Field, Float32Type, Float64Type, Int32Type, Int64Type, Schema, TimeUnit,
+        TimestampMicrosecondType, UInt64Type,
     },
 };
 use base64::Engine as _;
@@ -25,11 +25,7 @@ use crate::{
 
 /// Fails if a column has a type that has no JSON form, before the first row is written.
 pub fn check_schema(schema: &Schema) -> Result<(), ConnectorError> {
-    schema.fields().iter().try_for_each(|field| {
-        written_type(field.data_type())
-            .map(drop)
-            .ok_or_else(|| no_form(field))
-    })
+    schema.fields().iter().try_for_each(|field| written_type(field.data_type()).map(drop).ok_or_else(|| no_form(field)))
 }
 
 fn no_form(field: &Field) -> ConnectorError {
@@ -80,17 +76,8 @@ pub(crate) fn writable_columns(rows: &RecordBatch) -> Result<Vec<ArrayRef>, Conn
 fn written_type(data_type: &DataType) -> Option<DataType> {
     use DataType as T;
     Some(match data_type {
-        T::Null
-        | T::Boolean
-        | T::Int32
-        | T::Int64
-        | T::UInt64
-        | T::Float32
-        | T::Float64
-        | T::Decimal128(..) => data_type.clone(),
-        T::Utf8 | T::Utf8View | T::Binary | T::Date32 | T::Timestamp(TimeUnit::Microsecond, _) => {
-            data_type.clone()
-        }
+        T::Null | T::Boolean | T::Int32 | T::Int64 | T::UInt64 | T::Float32 | T::Float64 | T::Decimal128(..) => data_type.clone(),
+        T::Utf8 | T::Utf8View | T::Binary | T::Date32 | T::Timestamp(TimeUnit::Microsecond, _) => data_type.clone(),
         T::Int8 | T::Int16 | T::UInt8 | T::UInt16 => T::Int32,
         T::UInt32 => T::Int64,
         T::Float16 => T::Float32,
@@ -100,14 +87,11 @@ fn written_type(data_type: &DataType) -> Option<DataType> {
         T::Date64 => T::Date32,
         T::Timestamp(_, zone) => T::Timestamp(TimeUnit::Microsecond, zone.clone()),
         T::Dictionary(_, values) => written_type(values)?,
-        T::List(item) | T::LargeList(item) | T::FixedSizeList(item, _) => T::List(Arc::new(
-            Field::new(item.name(), written_type(item.data_type())?, true),
-        )),
+        T::List(item) | T::LargeList(item) | T::FixedSizeList(item, _) => {
+            T::List(Arc::new(Field::new(item.name(), written_type(item.data_type())?, true)))
+        }
         T::Struct(fields) => T::Struct(
-            fields
-                .iter()
-                .map(|f| Some(Field::new(f.name(), written_type(f.data_type())?, true)))
-                .collect::<Option<_>>()?,
+            fields.iter().map(|f| Some(Field::new(f.name(), written_type(f.data_type())?, true))).collect::<Option<_>>()?,
         ),
         _ => return None,
     })
@@ -158,10 +142,7 @@ fn members<'a>(columns: impl Iterator<Item = (&'a Arc<Field>, &'a ArrayRef)>) ->
             let mut prefix = vec![if i == 0 { b'{' } else { b',' }];
             write_string(&mut prefix, field.name().as_bytes());
             prefix.push(b':');
-            Member {
-                prefix,
-                view: View::new(array.as_ref()),
-            }
+            Member { prefix, view: View::new(array.as_ref()) }
         })
         .collect()
 }
@@ -176,18 +157,12 @@ impl<'a> View<'a> {
             T::UInt64 => ViewValues::UInt64(array.as_primitive::<UInt64Type>().values()),
             T::Float32 => ViewValues::Float32(array.as_primitive::<Float32Type>().values()),
             T::Float64 => ViewValues::Float64(array.as_primitive::<Float64Type>().values()),
-            T::Decimal128(_, scale) => {
-                ViewValues::Decimal(array.as_primitive::<Decimal128Type>().values(), *scale)
-            }
+            T::Decimal128(_, scale) => ViewValues::Decimal(array.as_primitive::<Decimal128Type>().values(), *scale),
             T::Utf8 => {
                 let text = array.as_string::<i32>();
                 let (offsets, bytes) = (text.value_offsets(), text.value_data());
                 let used = &bytes[offsets[0] as usize..offsets[offsets.len() - 1] as usize];
-                ViewValues::Text {
-                    offsets,
-                    bytes,
-                    clean: is_clean(used),
-                }
+                ViewValues::Text { offsets, bytes, clean: is_clean(used) }
             }
             T::Utf8View => ViewValues::TextView(array.as_string_view()),
             T::Binary => ViewValues::Binary(array.as_binary()),
@@ -197,20 +172,12 @@ impl<'a> View<'a> {
             }
             T::List(_) => {
                 let list = array.as_list::<i32>();
-                ViewValues::List {
-                    offsets: list.value_offsets(),
-                    items: Box::new(View::new(list.values().as_ref())),
-                }
+                ViewValues::List { offsets: list.value_offsets(), items: Box::new(View::new(list.values().as_ref())) }
             }
-            T::Struct(fields) => {
-                ViewValues::Struct(members(fields.iter().zip(array.as_struct().columns())))
-            }
+            T::Struct(fields) => ViewValues::Struct(members(fields.iter().zip(array.as_struct().columns()))),
             _ => ViewValues::Null,
         };
-        Self {
-            nulls: array.nulls().filter(|nulls| nulls.null_count() > 0),
-            values,
-        }
+        Self { nulls: array.nulls().filter(|nulls| nulls.null_count() > 0), values }
     }
 
     #[inline]
@@ -221,26 +188,14 @@ impl<'a> View<'a> {
         }
         match &self.values {
             ViewValues::Null => out.extend_from_slice(b"null"),
-            ViewValues::Boolean(v) => {
-                out.extend_from_slice(if v.value(row) { b"true" } else { b"false" })
-            }
-            ViewValues::Int32(v) => {
-                out.extend_from_slice(itoa::Buffer::new().format(v[row]).as_bytes())
-            }
-            ViewValues::Int64(v) => {
-                out.extend_from_slice(itoa::Buffer::new().format(v[row]).as_bytes())
-            }
-            ViewValues::UInt64(v) => {
-                out.extend_from_slice(itoa::Buffer::new().format(v[row]).as_bytes())
-            }
+            ViewValues::Boolean(v) => out.extend_from_slice(if v.value(row) { b"true" } else { b"false" }),
+            ViewValues::Int32(v) => out.extend_from_slice(itoa::Buffer::new().format(v[row]).as_bytes()),
+            ViewValues::Int64(v) => out.extend_from_slice(itoa::Buffer::new().format(v[row]).as_bytes()),
+            ViewValues::UInt64(v) => out.extend_from_slice(itoa::Buffer::new().format(v[row]).as_bytes()),
             ViewValues::Float32(v) => write_float(out, v[row]),
             ViewValues::Float64(v) => write_float(out, v[row]),
             ViewValues::Decimal(v, scale) => write_decimal(out, v[row], *scale),
-            ViewValues::Text {
-                offsets,
-                bytes,
-                clean,
-            } => {
+            ViewValues::Text { offsets, bytes, clean } => {
                 let value = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
                 if *clean {
                     out.push(b'"');
@@ -307,10 +262,7 @@ impl<'a> PlainColumn<'a> {
     pub(crate) fn is_free_text(&self) -> bool {
         matches!(
             self.0.values,
-            ViewValues::Text { .. }
-                | ViewValues::TextView(_)
-                | ViewValues::List { .. }
-                | ViewValues::Struct(_)
+            ViewValues::Text { .. } | ViewValues::TextView(_) | ViewValues::List { .. } | ViewValues::Struct(_)
         )
     }
 
@@ -348,19 +300,13 @@ pub(crate) fn write_base64(out: &mut Vec<u8>, value: &[u8]) {
     let engine = base64::engine::general_purpose::STANDARD;
     let start = out.len();
     out.resize(start + value.len().div_ceil(3) * 4, 0);
-    let written = engine
-        .encode_slice(value, &mut out[start..])
-        .expect("invariant: the room was measured");
+    let written = engine.encode_slice(value, &mut out[start..]).expect("invariant: the room was measured");
     out.truncate(start + written);
 }
 
 /// Whether nothing in `bytes` must be escaped. Written as a plain fold, which compiles to vector instructions.
 fn is_clean(bytes: &[u8]) -> bool {
-    !bytes.chunks(256).any(|chunk| {
-        chunk.iter().fold(false, |found, &b| {
-            found | (b < 0x20) | (b == b'"') | (b == b'\\')
-        })
-    })
+    !bytes.chunks(256).any(|chunk| chunk.iter().fold(false, |found, &b| found | (b < 0x20) | (b == b'"') | (b == b'\\')))
 }
 
 /// Appends a JSON string, quotes included.
@@ -368,10 +314,7 @@ fn write_string(out: &mut Vec<u8>, value: &[u8]) {
     out.push(b'"');
     let mut rest = value;
     loop {
-        let plain = rest
-            .iter()
-            .position(|&b| b < 0x20 || b == b'"' || b == b'\\')
-            .unwrap_or(rest.len());
+        let plain = rest.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\').unwrap_or(rest.len());
         out.extend_from_slice(&rest[..plain]);
         let Some(&special) = rest.get(plain) else {
             break;
@@ -386,10 +329,7 @@ fn write_string(out: &mut Vec<u8>, value: &[u8]) {
             12 => out.extend_from_slice(b"\\f"),
             control => {
                 const HEX: &[u8; 16] = b"0123456789abcdef";
-                let digits = [
-                    HEX[usize::from(control >> 4)],
-                    HEX[usize::from(control & 15)],
-                ];
+                let digits = [HEX[usize::from(control >> 4)], HEX[usize::from(control & 15)]];
                 out.extend_from_slice(b"\\u00");
                 out.extend_from_slice(&digits);
             }

@@ -58,13 +58,9 @@ impl JsonDecoder {
             .iter()
             .map(|field| ColumnBuffer::new(field.data_type()))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| {
-                ConnectorError::Config(format!("the schema cannot be read from JSON: {error}"))
-            })?;
+            .map_err(|error| ConnectorError::Config(format!("the schema cannot be read from JSON: {error}")))?;
         if buffers.len() != columns.len() {
-            return Err(ConnectorError::Internal(
-                "the Arrow schema does not belong to the columns".into(),
-            ));
+            return Err(ConnectorError::Internal("the Arrow schema does not belong to the columns".into()));
         }
         Ok(Self {
             fields: Fields::new(columns),
@@ -75,26 +71,15 @@ impl JsonDecoder {
         })
     }
 
-    fn decode_text(
-        &mut self,
-        text: &[u8],
-        start: Offset,
-        malformed: Vec<Malformed>,
-    ) -> Result<Decoded, ConnectorError> {
+    fn decode_text(&mut self, text: &[u8], start: Offset, malformed: Vec<Malformed>) -> Result<Decoded, ConnectorError> {
         if text.len() > i32::MAX as usize {
-            return Err(ConnectorError::Internal(
-                "a chunk of more than 2 GiB".into(),
-            ));
+            return Err(ConnectorError::Internal("a chunk of more than 2 GiB".into()));
         }
         let valid_utf8 = std::str::from_utf8(text).is_ok();
         let mut tally = Tally::new(start, malformed);
         for line in lines(text) {
             let bytes = &text[line.clone()];
-            let outcome = if valid_utf8 {
-                Ok(())
-            } else {
-                check_utf8(bytes)
-            };
+            let outcome = if valid_utf8 { Ok(()) } else { check_utf8(bytes) };
             match outcome.and_then(|()| self.decode_row(bytes, tally.accepted)) {
                 Ok(()) => tally.accept(),
                 Err(fault) => tally.refuse(&mut self.columns, line.start, bytes, *fault),
@@ -110,14 +95,7 @@ impl JsonDecoder {
         if !scanner.take(b'{') {
             return Err(scanner.expected("a JSON object"));
         }
-        value::read_object(
-            &mut scanner,
-            &mut self.fields,
-            &mut self.columns,
-            row,
-            &mut self.scratch,
-            0,
-        )?;
+        value::read_object(&mut scanner, &mut self.fields, &mut self.columns, row, &mut self.scratch, 0)?;
         scanner.skip_space();
         if scanner.at < line.len() {
             return Err(scanner.expected("the end of the line"));
@@ -157,21 +135,13 @@ pub(crate) struct ValueReader {
 
 impl ValueReader {
     pub(crate) fn new(column: &Column) -> Self {
-        Self {
-            shape: Shape::new(column),
-            scratch: Vec::new(),
-        }
+        Self { shape: Shape::new(column), scratch: Vec::new() }
     }
 
     /// Appends the value that `text` is to `column`.
-    pub(crate) fn read(
-        &mut self,
-        text: &[u8],
-        column: &mut ColumnBuffer,
-    ) -> Result<(), MalformedReason> {
+    pub(crate) fn read(&mut self, text: &[u8], column: &mut ColumnBuffer) -> Result<(), MalformedReason> {
         let mut scanner = Scanner::new(text);
-        value::read_value(&mut scanner, &mut self.shape, column, &mut self.scratch, 0)
-            .map_err(|fault| *fault)?;
+        value::read_value(&mut scanner, &mut self.shape, column, &mut self.scratch, 0).map_err(|fault| *fault)?;
         if scanner.at < text.len() {
             return Err(*scanner.expected("the end of the value"));
         }
@@ -183,9 +153,7 @@ impl ValueReader {
 fn check_utf8(line: &[u8]) -> Result<(), Fault> {
     match std::str::from_utf8(line) {
         Ok(_) => Ok(()),
-        Err(error) => Err(Box::new(MalformedReason::NotUtf8 {
-            at: error.valid_up_to() as u64,
-        })),
+        Err(error) => Err(Box::new(MalformedReason::NotUtf8 { at: error.valid_up_to() as u64 })),
     }
 }
 

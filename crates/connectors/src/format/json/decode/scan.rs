@@ -41,10 +41,7 @@ impl<'a> Scanner<'a> {
     #[cold]
     #[inline(never)]
     pub fn expected(&self, what: &str) -> Fault {
-        Box::new(MalformedReason::Syntax {
-            at: self.at as u64,
-            expected: what.to_owned(),
-        })
+        Box::new(MalformedReason::Syntax { at: self.at as u64, expected: what.to_owned() })
     }
 
     /// After the opening quote: the raw content of the string if it has no escapes. Leaves the cursor behind the closing quote.
@@ -140,10 +137,7 @@ impl<'a> Scanner<'a> {
     fn hex4(&mut self) -> Result<u32, Fault> {
         let mut code = 0;
         for _ in 0..4 {
-            let digit = self
-                .peek()
-                .and_then(|b| (b as char).to_digit(16))
-                .ok_or_else(|| self.expected("a hexadecimal digit"))?;
+            let digit = self.peek().and_then(|b| (b as char).to_digit(16)).ok_or_else(|| self.expected("a hexadecimal digit"))?;
             code = code * 16 + digit;
             self.at += 1;
         }
@@ -197,12 +191,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn skip_members(
-        &mut self,
-        object: bool,
-        scratch: &mut Vec<u8>,
-        depth: usize,
-    ) -> Result<(), Fault> {
+    fn skip_members(&mut self, object: bool, scratch: &mut Vec<u8>, depth: usize) -> Result<(), Fault> {
         let close = if object { b'}' } else { b']' };
         self.skip_space();
         if self.take(close) {

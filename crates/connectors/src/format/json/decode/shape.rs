@@ -40,16 +40,8 @@ pub(super) enum Nested {
 impl Fields {
     pub fn new(columns: &[Column]) -> Self {
         let shapes: Vec<Shape> = columns.iter().map(Shape::new).collect();
-        let index = shapes
-            .iter()
-            .zip(0..)
-            .map(|(shape, i)| (shape.name.as_bytes().into(), i))
-            .collect();
-        Self {
-            order: (0..shapes.len() as u32).collect(),
-            shapes,
-            index,
-        }
+        let index = shapes.iter().zip(0..).map(|(shape, i)| (shape.name.as_bytes().into(), i)).collect();
+        Self { order: (0..shapes.len() as u32).collect(), shapes, index }
     }
 
     /// The field with this (unescaped) name; remembered for the same place of the next row.

@@ -16,10 +16,7 @@ use crate::{
 };
 
 fn column(name: &str, data_type: DataType, required: bool) -> Column {
-    Column {
-        required,
-        ..Column::new(name, data_type)
-    }
+    Column { required, ..Column::new(name, data_type) }
 }
 
 fn columns() -> Vec<Column> {
@@ -29,24 +26,14 @@ fn columns() -> Vec<Column> {
         column("big", DataType::Int64, false),
         column("f", DataType::Float64, false),
         column("ok", DataType::Boolean, false),
-        column(
-            "amount",
-            DataType::Decimal {
-                precision: 12,
-                scale: 2,
-            },
-            false,
-        ),
+        column("amount", DataType::Decimal { precision: 12, scale: 2 }, false),
         column("day", DataType::Date, false),
         column("at", DataType::Timestamp, false),
         column("raw", DataType::Bytes, false),
         column("tags", DataType::List(Box::new(DataType::String)), false),
         column(
             "home",
-            DataType::Struct(vec![
-                column("city", DataType::String, true),
-                column("zip", DataType::Int32, false),
-            ]),
+            DataType::Struct(vec![column("city", DataType::String, true), column("zip", DataType::Int32, false)]),
             false,
         ),
     ]
@@ -56,10 +43,7 @@ fn decode_with(columns: &[Column], text: &[u8]) -> Decoded {
     let mut decoder = JsonDecoder::new(arrow_schema(columns), columns).unwrap();
     let chunk = Chunk {
         partition: 0,
-        start: Offset {
-            byte: 1000,
-            row: 100,
-        },
+        start: Offset { byte: 1000, row: 100 },
         end: Offset::default(),
         payload: Payload::Bytes(Bytes::copy_from_slice(text)),
         malformed: Vec::new(),
@@ -75,19 +59,12 @@ fn decode(text: &str) -> Decoded {
 fn encoded(rows: &RecordBatch) -> Vec<Value> {
     let mut out = Vec::new();
     write_rows(&mut out, rows).unwrap();
-    out.split(|&b| b == b'\n')
-        .filter(|l| !l.is_empty())
-        .map(|line| serde_json::from_slice(line).unwrap())
-        .collect()
+    out.split(|&b| b == b'\n').filter(|l| !l.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect()
 }
 
 fn reason(line: &str) -> Option<String> {
     let decoded = decode(&format!("{line}\n"));
-    assert_eq!(
-        decoded.rows.num_rows() + decoded.malformed.len(),
-        1,
-        "{line}"
-    );
+    assert_eq!(decoded.rows.num_rows() + decoded.malformed.len(), 1, "{line}");
     decoded.malformed.first().map(|m| m.reason.to_string())
 }
 
@@ -100,10 +77,8 @@ fn a_whole_row_becomes_typed_values() {
     assert_eq!(decoded.malformed, []);
     assert_eq!(
         encoded(&decoded.rows),
-        [
-            json!({"id": "a", "n": -7, "big": 9007199254740993_i64, "f": 1500.0, "ok": true, "amount": 12.30, "day": "2026-02-28",
-            "at": "2026-02-28T09:00:00.500Z", "raw": "aGk=", "tags": ["x", null, "yé"], "home": {"city": "Köln", "zip": 50667}})
-        ]
+        [json!({"id": "a", "n": -7, "big": 9007199254740993_i64, "f": 1500.0, "ok": true, "amount": 12.30, "day": "2026-02-28",
+            "at": "2026-02-28T09:00:00.500Z", "raw": "aGk=", "tags": ["x", null, "yé"], "home": {"city": "Köln", "zip": 50667}})]
     );
 }
 
@@ -115,114 +90,39 @@ fn rows_are_refused_for_their_reason() {
         (r#" { "id" : "a" , "n" : 1 } "#, None),
         ("{\"id\":\"a\"}\r", None),
         (r#"{"\u0069d":"escaped key"}"#, None),
-        (
-            r#"{"id":"a","unknown":{"deep":[1,2.5,{"x":null}]},"unknown":1}"#,
-            None,
-        ),
+        (r#"{"id":"a","unknown":{"deep":[1,2.5,{"x":null}]},"unknown":1}"#, None),
         (r#"{"id":"😀 \ud83d\ude00 \/\b\f\n\r\t\"\\"}"#, None),
         (r#"{"id":"a","amount":"12.34"}"#, None),
         (r#"{"id":"a","at":"2026-01-01 00:00:00"}"#, None),
-        (
-            "",
-            Some("syntax: expected a JSON object at byte 0 of the row"),
-        ),
-        (
-            "[1]",
-            Some("syntax: expected a JSON object at byte 0 of the row"),
-        ),
-        (
-            r#"{"id":"a""#,
-            Some("syntax: expected `,` or `}` at byte 9 of the row"),
-        ),
-        (
-            r#"{"id":"a"} x"#,
-            Some("syntax: expected the end of the line at byte 11 of the row"),
-        ),
-        (
-            r#"{"id":"a",}"#,
-            Some("syntax: expected a key at byte 10 of the row"),
-        ),
-        (
-            r#"{"id" "a"}"#,
-            Some("syntax: expected `:` at byte 6 of the row"),
-        ),
-        (
-            r#"{"id":"a"#,
-            Some("syntax: expected a closing quote at byte 8 of the row"),
-        ),
-        (
-            "{\"id\":\"a\tb\"}",
-            Some("syntax: expected no control character in a string at byte 8 of the row"),
-        ),
-        (
-            r#"{"id":"\x"}"#,
-            Some("syntax: expected an escape at byte 8 of the row"),
-        ),
-        (
-            r#"{"id":"\ud83d"}"#,
-            Some("syntax: expected a whole surrogate pair at byte 9 of the row"),
-        ),
-        (
-            r#"{"id":"a","unknown":[1,}"#,
-            Some("syntax: expected a JSON value at byte 23 of the row"),
-        ),
-        (
-            r#"{"id":"a","n":nul}"#,
-            Some("syntax: expected a JSON value at byte 14 of the row"),
-        ),
-        (
-            r#"{"id":"a","n":01}"#,
-            Some("syntax: expected a digit at byte 15 of the row"),
-        ),
+        ("", Some("syntax: expected a JSON object at byte 0 of the row")),
+        ("[1]", Some("syntax: expected a JSON object at byte 0 of the row")),
+        (r#"{"id":"a""#, Some("syntax: expected `,` or `}` at byte 9 of the row")),
+        (r#"{"id":"a"} x"#, Some("syntax: expected the end of the line at byte 11 of the row")),
+        (r#"{"id":"a",}"#, Some("syntax: expected a key at byte 10 of the row")),
+        (r#"{"id" "a"}"#, Some("syntax: expected `:` at byte 6 of the row")),
+        (r#"{"id":"a"#, Some("syntax: expected a closing quote at byte 8 of the row")),
+        ("{\"id\":\"a\tb\"}", Some("syntax: expected no control character in a string at byte 8 of the row")),
+        (r#"{"id":"\x"}"#, Some("syntax: expected an escape at byte 8 of the row")),
+        (r#"{"id":"\ud83d"}"#, Some("syntax: expected a whole surrogate pair at byte 9 of the row")),
+        (r#"{"id":"a","unknown":[1,}"#, Some("syntax: expected a JSON value at byte 23 of the row")),
+        (r#"{"id":"a","n":nul}"#, Some("syntax: expected a JSON value at byte 14 of the row")),
+        (r#"{"id":"a","n":01}"#, Some("syntax: expected a digit at byte 15 of the row")),
         (r#"{"n":1}"#, Some("`id`: required, but absent or null")),
         (r#"{"id":null}"#, Some("`id`: required, but absent or null")),
-        (
-            r#"{"id":"a","home":{"zip":1}}"#,
-            Some("`home.city`: required, but absent or null"),
-        ),
+        (r#"{"id":"a","home":{"zip":1}}"#, Some("`home.city`: required, but absent or null")),
         (r#"{"id":"a","id":"a"}"#, Some("`id`: given twice")),
-        (
-            r#"{"id":"a","home":{"city":"x","city":"x"}}"#,
-            Some("`home.city`: given twice"),
-        ),
+        (r#"{"id":"a","home":{"city":"x","city":"x"}}"#, Some("`home.city`: given twice")),
         (r#"{"id":7}"#, Some("`id`: expected string, found a number")),
-        (
-            r#"{"id":"a","n":"7"}"#,
-            Some("`n`: expected int32, found a string"),
-        ),
-        (
-            r#"{"id":"a","n":7.0}"#,
-            Some("`n`: expected int32, found a number with a fraction or an exponent"),
-        ),
-        (
-            r#"{"id":"a","n":2147483648}"#,
-            Some("`n`: does not fit int32"),
-        ),
+        (r#"{"id":"a","n":"7"}"#, Some("`n`: expected int32, found a string")),
+        (r#"{"id":"a","n":7.0}"#, Some("`n`: expected int32, found a number with a fraction or an exponent")),
+        (r#"{"id":"a","n":2147483648}"#, Some("`n`: does not fit int32")),
         (r#"{"id":"a","f":1e999}"#, Some("`f`: does not fit float64")),
-        (
-            r#"{"id":"a","amount":1.234}"#,
-            Some("`amount`: does not fit decimal(12,2)"),
-        ),
-        (
-            r#"{"id":"a","amount":"x"}"#,
-            Some("`amount`: expected decimal(12,2), found a string of another form"),
-        ),
-        (
-            r#"{"id":"a","day":"2026-02-30"}"#,
-            Some("`day`: expected date (YYYY-MM-DD), found a string of another form"),
-        ),
-        (
-            r#"{"id":"a","at":1767225600}"#,
-            Some("`at`: expected timestamp (RFC 3339), found a number"),
-        ),
-        (
-            r#"{"id":"a","raw":"?"}"#,
-            Some("`raw`: expected bytes (base64), found a string of another form"),
-        ),
-        (
-            r#"{"id":"a","tags":["x",1]}"#,
-            Some("`tags[]`: expected string, found a number"),
-        ),
+        (r#"{"id":"a","amount":1.234}"#, Some("`amount`: does not fit decimal(12,2)")),
+        (r#"{"id":"a","amount":"x"}"#, Some("`amount`: expected decimal(12,2), found a string of another form")),
+        (r#"{"id":"a","day":"2026-02-30"}"#, Some("`day`: expected date (YYYY-MM-DD), found a string of another form")),
+        (r#"{"id":"a","at":1767225600}"#, Some("`at`: expected timestamp (RFC 3339), found a number")),
+        (r#"{"id":"a","raw":"?"}"#, Some("`raw`: expected bytes (base64), found a string of another form")),
+        (r#"{"id":"a","tags":["x",1]}"#, Some("`tags[]`: expected string, found a number")),
     ];
     for (line, expected) in cases {
         assert_eq!(reason(line).as_deref(), expected, "{line}");
@@ -233,11 +133,7 @@ fn rows_are_refused_for_their_reason() {
 fn nesting_is_bounded() {
     let deep = |n: usize| format!("{{\"id\":\"a\",\"x\":{}{}}}", "[".repeat(n), "]".repeat(n));
     assert_eq!(reason(&deep(120)), None);
-    assert!(
-        reason(&deep(100_000))
-            .unwrap()
-            .contains("no deeper nesting")
-    );
+    assert!(reason(&deep(100_000)).unwrap().contains("no deeper nesting"));
 }
 
 #[test]
@@ -245,45 +141,24 @@ fn a_refused_row_leaves_no_trace_and_keeps_its_place() {
     let good = r#"{"id":"a","tags":["x"],"home":{"city":"c"},"raw":"aGk="}"#;
     let bad = r#"{"id":"b","tags":["y","z"],"home":{"city":"d"},"raw":"aGk=","n":"no"}"#;
     let decoded = decode(&format!("{good}\n{bad}\n{good}\n"));
-    assert_eq!(
-        encoded(&decoded.rows),
-        encoded(&decode(&format!("{good}\n{good}")).rows)
-    );
+    assert_eq!(encoded(&decoded.rows), encoded(&decode(&format!("{good}\n{good}")).rows));
     assert_eq!(decoded.row_offsets, Some(vec![0, 2]));
     let malformed = &decoded.malformed[0];
-    assert_eq!(
-        malformed.at,
-        Offset {
-            byte: 1000 + good.len() as u64 + 1,
-            row: 101
-        }
-    );
+    assert_eq!(malformed.at, Offset { byte: 1000 + good.len() as u64 + 1, row: 101 });
     assert_eq!(malformed.raw, bad.as_bytes());
 }
 
 #[test]
 fn only_the_row_that_is_not_utf8_is_refused() {
-    let decoded = decode_with(
-        &columns(),
-        b"{\"id\":\"a\"}\n{\"id\":\"\xff\"}\n{\"id\":\"b\"}\n",
-    );
+    let decoded = decode_with(&columns(), b"{\"id\":\"a\"}\n{\"id\":\"\xff\"}\n{\"id\":\"b\"}\n");
     assert_eq!(decoded.rows.num_rows(), 2);
     assert_eq!(decoded.malformed[0].reason, Reason::NotUtf8 { at: 7 });
 }
 
 #[test]
 fn key_order_may_change_from_row_to_row() {
-    let decoded = decode(
-        "{\"n\":1,\"id\":\"a\"}\n{\"id\":\"b\",\"x\":0,\"n\":2}\n{\"x\":0,\"n\":3,\"id\":\"c\"}\n",
-    );
-    let ids: Vec<_> = decoded
-        .rows
-        .column(0)
-        .as_string::<i32>()
-        .iter()
-        .flatten()
-        .map(str::to_owned)
-        .collect();
+    let decoded = decode("{\"n\":1,\"id\":\"a\"}\n{\"id\":\"b\",\"x\":0,\"n\":2}\n{\"x\":0,\"n\":3,\"id\":\"c\"}\n");
+    let ids: Vec<_> = decoded.rows.column(0).as_string::<i32>().iter().flatten().map(str::to_owned).collect();
     assert_eq!(ids, ["a", "b", "c"]);
     assert!(decoded.malformed.is_empty());
 }
@@ -301,29 +176,21 @@ fn oracle(line: &[u8]) -> Option<Value> {
             DataType::Int32 => value.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
             DataType::Float64 => value.is_number(),
             DataType::Boolean => value.is_boolean(),
-            DataType::List(_) => value
-                .as_array()
-                .is_some_and(|a| a.iter().all(|v| v.is_string() || v.is_null())),
+            DataType::List(_) => value.as_array().is_some_and(|a| a.iter().all(|v| v.is_string() || v.is_null())),
             _ => false,
         };
         if !(fits || value.is_null() && !c.required) {
             return None;
         }
-        let value = if matches!(c.data_type, DataType::Float64) {
-            value.as_f64().map_or(Value::Null, Value::from)
-        } else {
-            value
-        };
+        let value =
+            if matches!(c.data_type, DataType::Float64) { value.as_f64().map_or(Value::Null, Value::from) } else { value };
         row.insert(c.name, value);
     }
     Some(Value::Object(row))
 }
 
 fn oracle_columns() -> Vec<Column> {
-    columns()
-        .into_iter()
-        .filter(|c| matches!(c.name.as_str(), "id" | "n" | "big" | "f" | "ok" | "tags"))
-        .collect()
+    columns().into_iter().filter(|c| matches!(c.name.as_str(), "id" | "n" | "big" | "f" | "ok" | "tags")).collect()
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
@@ -338,8 +205,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 16, 4, |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            proptest::collection::hash_map("[a-z]{1,3}", inner, 0..4)
-                .prop_map(|m| Value::Object(m.into_iter().collect())),
+            proptest::collection::hash_map("[a-z]{1,3}", inner, 0..4).prop_map(|m| Value::Object(m.into_iter().collect())),
         ]
     })
 }
@@ -353,17 +219,11 @@ fn any_row() -> impl Strategy<Value = Value> {
         proptest::option::of(-1e12..1e12_f64),
         proptest::option::of(any::<bool>()),
         proptest::collection::vec(proptest::option::of(".{0,5}"), 0..3),
-        proptest::collection::hash_map(
-            prop_oneof![Just("n"), Just("tags"), Just("x"), Just("y")],
-            any_json(),
-            0..2,
-        ),
+        proptest::collection::hash_map(prop_oneof![Just("n"), Just("tags"), Just("x"), Just("y")], any_json(), 0..2),
     )
         .prop_map(|(id, n, big, f, ok, tags, more)| {
             let mut row = json!({"id": id, "n": n, "big": big, "f": f, "ok": ok, "tags": tags});
-            row.as_object_mut()
-                .unwrap()
-                .extend(more.into_iter().map(|(k, v)| (k.to_owned(), v)));
+            row.as_object_mut().unwrap().extend(more.into_iter().map(|(k, v)| (k.to_owned(), v)));
             row
         })
 }
@@ -448,17 +308,8 @@ proptest! {
 
 #[test]
 fn text_is_escaped_as_serde_json_reads_it() {
-    let text: String = (0..0x300_u32)
-        .filter_map(char::from_u32)
-        .chain("\u{2028}😀\u{10FFFF}".chars())
-        .collect();
+    let text: String = (0..0x300_u32).filter_map(char::from_u32).chain("\u{2028}😀\u{10FFFF}".chars()).collect();
     let schema = arrow_schema(&[Column::new("t\"\n", DataType::String)]);
-    let rows = RecordBatch::try_new(
-        schema,
-        vec![Arc::new(arrow::array::StringArray::from(vec![
-            text.as_str(),
-        ]))],
-    )
-    .unwrap();
+    let rows = RecordBatch::try_new(schema, vec![Arc::new(arrow::array::StringArray::from(vec![text.as_str()]))]).unwrap();
     assert_eq!(encoded(&rows), [json!({ "t\"\n": text })]);
 }

@@ -37,14 +37,9 @@ pub(super) fn read_object(
             if slot == UNKNOWN {
                 scanner.skip_value(scratch, depth + 1)?;
             } else {
-                let (shape, column) = (
-                    &mut fields.shapes[slot as usize],
-                    &mut columns[slot as usize],
-                );
+                let (shape, column) = (&mut fields.shapes[slot as usize], &mut columns[slot as usize]);
                 if column.len != row {
-                    return Err(Box::new(MalformedReason::DuplicateKey {
-                        column: shape.name.clone(),
-                    }));
+                    return Err(Box::new(MalformedReason::DuplicateKey { column: shape.name.clone() }));
                 }
                 read_value(scanner, shape, column, scratch, depth)?;
                 filled += 1;
@@ -72,12 +67,7 @@ pub(super) fn read_object(
 
 /// Reads a key and its colon. Tries the key that stood here in the row before first.
 #[inline]
-fn read_key(
-    scanner: &mut Scanner<'_>,
-    fields: &mut Fields,
-    place: usize,
-    scratch: &mut Vec<u8>,
-) -> Result<u32, Fault> {
+fn read_key(scanner: &mut Scanner<'_>, fields: &mut Fields, place: usize, scratch: &mut Vec<u8>) -> Result<u32, Fault> {
     if !scanner.take(b'"') {
         return Err(scanner.expected("a key"));
     }
@@ -108,9 +98,7 @@ fn read_key(
 
 fn push_absent(shape: &Shape, column: &mut ColumnBuffer) -> Result<(), Fault> {
     if shape.required {
-        return Err(Box::new(MalformedReason::MissingRequired {
-            column: shape.name.clone(),
-        }));
+        return Err(Box::new(MalformedReason::MissingRequired { column: shape.name.clone() }));
     }
     column.push_null();
     Ok(())
@@ -139,64 +127,32 @@ pub(super) fn read_value(
         Values::Timestamp { values, .. } if next == Some(b'"') => {
             values.push(read_text(scanner, shape, scratch, parse_timestamp)?);
         }
-        Values::Decimal {
-            values,
-            precision,
-            scale,
-        } if matches!(next, Some(b'-' | b'0'..=b'9')) => {
+        Values::Decimal { values, precision, scale } if matches!(next, Some(b'-' | b'0'..=b'9')) => {
             let value = scanner.number()?.to_decimal(*precision, *scale);
             values.push(value.map_err(|unfit| unfit_number(shape, unfit))?);
         }
-        Values::Decimal {
-            values,
-            precision,
-            scale,
-        } if next == Some(b'"') => {
+        Values::Decimal { values, precision, scale } if next == Some(b'"') => {
             let (precision, scale) = (*precision, *scale);
-            values.push(read_quoted_decimal(
-                scanner, shape, scratch, precision, scale,
-            )?);
+            values.push(read_quoted_decimal(scanner, shape, scratch, precision, scale)?);
         }
         Values::Int64(values) if matches!(next, Some(b'-' | b'0'..=b'9')) => {
-            values.push(
-                scanner
-                    .number()?
-                    .to_i64()
-                    .map_err(|unfit| unfit_number(shape, unfit))?,
-            );
+            values.push(scanner.number()?.to_i64().map_err(|unfit| unfit_number(shape, unfit))?);
         }
         Values::Int32(values) if matches!(next, Some(b'-' | b'0'..=b'9')) => {
-            values.push(
-                scanner
-                    .number()?
-                    .to_i32()
-                    .map_err(|unfit| unfit_number(shape, unfit))?,
-            );
+            values.push(scanner.number()?.to_i32().map_err(|unfit| unfit_number(shape, unfit))?);
         }
         Values::Float64(values) if matches!(next, Some(b'-' | b'0'..=b'9')) => {
-            values.push(
-                scanner
-                    .number()?
-                    .to_f64()
-                    .map_err(|unfit| unfit_number(shape, unfit))?,
-            );
+            values.push(scanner.number()?.to_f64().map_err(|unfit| unfit_number(shape, unfit))?);
         }
         Values::Float32(values) if matches!(next, Some(b'-' | b'0'..=b'9')) => {
-            values.push(
-                scanner
-                    .number()?
-                    .to_f32()
-                    .map_err(|unfit| unfit_number(shape, unfit))?,
-            );
+            values.push(scanner.number()?.to_f32().map_err(|unfit| unfit_number(shape, unfit))?);
         }
         Values::Boolean(values) if matches!(next, Some(b't' | b'f')) => {
             let value = next == Some(b't');
             scanner.literal(if value { "true" } else { "false" })?;
             values.push(value);
         }
-        Values::Date(values) if next == Some(b'"') => {
-            values.push(read_text(scanner, shape, scratch, parse_date)?)
-        }
+        Values::Date(values) if next == Some(b'"') => values.push(read_text(scanner, shape, scratch, parse_date)?),
         Values::Binary(binary) if next == Some(b'"') => {
             scanner.at += 1;
             scratch.clear();
@@ -211,8 +167,7 @@ pub(super) fn read_value(
                 return Err(wrong_type(shape, "an array"));
             };
             enter(scanner, depth)?;
-            read_items(scanner, item, items, scratch, depth)
-                .map_err(|fault| within(&shape.name, fault))?;
+            read_items(scanner, item, items, scratch, depth).map_err(|fault| within(&shape.name, fault))?;
             ends.push(items.len as i32);
         }
         Values::Struct { children, .. } if next == Some(b'{') => {
@@ -220,8 +175,7 @@ pub(super) fn read_value(
                 return Err(wrong_type(shape, "an object"));
             };
             enter(scanner, depth)?;
-            read_object(scanner, fields, children, column.len, scratch, depth + 1)
-                .map_err(|fault| within(&shape.name, fault))?;
+            read_object(scanner, fields, children, column.len, scratch, depth + 1).map_err(|fault| within(&shape.name, fault))?;
         }
         _ => return Err(found_instead(scanner, shape, next)),
     }
@@ -295,9 +249,9 @@ fn read_quoted_decimal(
     scratch.clear();
     scanner.string_into(scratch)?;
     match Number::parse(scratch) {
-        Ok(number) if number.text.len() == scratch.len() => number
-            .to_decimal(precision, scale)
-            .map_err(|unfit| unfit_number(shape, unfit)),
+        Ok(number) if number.text.len() == scratch.len() => {
+            number.to_decimal(precision, scale).map_err(|unfit| unfit_number(shape, unfit))
+        }
         _ => Err(wrong_type(shape, "a string of another form")),
     }
 }
@@ -306,10 +260,9 @@ fn read_quoted_decimal(
 fn unfit_number(shape: &Shape, unfit: Unfit) -> Fault {
     match unfit {
         Unfit::NotIntegral => wrong_type(shape, "a number with a fraction or an exponent"),
-        Unfit::OutOfRange => Box::new(MalformedReason::OutOfRange {
-            column: shape.name.clone(),
-            expected: shape.type_name.clone(),
-        }),
+        Unfit::OutOfRange => {
+            Box::new(MalformedReason::OutOfRange { column: shape.name.clone(), expected: shape.type_name.clone() })
+        }
     }
 }
 

@@ -1,0 +1,117 @@
+//! Reading Parquet: any batch size, any place to resume, only the columns asked for, and damaged files as data.
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use arrow::{
+    array::{ArrayRef, Int32Array, RecordBatch, StringArray},
+    compute::concat_batches,
+};
+use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
+use weir_spec::{
+    Column, DataType,
+    connector::{FileSource, Format},
+};
+
+use super::{FileReader, FileReaderOptions};
+use crate::{
+    error::ConnectorError,
+    format::rows::RowsDecoder,
+    schema::arrow_schema,
+    source::{MalformedReason as Reason, Offset, PartitionPosition, Read, ReadLimit, RowDecoder, SourceReader},
+};
+
+const ROWS: i32 = 1000;
+
+fn columns() -> Vec<Column> {
+    vec![Column { required: true, ..Column::new("id", DataType::Int64) }, Column::new("absent", DataType::String)]
+}
+
+/// `id` is an int32 in the file, every tenth is null; `other` is not asked for.
+fn store(path: &Path) {
+    let id: ArrayRef = Arc::new((0..ROWS).map(|i| (i % 10 != 9).then_some(i)).collect::<Int32Array>());
+    let other: ArrayRef = Arc::new((0..ROWS).map(|i| Some(format!("row {i}"))).collect::<StringArray>());
+    let rows = RecordBatch::try_from_iter_with_nullable([("other", other, true), ("id", id, true)]).unwrap();
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(300)).build();
+    let mut writer = ArrowWriter::try_new(fs::File::create(path).unwrap(), rows.schema(), Some(properties)).unwrap();
+    writer.write(&rows).unwrap();
+    writer.close().unwrap();
+}
+
+fn open(folder: &Path, columns: &[Column], resume: &[PartitionPosition]) -> Result<FileReader, ConnectorError> {
+    let config =
+        FileSource { path: "in".into(), compression: None, max_line: 100, delimiter: ',', header: true, null: String::new() };
+    let schema = arrow_schema(columns);
+    let base_dir = folder.to_owned();
+    FileReader::open(FileReaderOptions { config: &config, format: Format::Parquet, schema, columns, base_dir }, resume)
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("in")).unwrap();
+    store(&folder.path().join("in/a.parquet"));
+    folder
+}
+
+#[test]
+fn any_batch_size_and_any_resume_give_the_same_rows() {
+    let folder = folder();
+    let schema = arrow_schema(&columns());
+    for step in [1_usize, 7, 300, 999, 5000] {
+        let mut decoder = RowsDecoder::new(schema.clone(), &columns());
+        let (mut batches, mut positions, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+        // Every chunk by a reader of its own, for all but the smallest steps.
+        let mut reader = open(folder.path(), &columns(), &[]).unwrap();
+        loop {
+            if step > 1 {
+                reader = open(folder.path(), &columns(), &positions).unwrap();
+            }
+            let Read::Chunk(chunk) = reader.read(ReadLimit { rows: step, wait: Duration::ZERO }).unwrap() else {
+                break;
+            };
+            positions = reader.positions();
+            let decoded = decoder.decode(&chunk).unwrap();
+            assert_eq!((decoded.rows.num_rows() + decoded.malformed.len()) as u64, chunk.end.row - chunk.start.row);
+            if let Some(offsets) = &decoded.row_offsets {
+                assert_eq!(offsets.len(), decoded.rows.num_rows());
+            }
+            missing.extend(decoded.malformed);
+            batches.push(decoded.rows);
+        }
+        let rows = concat_batches(&schema, &batches).unwrap();
+        let expected: arrow::array::Int64Array = (0..i64::from(ROWS)).filter(|i| i % 10 != 9).map(Some).collect();
+        assert_eq!(rows.column(0).as_ref(), &expected as &dyn arrow::array::Array);
+        assert_eq!(rows.column(1).null_count(), rows.num_rows());
+        assert_eq!(missing.len(), 100);
+        assert_eq!(missing[0].reason, Reason::MissingRequired { column: "id".into() });
+        assert_eq!(missing[1].at, Offset { byte: 0, row: 19 });
+    }
+}
+
+#[test]
+fn a_damaged_file_is_one_malformed_row_and_the_next_is_read() {
+    let folder = folder();
+    fs::write(folder.path().join("in/0.parquet"), b"PAR1 nothing of the kind PAR1").unwrap();
+    let mut reader = open(folder.path(), &columns(), &[]).unwrap();
+    let limit = ReadLimit { rows: 10_000, wait: Duration::ZERO };
+    let Read::Chunk(chunk) = reader.read(limit).unwrap() else { panic!("a chunk") };
+    assert!(matches!(chunk.malformed[0].reason, Reason::Truncated { .. }));
+    let decoded = RowsDecoder::new(arrow_schema(&columns()), &columns()).decode(&chunk).unwrap();
+    assert_eq!((decoded.rows.num_rows(), decoded.malformed.len()), (0, 1));
+    let mut resumed = open(folder.path(), &columns(), &reader.positions()).unwrap();
+    let Read::Chunk(next) = resumed.read(limit).unwrap() else { panic!("the rows of the other file") };
+    assert_eq!(next.end.row - next.start.row, ROWS as u64);
+}
+
+#[test]
+fn columns_that_cannot_be_delivered_are_an_error() {
+    let folder = folder();
+    let limit = ReadLimit { rows: 10, wait: Duration::ZERO };
+    let required = [Column { required: true, ..Column::new("absent", DataType::String) }];
+    let error = open(folder.path(), &required, &[]).unwrap().read(limit).unwrap_err();
+    assert!(error.to_string().contains("no column `absent`"), "{error}");
+    let narrower = [Column::new("other", DataType::Int64)];
+    let mut reader = open(folder.path(), &narrower, &[]).unwrap();
+    let Read::Chunk(chunk) = reader.read(limit).unwrap() else { panic!("a chunk") };
+    let error = RowsDecoder::new(arrow_schema(&narrower), &narrower).decode(&chunk).unwrap_err();
+    assert!(error.to_string().contains("`other`"), "{error}");
+}
