@@ -40,16 +40,12 @@ impl FromStr for ContractRef {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bad = || format!("{} does not name a contract", quoted(text));
         let (name, version) = text.split_once('@').ok_or_else(bad)?;
-        let digits = version.len() <= 9
-            && version.bytes().all(|b| b.is_ascii_digit())
-            && (version == "0" || !version.starts_with('0'));
+        let digits =
+            version.len() <= 9 && version.bytes().all(|b| b.is_ascii_digit()) && (version == "0" || !version.starts_with('0'));
         if Text::DocumentName.check(name).is_err() || !digits {
             return Err(bad());
         }
-        Ok(Self {
-            name: name.to_owned(),
-            version: version.parse().map_err(|_| bad())?,
-        })
+        Ok(Self { name: name.to_owned(), version: version.parse().map_err(|_| bad())? })
     }
 }
 
@@ -61,9 +57,6 @@ impl Contract {
 
     /// What a source writes to refer to this contract.
     pub fn reference(&self) -> Option<ContractRef> {
-        Some(ContractRef {
-            name: self.name.clone(),
-            version: self.major()?,
-        })
+        Some(ContractRef { name: self.name.clone(), version: self.major()? })
     }
 }

@@ -51,12 +51,7 @@ impl Diagnostic {
         Self::new(Severity::Warning, code, path, message)
     }
 
-    fn new(
-        severity: Severity,
-        code: &str,
-        path: impl Into<String>,
-        message: impl Into<String>,
-    ) -> Self {
+    fn new(severity: Severity, code: &str, path: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             severity,
             code: code.to_owned(),
@@ -86,14 +81,8 @@ impl Diagnostic {
 
     /// Whether this says that `key` was misspelt in the map at `path`; then nothing more is to be said of its absence.
     pub(crate) fn is_misspelling(&self, path: &str, key: &str) -> bool {
-        let inside = self
-            .path
-            .strip_prefix(path)
-            .is_some_and(|rest| rest.starts_with('.') && !rest[1..].contains('.'));
-        let suggests = self
-            .help
-            .as_ref()
-            .is_some_and(|help| *help == format!("did you mean `{key}`?"));
+        let inside = self.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.') && !rest[1..].contains('.'));
+        let suggests = self.help.as_ref().is_some_and(|help| *help == format!("did you mean `{key}`?"));
         self.code == "unknown-key" && inside && suggests
     }
 
@@ -104,14 +93,8 @@ impl Diagnostic {
     /// As compilers write it: `FILE:LINE:COLUMN: error: MESSAGE`, then one indented line for each note and for the help. A finding
     /// without a place is shown at the beginning of the document. No line break at the end.
     pub fn render(&self, file: &str) -> String {
-        let at = self
-            .span
-            .map_or(Position { line: 1, column: 1 }, |span| span.start);
-        let mut out = format!(
-            "{file}:{at}: {}: {}",
-            self.severity,
-            one_line(&self.message)
-        );
+        let at = self.span.map_or(Position { line: 1, column: 1 }, |span| span.start);
+        let mut out = format!("{file}:{at}: {}: {}", self.severity, one_line(&self.message));
         for note in &self.notes {
             out.push_str("\n    ");
             out.push_str(&one_line(note));
@@ -125,11 +108,7 @@ impl Diagnostic {
 }
 
 fn one_line(text: &str) -> String {
-    text.split(['\n', '\r'])
-        .map(str::trim_end)
-        .filter(|line| !line.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+    text.split(['\n', '\r']).map(str::trim_end).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 impl Span {

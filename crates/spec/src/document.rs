@@ -58,19 +58,11 @@ pub fn parse_any(text: &str) -> Parsed<Document> {
     match kind(&root) {
         Some("Pipeline") => {
             let (value, found) = decode_pipeline(&root, &spans);
-            finish(
-                value.map(|p| Document::Pipeline(Box::new(p))),
-                [diagnostics, found].concat(),
-                spans,
-            )
+            finish(value.map(|p| Document::Pipeline(Box::new(p))), [diagnostics, found].concat(), spans)
         }
         Some("DataContract") => {
             let (value, found) = decode_contract(&root, &spans);
-            finish(
-                value.map(|c| Document::Contract(Box::new(c))),
-                [diagnostics, found].concat(),
-                spans,
-            )
+            finish(value.map(|c| Document::Contract(Box::new(c))), [diagnostics, found].concat(), spans)
         }
         _ => {
             let unknown = unknown_kind(&root);
@@ -90,15 +82,7 @@ fn parse_as<T>(text: &str, expected: &str, decode: fn(&Node, &SpanMap) -> Decode
     // Of a document of another kind there is one thing to say, not one for every key.
     if let Some(other) = kind(&root).filter(|kind| *kind != expected && KINDS.contains(kind)) {
         let message = format!("this is a {other}, where a {expected} is expected");
-        return finish(
-            None,
-            [
-                diagnostics,
-                vec![Diagnostic::error("wrong-kind", "kind", message)],
-            ]
-            .concat(),
-            spans,
-        );
+        return finish(None, [diagnostics, vec![Diagnostic::error("wrong-kind", "kind", message)]].concat(), spans);
     }
     let (value, found) = decode(&root, &spans);
     finish(value, [diagnostics, found].concat(), spans)
@@ -111,23 +95,15 @@ fn kind(root: &Node) -> Option<&str> {
 fn unknown_kind(root: &Node) -> Diagnostic {
     let help = "write `kind: Pipeline`, or `kind: DataContract` for a contract";
     if !matches!(root.value, Value::Map(_)) {
-        let message = format!(
-            "expected a document (a map with `apiVersion` and `kind`), found {}",
-            root.describe()
-        );
-        return Diagnostic::error("wrong-type", "", message)
-            .with_help(format!("begin with `apiVersion: {API_VERSION}`"));
+        let message = format!("expected a document (a map with `apiVersion` and `kind`), found {}", root.describe());
+        return Diagnostic::error("wrong-type", "", message).with_help(format!("begin with `apiVersion: {API_VERSION}`"));
     }
     match root.get("kind") {
         Some(node) => {
             let found = node.as_str().map_or_else(|| node.describe(), quoted);
             let near = node.as_str().and_then(|text| did_you_mean(text, KINDS));
-            Diagnostic::error(
-                "bad-value",
-                "kind",
-                format!("{found} is not a kind of document"),
-            )
-            .with_help(near.unwrap_or_else(|| help.to_owned()))
+            Diagnostic::error("bad-value", "kind", format!("{found} is not a kind of document"))
+                .with_help(near.unwrap_or_else(|| help.to_owned()))
         }
         None => Diagnostic::error("missing-key", "", "the document has no `kind`").with_help(help),
     }
@@ -142,9 +118,7 @@ fn decode_pipeline(root: &Node, spans: &SpanMap) -> Decoded<Pipeline> {
 }
 
 fn decode_contract(root: &Node, spans: &SpanMap) -> Decoded<Contract> {
-    decode(root, spans, &CONTRACT, |root, _, errors| {
-        odcs::read(root, errors)
-    })
+    decode(root, spans, &CONTRACT, |root, _, errors| odcs::read(root, errors))
 }
 
 fn decode<T>(
@@ -170,20 +144,10 @@ fn decode<T>(
 fn finish<T>(value: Option<T>, mut diagnostics: Vec<Diagnostic>, spans: SpanMap) -> Parsed<T> {
     spans.locate(&mut diagnostics);
     // What was refused already when it was read is no further news.
-    let refused: Vec<Span> = diagnostics
-        .iter()
-        .filter(|d| matches!(d.code.as_str(), "alias" | "tag"))
-        .filter_map(|d| d.span)
-        .collect();
-    diagnostics.retain(|d| {
-        matches!(d.code.as_str(), "alias" | "tag")
-            || !d.span.is_some_and(|span| refused.contains(&span))
-    });
+    let refused: Vec<Span> =
+        diagnostics.iter().filter(|d| matches!(d.code.as_str(), "alias" | "tag")).filter_map(|d| d.span).collect();
+    diagnostics.retain(|d| matches!(d.code.as_str(), "alias" | "tag") || !d.span.is_some_and(|span| refused.contains(&span)));
     diagnostics.sort_by_key(|d| d.span.map(|span| span.start));
     let broken = diagnostics.iter().any(Diagnostic::is_error);
-    Parsed {
-        value: value.filter(|_| !broken),
-        diagnostics,
-        spans,
-    }
+    Parsed { value: value.filter(|_| !broken), diagnostics, spans }
 }

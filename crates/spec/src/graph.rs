@@ -55,23 +55,12 @@ pub struct Input {
 /// What a step reads. Empty names, left by documents with errors, are skipped.
 pub fn step_inputs(name: &str, step: &Step) -> Vec<Input> {
     let path = |key: &str| format!("steps.{name}.{key}");
-    let from = |from: &String, key: &str| {
-        vec![Input {
-            name: from.clone(),
-            path: path(key),
-        }]
-    };
+    let from = |from: &String, key: &str| vec![Input { name: from.clone(), path: path(key) }];
     let mut inputs = match step {
         Step::Quality(quality) => from(&quality.from, "quality.from"),
         Step::Consent(consent) => from(&consent.from, "consent.from"),
         Step::Mask(mask) => from(&mask.from, "mask.from"),
-        Step::Sql(sql) => sql_inputs(sql)
-            .into_iter()
-            .map(|name| Input {
-                name,
-                path: path("sql"),
-            })
-            .collect(),
+        Step::Sql(sql) => sql_inputs(sql).into_iter().map(|name| Input { name, path: path("sql") }).collect(),
     };
     inputs.retain(|input| !input.name.is_empty());
     inputs
@@ -81,11 +70,7 @@ pub fn step_inputs(name: &str, step: &Step) -> Vec<Input> {
 pub fn graph(pipeline: &Pipeline) -> Graph {
     let mut nodes = Vec::new();
     let mut add = |name: &String, kind, operator: &str| {
-        nodes.push(GraphNode {
-            name: name.clone(),
-            kind,
-            operator: operator.to_owned(),
-        });
+        nodes.push(GraphNode { name: name.clone(), kind, operator: operator.to_owned() });
         nodes.len() - 1
     };
     let mut by_name = HashMap::new();
@@ -97,49 +82,24 @@ pub fn graph(pipeline: &Pipeline) -> Graph {
     for (name, step) in &pipeline.steps {
         let index = add(name, NodeKind::Step, step.key());
         by_name.entry(name.as_str()).or_insert(index);
-        readers.push((
-            index,
-            step_inputs(name, step)
-                .into_iter()
-                .map(|input| input.name)
-                .collect::<Vec<_>>(),
-        ));
+        readers.push((index, step_inputs(name, step).into_iter().map(|input| input.name).collect::<Vec<_>>()));
     }
     for (name, sink) in &pipeline.sinks {
-        readers.push((
-            add(name, NodeKind::Sink, sink.connector.key()),
-            vec![sink.from.clone()],
-        ));
+        readers.push((add(name, NodeKind::Sink, sink.connector.key()), vec![sink.from.clone()]));
     }
     let mut edges = Vec::new();
     for (to, inputs) in &readers {
-        edges.extend(
-            inputs
-                .iter()
-                .filter_map(|input| by_name.get(input.as_str()))
-                .map(|from| Edge {
-                    from: *from,
-                    to: *to,
-                }),
-        );
+        edges.extend(inputs.iter().filter_map(|input| by_name.get(input.as_str())).map(|from| Edge { from: *from, to: *to }));
     }
     let order = order(nodes.len(), &edges);
     let cycles = cycles(nodes.len(), &edges, &order);
-    Graph {
-        nodes,
-        edges,
-        order,
-        cycles,
-    }
+    Graph { nodes, edges, order, cycles }
 }
 
 /// Kahn's algorithm, taking the earliest node of the document whenever there is a choice.
 fn order(count: usize, edges: &[Edge]) -> Vec<usize> {
-    let mut waiting_for: Vec<usize> = (0..count)
-        .map(|node| edges.iter().filter(|edge| edge.to == node).count())
-        .collect();
-    let mut ready: std::collections::BTreeSet<usize> =
-        (0..count).filter(|node| waiting_for[*node] == 0).collect();
+    let mut waiting_for: Vec<usize> = (0..count).map(|node| edges.iter().filter(|edge| edge.to == node).count()).collect();
+    let mut ready: std::collections::BTreeSet<usize> = (0..count).filter(|node| waiting_for[*node] == 0).collect();
     let mut order = Vec::with_capacity(count);
     while let Some(node) = ready.pop_first() {
         order.push(node);
@@ -161,11 +121,7 @@ fn cycles(count: usize, edges: &[Edge], order: &[usize]) -> Vec<Vec<usize>> {
         let mut trail = vec![start];
         let cycle = loop {
             let last = trail[trail.len() - 1];
-            let Some(before) = edges
-                .iter()
-                .filter(|edge| edge.to == last)
-                .map(|edge| edge.from)
-                .find(|from| left.contains(from))
+            let Some(before) = edges.iter().filter(|edge| edge.to == last).map(|edge| edge.from).find(|from| left.contains(from))
             else {
                 break None;
             };
@@ -177,11 +133,7 @@ fn cycles(count: usize, edges: &[Edge], order: &[usize]) -> Vec<Vec<usize>> {
         match cycle {
             Some(mut cycle) => {
                 cycle.reverse();
-                let first = cycle
-                    .iter()
-                    .enumerate()
-                    .min_by_key(|(_, node)| **node)
-                    .map_or(0, |(i, _)| i);
+                let first = cycle.iter().enumerate().min_by_key(|(_, node)| **node).map_or(0, |(i, _)| i);
                 cycle.rotate_left(first);
                 left.retain(|node| !cycle.contains(node));
                 found.push(cycle);
@@ -194,25 +146,17 @@ fn cycles(count: usize, edges: &[Edge], order: &[usize]) -> Vec<Vec<usize>> {
 
 impl Graph {
     pub fn index(&self, kind: NodeKind, name: &str) -> Option<usize> {
-        self.nodes
-            .iter()
-            .position(|node| node.kind == kind && node.name == name)
+        self.nodes.iter().position(|node| node.kind == kind && node.name == name)
     }
 
     /// What a node reads.
     pub fn inputs(&self, node: usize) -> impl Iterator<Item = usize> {
-        self.edges
-            .iter()
-            .filter(move |edge| edge.to == node)
-            .map(|edge| edge.from)
+        self.edges.iter().filter(move |edge| edge.to == node).map(|edge| edge.from)
     }
 
     /// Who reads a node.
     pub fn readers(&self, node: usize) -> impl Iterator<Item = usize> {
-        self.edges
-            .iter()
-            .filter(move |edge| edge.from == node)
-            .map(|edge| edge.to)
+        self.edges.iter().filter(move |edge| edge.from == node).map(|edge| edge.to)
     }
 
     /// A node and everything it reads, directly or not.

@@ -21,18 +21,11 @@ pub enum Mask {
     /// Null. Result: public.
     Null,
     /// Keeps some characters at the ends and replaces the rest (default `*`). Result: one level down.
-    Partial {
-        keep_first: usize,
-        keep_last: usize,
-        with: char,
-    },
+    Partial { keep_first: usize, keep_last: usize, with: char },
     /// Keyed HMAC-SHA256, hex; deterministic per project and purpose. Result: internal.
     Hash,
     /// Keyed HMAC-SHA256 token, URL-safe, optionally with the last characters kept for support staff. Result: internal.
-    Token {
-        prefix: Option<String>,
-        keep_last: usize,
-    },
+    Token { prefix: Option<String>, keep_last: usize },
     /// AES-256-GCM under the subject's own key. Keeps its classification; readable by permission, erasable.
     Encrypt,
     /// Coarser values. Result: one level down, or what policy says.
@@ -61,18 +54,14 @@ impl Mask {
         match self {
             Self::Redact { .. } | Self::Null => Classification::Public,
             Self::Hash => from.min(Classification::Internal),
-            Self::Token { keep_last, .. } if *keep_last <= Self::MAX_TOKEN_KEPT => {
-                from.min(Classification::Internal)
+            Self::Token { keep_last, .. } if *keep_last <= Self::MAX_TOKEN_KEPT => from.min(Classification::Internal),
+            Self::Token { keep_last, .. } if *keep_last <= Self::MAX_KEPT => {
+                from.lowered().max(from.min(Classification::Internal))
             }
-            Self::Token { keep_last, .. } if *keep_last <= Self::MAX_KEPT => from.lowered(),
-            Self::Partial {
-                keep_first,
-                keep_last,
-                ..
-            } if keep_first.saturating_add(*keep_last) <= Self::MAX_KEPT => from.lowered(),
-            Self::Generalize {
-                to: Generalization::Prefix(length),
-            } if *length > Self::MAX_PREFIX => from,
+            Self::Partial { keep_first, keep_last, .. } if keep_first.saturating_add(*keep_last) <= Self::MAX_KEPT => {
+                from.lowered()
+            }
+            Self::Generalize { to: Generalization::Prefix(length) } if *length > Self::MAX_PREFIX => from,
             Self::Generalize { .. } => from.lowered(),
             Self::Token { .. } | Self::Partial { .. } | Self::Encrypt => from,
         }
@@ -88,15 +77,11 @@ impl Mask {
 
     /// The type of the result for a column of this type; `None` where the operator cannot be applied.
     pub fn result_type(&self, from: &DataType) -> Option<DataType> {
-        use DataType::{
-            Date, Decimal, Float32, Float64, Int32, Int64, List, String, Struct, Timestamp,
-        };
+        use DataType::{Date, Decimal, Float32, Float64, Int32, Int64, List, String, Struct, Timestamp};
         match self {
             Self::Redact { .. } | Self::Null => Some(from.clone()),
             Self::Partial { .. } => matches!(from, String | Int32 | Int64).then_some(String),
-            Self::Hash | Self::Token { .. } | Self::Encrypt => {
-                (!matches!(from, List(_) | Struct(_))).then_some(String)
-            }
+            Self::Hash | Self::Token { .. } | Self::Encrypt => (!matches!(from, List(_) | Struct(_))).then_some(String),
             Self::Generalize { to } => {
                 let fits = match (to, from) {
                     (Generalization::Year | Generalization::Month, Date | Timestamp) => true,
@@ -179,7 +164,25 @@ mod tests {
             });
             table.push_str(&format!("{mask:?}: {}\n", classes.join(", ")));
         }
-        expect![[""]].assert_eq(&table);
+        expect![[r#"
+            Redact { with: None }: public, public, public, public
+            Null: public, public, public, public
+            Hash: public, internal, internal, internal
+            Token { prefix: None, keep_last: 0 }: public, internal, internal, internal
+            Token { prefix: None, keep_last: 4 }: public, internal, internal, internal
+            Token { prefix: None, keep_last: 5 }: public, internal, internal, confidential
+            Token { prefix: None, keep_last: 10 }: public, internal, internal, confidential
+            Token { prefix: None, keep_last: 11 }: public, internal, confidential, restricted
+            Partial { keep_first: 6, keep_last: 4, with: '*' }: public, public, internal, confidential
+            Partial { keep_first: 6, keep_last: 5, with: '*' }: public, internal, confidential, restricted
+            Partial { keep_first: 18446744073709551615, keep_last: 1, with: '*' }: public, internal, confidential, restricted
+            Encrypt: public, internal, confidential, restricted
+            Generalize { to: Year }: public, public, internal, confidential
+            Generalize { to: Width(10.0) }: public, public, internal, confidential
+            Generalize { to: Prefix(4) }: public, public, internal, confidential
+            Generalize { to: Prefix(5) }: public, internal, confidential, restricted
+        "#]]
+        .assert_eq(&table);
     }
 
     #[test]

@@ -1,10 +1,7 @@
 //! The name that was probably meant.
 
 /// The candidate nearest to what was written, if it is near enough to suggest.
-pub fn nearest<'c>(
-    written: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
+pub fn nearest<'c>(written: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let written = written.to_lowercase();
     let length = written.chars().count();
     // Comparing costs length times length; what is longer than any name of ours is no misspelling of it.
@@ -19,9 +16,7 @@ pub fn nearest<'c>(
     candidates
         .into_iter()
         .map(|candidate| (distance(&written, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| {
-            *distance <= limit && *distance < candidate.chars().count().max(2)
-        })
+        .filter(|(distance, candidate)| *distance <= limit && *distance < candidate.chars().count().max(2))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -33,10 +28,7 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// ``did you mean `format`?``
-pub fn did_you_mean<'c>(
-    written: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<String> {
+pub fn did_you_mean<'c>(written: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
     nearest(written, candidates).map(|name| format!("did you mean `{name}`?"))
 }
 

@@ -52,9 +52,7 @@ pub struct Checkpoint {
 
 impl Default for Checkpoint {
     fn default() -> Self {
-        Self {
-            every: Timespan::from_millis(2_000),
-        }
+        Self { every: Timespan::from_millis(2_000) }
     }
 }
 
@@ -69,10 +67,7 @@ pub struct Batch {
 
 impl Default for Batch {
     fn default() -> Self {
-        Self {
-            rows: 8192,
-            wait: Timespan::from_millis(5),
-        }
+        Self { rows: 8192, wait: Timespan::from_millis(5) }
     }
 }
 

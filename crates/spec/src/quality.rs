@@ -134,9 +134,7 @@ impl Check {
     /// The columns that the check names; those inside an expression are the plan's business.
     pub fn columns(&self) -> Vec<&str> {
         match self {
-            Self::NotNull { columns } | Self::Unique { columns, .. } => {
-                columns.iter().map(String::as_str).collect()
-            }
+            Self::NotNull { columns } | Self::Unique { columns, .. } => columns.iter().map(String::as_str).collect(),
             Self::Between { column, .. }
             | Self::InSet { column, .. }
             | Self::Matches { column, .. }

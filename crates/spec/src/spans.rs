@@ -42,14 +42,7 @@ impl SpanMap {
             }
             _ => {}
         }
-        self.places.insert(
-            path,
-            Place {
-                key,
-                value: node.span,
-                collection: node.is_collection(),
-            },
-        );
+        self.places.insert(path, Place { key, value: node.span, collection: node.is_collection() });
     }
 
     /// Whether the document has something at exactly this path.
@@ -95,11 +88,7 @@ impl SpanMap {
 
 /// The path of a key below a path.
 pub fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 fn parent(path: &str) -> &str {

@@ -6,11 +6,7 @@ use std::collections::HashMap;
 /// texts and comments, columns and common table expressions are no tables. Unquoted names are lower-cased, as SQL does.
 pub fn sql_inputs(sql: &str) -> Vec<String> {
     let tokens = tokenize(sql);
-    let mut scanner = Scanner {
-        tokens: &tokens,
-        ctes: common_tables(&tokens),
-        found: Vec::new(),
-    };
+    let mut scanner = Scanner { tokens: &tokens, ctes: common_tables(&tokens), found: Vec::new() };
     scanner.scan();
     scanner.found
 }
@@ -58,17 +54,13 @@ fn tokenize(sql: &str) -> Vec<Token> {
             '"' | '`' => tokens.push(Token::Name(quoted(&mut rest, c))),
             c if c.is_alphabetic() || c == '_' => {
                 let mut word = c.to_lowercase().to_string();
-                while let Some(c) = rest.next_if(|c| c.is_alphanumeric() || *c == '_' || *c == '$')
-                {
+                while let Some(c) = rest.next_if(|c| c.is_alphanumeric() || *c == '_' || *c == '$') {
                     word.extend(c.to_lowercase());
                 }
                 tokens.push(Token::Word(word));
             }
             c if c.is_ascii_digit() => {
-                while rest
-                    .next_if(|c| c.is_alphanumeric() || *c == '.' || *c == '_')
-                    .is_some()
-                {}
+                while rest.next_if(|c| c.is_alphanumeric() || *c == '.' || *c == '_').is_some() {}
                 tokens.push(Token::Literal);
             }
             c if c.is_whitespace() => {}
@@ -170,17 +162,8 @@ impl Scanner<'_> {
             match &self.tokens[i] {
                 Token::Punctuation('(') => {
                     let called = i.checked_sub(1).and_then(|before| self.tokens.get(before));
-                    let takes_from = [
-                        "extract",
-                        "substring",
-                        "trim",
-                        "overlay",
-                        "position",
-                        "ceil",
-                        "floor",
-                    ];
-                    inside_function
-                        .push(takes_from.iter().any(|function| is_word(called, function)));
+                    let takes_from = ["extract", "substring", "trim", "overlay", "position", "ceil", "floor"];
+                    inside_function.push(takes_from.iter().any(|function| is_word(called, function)));
                 }
                 Token::Punctuation(')') if inside_function.len() > 1 => {
                     inside_function.pop();
@@ -189,9 +172,7 @@ impl Scanner<'_> {
                     self.table(i + 1);
                 }
                 Token::Word(word) if word == "from" => {
-                    let distinct_from = i
-                        .checked_sub(1)
-                        .is_some_and(|before| is_word(self.tokens.get(before), "distinct"));
+                    let distinct_from = i.checked_sub(1).is_some_and(|before| is_word(self.tokens.get(before), "distinct"));
                     if distinct_from || inside_function.last() == Some(&true) {
                         continue;
                     }
@@ -209,12 +190,7 @@ impl Scanner<'_> {
             if is_word(self.tokens.get(at), "as") {
                 at += 1;
             }
-            if self
-                .tokens
-                .get(at)
-                .and_then(identifier)
-                .is_some_and(|word| !ends_table(word))
-            {
+            if self.tokens.get(at).and_then(identifier).is_some_and(|word| !ends_table(word)) {
                 at += 1;
                 if is_punctuation(self.tokens.get(at), '(') {
                     at = behind_parenthesis(self.tokens, at);
@@ -229,11 +205,7 @@ impl Scanner<'_> {
 
     /// One table, table function or subquery; answers the place behind it. Subqueries are read when their own FROM comes.
     fn table(&mut self, at: usize) -> usize {
-        let at = if is_word(self.tokens.get(at), "lateral") {
-            at + 1
-        } else {
-            at
-        };
+        let at = if is_word(self.tokens.get(at), "lateral") { at + 1 } else { at };
         match self.tokens.get(at) {
             Some(Token::Punctuation('(')) => {
                 // `FROM (payments)` and `FROM (a JOIN b ...)`: a name, not a query, comes first.
@@ -243,11 +215,7 @@ impl Scanner<'_> {
                 }
                 behind_parenthesis(self.tokens, at)
             }
-            Some(Token::Word(_) | Token::Name(_))
-                if is_punctuation(self.tokens.get(at + 1), '(') =>
-            {
-                self.function(at)
-            }
+            Some(Token::Word(_) | Token::Name(_)) if is_punctuation(self.tokens.get(at + 1), '(') => self.function(at),
             Some(Token::Word(_) | Token::Name(_)) => self.named(at),
             _ => at,
         }
@@ -255,26 +223,17 @@ impl Scanner<'_> {
 
     fn function(&mut self, at: usize) -> usize {
         let values = ["unnest", "generate_series", "range", "values"];
-        if values
-            .iter()
-            .any(|function| is_word(self.tokens.get(at), function))
-        {
+        if values.iter().any(|function| is_word(self.tokens.get(at), function)) {
             return behind_parenthesis(self.tokens, at + 1);
         }
         let mut argument = at + 2;
-        while is_word(self.tokens.get(argument), "table")
-            || is_word(self.tokens.get(argument), "data")
-        {
+        while is_word(self.tokens.get(argument), "table") || is_word(self.tokens.get(argument), "data") {
             argument += 1;
-            while is_punctuation(self.tokens.get(argument), '=')
-                || is_punctuation(self.tokens.get(argument), '>')
-            {
+            while is_punctuation(self.tokens.get(argument), '=') || is_punctuation(self.tokens.get(argument), '>') {
                 argument += 1;
             }
         }
-        if is_punctuation(self.tokens.get(argument), '(')
-            && !is_word(self.tokens.get(argument + 1), "select")
-        {
+        if is_punctuation(self.tokens.get(argument), '(') && !is_word(self.tokens.get(argument + 1), "select") {
             argument += 1;
         }
         self.table(argument);
@@ -343,70 +302,25 @@ mod tests {
             ("SELECT * FROM payments", &["payments"]),
             ("select a from Payments p where b > 1", &["payments"]),
             ("SELECT * FROM \"payments\"", &["payments"]),
-            (
-                "SELECT * FROM a, b AS x, c y WHERE a.id = x.id",
-                &["a", "b", "c"],
-            ),
-            (
-                "SELECT * FROM a LEFT JOIN b ON a.id = b.id JOIN c USING (id)",
-                &["a", "b", "c"],
-            ),
+            ("SELECT * FROM a, b AS x, c y WHERE a.id = x.id", &["a", "b", "c"]),
+            ("SELECT * FROM a LEFT JOIN b ON a.id = b.id JOIN c USING (id)", &["a", "b", "c"]),
             ("SELECT * FROM a UNION ALL SELECT * FROM b", &["a", "b"]),
-            (
-                "SELECT * FROM (SELECT x FROM inner_table) t",
-                &["inner_table"],
-            ),
+            ("SELECT * FROM (SELECT x FROM inner_table) t", &["inner_table"]),
             ("SELECT * FROM (a JOIN b ON a.i = b.i)", &["a", "b"]),
-            (
-                "SELECT card, count(*) FROM tumble(safe, INTERVAL '1 minute') GROUP BY card, window_start",
-                &["safe"],
-            ),
-            (
-                "SELECT * FROM TABLE(TUMBLE(TABLE safe, DESCRIPTOR(ts), INTERVAL '1' MINUTE))",
-                &["safe"],
-            ),
-            (
-                "SELECT * FROM TABLE(hop(DATA => TABLE safe, SIZE => INTERVAL '1' MINUTE))",
-                &["safe"],
-            ),
-            (
-                "SELECT * FROM tumble((SELECT * FROM a), INTERVAL '1 minute')",
-                &["a"],
-            ),
-            (
-                "SELECT 'FROM nowhere', \"from\" FROM a -- FROM comment\n/* FROM b /* nested */ FROM c */",
-                &["a"],
-            ),
+            ("SELECT card, count(*) FROM tumble(safe, INTERVAL '1 minute') GROUP BY card, window_start", &["safe"]),
+            ("SELECT * FROM TABLE(TUMBLE(TABLE safe, DESCRIPTOR(ts), INTERVAL '1' MINUTE))", &["safe"]),
+            ("SELECT * FROM TABLE(hop(DATA => TABLE safe, SIZE => INTERVAL '1' MINUTE))", &["safe"]),
+            ("SELECT * FROM tumble((SELECT * FROM a), INTERVAL '1 minute')", &["a"]),
+            ("SELECT 'FROM nowhere', \"from\" FROM a -- FROM comment\n/* FROM b /* nested */ FROM c */", &["a"]),
             ("SELECT 'it''s FROM b' FROM a", &["a"]),
-            (
-                "WITH x AS (SELECT * FROM a), y AS (SELECT * FROM x JOIN b ON true) SELECT * FROM y",
-                &["a", "b"],
-            ),
+            ("WITH x AS (SELECT * FROM a), y AS (SELECT * FROM x JOIN b ON true) SELECT * FROM y", &["a", "b"]),
             ("WITH a AS (SELECT * FROM a) SELECT * FROM a", &["a"]),
-            (
-                "WITH RECURSIVE r (n) AS (SELECT n FROM seed UNION ALL SELECT n FROM r) SELECT * FROM r",
-                &["seed"],
-            ),
-            (
-                "SELECT extract(year FROM paid_at), trim(both ' ' from name), substring(a from 1 for 2) FROM t",
-                &["t"],
-            ),
-            (
-                "SELECT extract(year FROM (SELECT max(d) FROM u)) FROM t",
-                &["u", "t"],
-            ),
-            (
-                "SELECT a IS DISTINCT FROM b, c IS NOT DISTINCT FROM d FROM t",
-                &["t"],
-            ),
-            (
-                "SELECT * FROM t WHERE id IN (SELECT id FROM u) AND EXISTS (SELECT 1 FROM v)",
-                &["t", "u", "v"],
-            ),
-            (
-                "SELECT * FROM t CROSS JOIN unnest(t.tags) AS x(tag)",
-                &["t"],
-            ),
+            ("WITH RECURSIVE r (n) AS (SELECT n FROM seed UNION ALL SELECT n FROM r) SELECT * FROM r", &["seed"]),
+            ("SELECT extract(year FROM paid_at), trim(both ' ' from name), substring(a from 1 for 2) FROM t", &["t"]),
+            ("SELECT extract(year FROM (SELECT max(d) FROM u)) FROM t", &["u", "t"]),
+            ("SELECT a IS DISTINCT FROM b, c IS NOT DISTINCT FROM d FROM t", &["t"]),
+            ("SELECT * FROM t WHERE id IN (SELECT id FROM u) AND EXISTS (SELECT 1 FROM v)", &["t", "u", "v"]),
+            ("SELECT * FROM t CROSS JOIN unnest(t.tags) AS x(tag)", &["t"]),
             ("SELECT * FROM a, a", &["a"]),
             ("SELECT * FROM main.a", &["main.a"]),
             ("SELECT 1", &[]),

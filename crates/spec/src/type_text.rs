@@ -61,17 +61,10 @@ impl FromStr for DataType {
     type Err = TypeError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut reader = Reader {
-            whole: text,
-            rest: text,
-        };
+        let mut reader = Reader { whole: text, rest: text };
         let found = reader.data_type(0)?;
         reader.skip_space();
-        if reader.rest.is_empty() {
-            Ok(found)
-        } else {
-            Err(reader.unexpected("the end"))
-        }
+        if reader.rest.is_empty() { Ok(found) } else { Err(reader.unexpected("the end")) }
     }
 }
 
@@ -97,11 +90,7 @@ impl<'t> Reader<'t> {
     }
 
     fn expect(&mut self, token: char) -> Result<(), TypeError> {
-        if self.take(token) {
-            Ok(())
-        } else {
-            Err(self.unexpected(&format!("`{token}`")))
-        }
+        if self.take(token) { Ok(()) } else { Err(self.unexpected(&format!("`{token}`"))) }
     }
 
     fn unexpected(&self, expected: &str) -> TypeError {
@@ -111,16 +100,15 @@ impl<'t> Reader<'t> {
         };
         TypeError {
             message: format!("{} is not a type: expected {expected}, found {found}", quoted(self.whole)),
-            help: Some("write types as `string`, `decimal(12,2)`, `list<string>` or `struct<street: string, zip: string>`".to_owned()),
+            help: Some(
+                "write types as `string`, `decimal(12,2)`, `list<string>` or `struct<street: string, zip: string>`".to_owned(),
+            ),
         }
     }
 
     fn word(&mut self) -> &'t str {
         self.skip_space();
-        let end = self
-            .rest
-            .find(|c: char| c.is_whitespace() || "(),:<>".contains(c))
-            .unwrap_or(self.rest.len());
+        let end = self.rest.find(|c: char| c.is_whitespace() || "(),:<>".contains(c)).unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest;
         word
@@ -128,10 +116,7 @@ impl<'t> Reader<'t> {
 
     fn data_type(&mut self, depth: usize) -> Result<DataType, TypeError> {
         if depth > MAX_DEPTH {
-            return Err(TypeError {
-                message: format!("the type is nested deeper than {MAX_DEPTH} levels"),
-                help: None,
-            });
+            return Err(TypeError { message: format!("the type is nested deeper than {MAX_DEPTH} levels"), help: None });
         }
         let word = self.word();
         match word {
@@ -144,11 +129,7 @@ impl<'t> Reader<'t> {
             }
             "struct" => self.fields(depth),
             "" => Err(self.unexpected("a type")),
-            _ => SIMPLE
-                .iter()
-                .find(|(name, _)| *name == word)
-                .map(|(_, found)| found.clone())
-                .ok_or_else(|| unknown(word)),
+            _ => SIMPLE.iter().find(|(name, _)| *name == word).map(|(_, found)| found.clone()).ok_or_else(|| unknown(word)),
         }
     }
 
@@ -158,28 +139,17 @@ impl<'t> Reader<'t> {
         self.expect(',')?;
         let scale = self.word();
         self.expect(')')?;
-        let digits = |text: &str| {
-            text.bytes()
-                .all(|b| b.is_ascii_digit())
-                .then(|| text.parse::<u8>().ok())
-                .flatten()
-        };
+        let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u8>().ok()).flatten();
         match (digits(precision), digits(scale)) {
             (Some(precision @ 1..=38), Some(scale)) if scale <= precision => {
-                Ok(DataType::Decimal {
-                    precision,
-                    scale: scale as i8,
-                })
+                Ok(DataType::Decimal { precision, scale: scale as i8 })
             }
             _ => Err(TypeError {
                 message: format!(
                     "{} is not a type: decimal has a precision of 1 to 38 and a scale of 0 to the precision",
                     quoted(self.whole)
                 ),
-                help: Some(
-                    "write `decimal(12,2)` for ten digits before the point and two after it"
-                        .to_owned(),
-                ),
+                help: Some("write `decimal(12,2)` for ten digits before the point and two after it".to_owned()),
             }),
         }
     }
@@ -193,10 +163,7 @@ impl<'t> Reader<'t> {
                 return Err(self.unexpected("the name of a field"));
             }
             if fields.iter().any(|field| field.name == name) {
-                return Err(TypeError {
-                    message: format!("the field {} is given twice", quoted(name)),
-                    help: None,
-                });
+                return Err(TypeError { message: format!("the field {} is given twice", quoted(name)), help: None });
             }
             self.expect(':')?;
             fields.push(Column::new(name, self.data_type(depth + 1)?));
@@ -210,24 +177,13 @@ impl<'t> Reader<'t> {
 }
 
 fn unknown(word: &str) -> TypeError {
-    let foreign = FOREIGN
-        .iter()
-        .find(|(name, _)| word.eq_ignore_ascii_case(name));
+    let foreign = FOREIGN.iter().find(|(name, _)| word.eq_ignore_ascii_case(name));
     let help = match foreign {
         Some((_, ours)) => Some(format!("write `{ours}`")),
-        None => did_you_mean(
-            word,
-            SIMPLE
-                .iter()
-                .map(|(name, _)| *name)
-                .chain(["decimal", "list", "struct"]),
-        ),
+        None => did_you_mean(word, SIMPLE.iter().map(|(name, _)| *name).chain(["decimal", "list", "struct"])),
     };
     let known = "known types: boolean, int32, int64, float32, float64, decimal(p,s), string, bytes, date, timestamp, list<...>, struct<...>";
-    TypeError {
-        message: format!("{} is not a type", quoted(word)),
-        help: help.or_else(|| Some(known.to_owned())),
-    }
+    TypeError { message: format!("{} is not a type", quoted(word)), help: help.or_else(|| Some(known.to_owned())) }
 }
 
 impl fmt::Display for DataType {
@@ -243,12 +199,7 @@ impl fmt::Display for DataType {
                 }
                 f.write_str(">")
             }
-            simple => f.write_str(
-                SIMPLE
-                    .iter()
-                    .find(|(_, known)| known == simple)
-                    .map_or("", |(name, _)| name),
-            ),
+            simple => f.write_str(SIMPLE.iter().find(|(_, known)| known == simple).map_or("", |(name, _)| name)),
         }
     }
 }
@@ -274,13 +225,7 @@ mod tests {
             let parsed: DataType = text.parse().unwrap();
             assert_eq!(parsed.to_string(), text);
         }
-        assert_eq!(
-            " list < decimal( 3 , 1 ) > "
-                .parse::<DataType>()
-                .unwrap()
-                .to_string(),
-            "list<decimal(3,1)>"
-        );
+        assert_eq!(" list < decimal( 3 , 1 ) > ".parse::<DataType>().unwrap().to_string(), "list<decimal(3,1)>");
     }
 
     #[test]
@@ -288,10 +233,7 @@ mod tests {
         let cases = [
             ("strin", "`strin` is not a type / did you mean `string`?"),
             ("varchar", "`varchar` is not a type / write `string`"),
-            (
-                "decimal",
-                "`decimal` is not a type: expected `(`, found the end",
-            ),
+            ("decimal", "`decimal` is not a type: expected `(`, found the end"),
             ("decimal(39,2)", "precision of 1 to 38"),
             ("decimal(4,5)", "precision of 1 to 38"),
             ("decimal(+4,2)", "precision of 1 to 38"),
@@ -299,20 +241,13 @@ mod tests {
             ("list<>", "expected a type, found `>`"),
             ("struct<>", "expected the name of a field, found `>`"),
             ("struct<a string>", "expected `:`, found `s`"),
-            (
-                "struct<a: string, a: int32>",
-                "the field `a` is given twice",
-            ),
+            ("struct<a: string, a: int32>", "the field `a` is given twice"),
             ("string string", "expected the end, found `s`"),
             ("", "expected a type, found the end"),
         ];
         for (text, expected) in cases {
             let error = text.parse::<DataType>().unwrap_err();
-            let shown = format!(
-                "{} / {}",
-                error.message,
-                error.help.clone().unwrap_or_default()
-            );
+            let shown = format!("{} / {}", error.message, error.help.clone().unwrap_or_default());
             assert!(shown.contains(expected), "{text}: {shown}");
         }
         assert!("list<".repeat(100).parse::<DataType>().is_err());

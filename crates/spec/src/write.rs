@@ -22,10 +22,7 @@ pub fn to_json(pipeline: &Pipeline) -> Json {
 
 /// A document that reads back as the same pipeline. Defaults are left out; comments of an earlier text are not kept.
 pub fn to_yaml(pipeline: &Pipeline) -> String {
-    yaml::write(&without_defaults(
-        whole(pipeline, false),
-        &pipeline::PIPELINE,
-    ))
+    yaml::write(&without_defaults(whole(pipeline, false), &pipeline::PIPELINE))
 }
 
 /// A rule in canonical form.
@@ -72,13 +69,7 @@ impl Build {
 }
 
 fn whole(p: &Pipeline, canonical: bool) -> Node {
-    let named = |entries: Vec<(&String, Node)>| {
-        Node::map(
-            entries
-                .into_iter()
-                .map(|(name, node)| (name.as_str(), node)),
-        )
-    };
+    let named = |entries: Vec<(&String, Node)>| Node::map(entries.into_iter().map(|(name, node)| (name.as_str(), node)));
     Build::new()
         .text("apiVersion", pipeline::API_VERSION)
         .text("kind", "Pipeline")
@@ -88,39 +79,11 @@ fn whole(p: &Pipeline, canonical: bool) -> Node {
         .text("purpose", &p.purpose)
         .with("basis", name(&p.basis))
         .with("parallelism", int(p.parallelism as i128))
-        .with(
-            "checkpoint",
-            Build::new().with("every", span(&p.checkpoint.every)).done(),
-        )
-        .with(
-            "batch",
-            Build::new()
-                .with("rows", int(p.batch.rows as i128))
-                .with("wait", span(&p.batch.wait))
-                .done(),
-        )
-        .with(
-            "sources",
-            named(
-                p.sources
-                    .iter()
-                    .map(|(name, s)| (name, source(s, canonical)))
-                    .collect(),
-            ),
-        )
-        .with(
-            "steps",
-            named(
-                p.steps
-                    .iter()
-                    .map(|(name, s)| (name, step(s, canonical)))
-                    .collect(),
-            ),
-        )
-        .with(
-            "sinks",
-            named(p.sinks.iter().map(|(name, s)| (name, sink(s))).collect()),
-        )
+        .with("checkpoint", Build::new().with("every", span(&p.checkpoint.every)).done())
+        .with("batch", Build::new().with("rows", int(p.batch.rows as i128)).with("wait", span(&p.batch.wait)).done())
+        .with("sources", named(p.sources.iter().map(|(name, s)| (name, source(s, canonical))).collect()))
+        .with("steps", named(p.steps.iter().map(|(name, s)| (name, step(s, canonical))).collect()))
+        .with("sinks", named(p.sinks.iter().map(|(name, s)| (name, sink(s))).collect()))
         .done()
 }
 
@@ -171,23 +134,17 @@ fn source(s: &Source, canonical: bool) -> Node {
             .with("late", float(generator.late))
             .with("anomalies", float(generator.anomalies))
             .maybe_text("start", &generator.start),
-        SourceConnector::Http(http) => {
-            Build::new().with("max_backlog_mib", int(http.max_backlog_mib.into()))
-        }
+        SourceConnector::Http(http) => Build::new().with("max_backlog_mib", int(http.max_backlog_mib.into())),
     };
     let format = match (&s.format, &s.connector) {
-        (None, SourceConnector::File(_) | SourceConnector::Http(_)) if canonical => {
-            Some(Format::Json)
-        }
+        (None, SourceConnector::File(_) | SourceConnector::Http(_)) if canonical => Some(Format::Json),
         (format, _) => *format,
     };
     Build::new()
         .with(s.connector.key(), connector.done())
         .maybe("format", &format, name)
         .maybe("contract", &s.contract, |c| Node::text(c.to_string()))
-        .maybe("schema", &s.schema, |columns| {
-            Node::list(columns.iter().map(column))
-        })
+        .maybe("schema", &s.schema, |columns| Node::list(columns.iter().map(column)))
         .maybe_text("subject", &s.subject)
         .maybe("event_time", &s.event_time, event_time)
         .with("on_malformed", name(&s.on_malformed))
@@ -220,10 +177,7 @@ fn step(s: &Step, canonical: bool) -> Node {
         Step::Quality(quality) => Build::new()
             .text("from", &quality.from)
             .with("on_fail", name(&quality.on_fail))
-            .with(
-                "rules",
-                Node::list(quality.rules.iter().map(|r| rule(r, canonical))),
-            )
+            .with("rules", Node::list(quality.rules.iter().map(|r| rule(r, canonical))))
             .done(),
         Step::Consent(consent) => Build::new()
             .text("from", &consent.from)
@@ -233,14 +187,7 @@ fn step(s: &Step, canonical: bool) -> Node {
             .done(),
         Step::Mask(step) => Build::new()
             .text("from", &step.from)
-            .with(
-                "columns",
-                Node::map(
-                    step.columns
-                        .iter()
-                        .map(|(column, m)| (column.as_str(), mask(m))),
-                ),
-            )
+            .with("columns", Node::map(step.columns.iter().map(|(column, m)| (column.as_str(), mask(m)))))
             .done(),
         Step::Sql(sql) => Node::text(sql),
     };
@@ -250,10 +197,7 @@ fn step(s: &Step, canonical: bool) -> Node {
 /// A rule; its name is left out where it is the one that the check gets anyway, except in canonical form.
 pub(crate) fn rule(r: &Rule, canonical: bool) -> Node {
     let given = (canonical || r.name != r.check.default_name()).then(|| r.name.clone());
-    Build::new()
-        .maybe_text("name", &given)
-        .with(r.check.key(), check(&r.check))
-        .done()
+    Build::new().maybe_text("name", &given).with(r.check.key(), check(&r.check)).done()
 }
 
 /// What stands behind the check's key.
@@ -261,37 +205,16 @@ pub(crate) fn check(check: &Check) -> Node {
     let column = |column: &str| Build::new().text("column", column);
     match check {
         Check::NotNull { columns } => texts(columns),
-        Check::Between {
-            column: c,
-            min,
-            max,
-        } => column(c)
-            .maybe("min", min, scalar)
-            .maybe("max", max, scalar)
-            .done(),
-        Check::InSet { column: c, values } => column(c)
-            .with("values", Node::list(values.iter().map(scalar)))
-            .done(),
+        Check::Between { column: c, min, max } => column(c).maybe("min", min, scalar).maybe("max", max, scalar).done(),
+        Check::InSet { column: c, values } => column(c).with("values", Node::list(values.iter().map(scalar))).done(),
         Check::Matches { column: c, pattern } => column(c).text("pattern", pattern).done(),
-        Check::Length {
-            column: c,
-            min,
-            max,
-        } => column(c)
-            .maybe("min", min, |v| int((*v).into()))
-            .maybe("max", max, |v| int((*v).into()))
-            .done(),
+        Check::Length { column: c, min, max } => {
+            column(c).maybe("min", min, |v| int((*v).into())).maybe("max", max, |v| int((*v).into())).done()
+        }
         Check::Format { column: c, is } => column(c).with("is", name(is)).done(),
-        Check::Unique { columns, within } => Build::new()
-            .with("columns", texts(columns))
-            .with("within", span(within))
-            .done(),
+        Check::Unique { columns, within } => Build::new().with("columns", texts(columns)).with("within", span(within)).done(),
         Check::Expression { sql } => Node::text(sql),
-        Check::References {
-            column: c,
-            file,
-            key,
-        } => column(c).text("file", file).text("key", key).done(),
+        Check::References { column: c, file, key } => column(c).text("file", file).text("key", key).done(),
     }
 }
 
@@ -308,24 +231,16 @@ fn mask(m: &Mask) -> Node {
     let options = match m {
         Mask::Redact { with } => Build::new().maybe_text("with", with),
         Mask::Null | Mask::Hash | Mask::Encrypt => Build::new(),
-        Mask::Partial {
-            keep_first,
-            keep_last,
-            with,
-        } => Build::new()
+        Mask::Partial { keep_first, keep_last, with } => Build::new()
             .with("keep_first", int(*keep_first as i128))
             .with("keep_last", int(*keep_last as i128))
             .text("with", &with.to_string()),
-        Mask::Token { prefix, keep_last } => Build::new()
-            .maybe_text("prefix", prefix)
-            .with("keep_last", int(*keep_last as i128)),
+        Mask::Token { prefix, keep_last } => Build::new().maybe_text("prefix", prefix).with("keep_last", int(*keep_last as i128)),
         Mask::Generalize { to } => Build::new().with(
             "to",
             match to {
                 Generalization::Width(width) => Build::new().with("width", float(*width)).done(),
-                Generalization::Prefix(prefix) => {
-                    Build::new().with("prefix", int(*prefix as i128)).done()
-                }
+                Generalization::Prefix(prefix) => Build::new().with("prefix", int(*prefix as i128)).done(),
                 unit => name(unit),
             },
         ),
@@ -354,10 +269,7 @@ fn file_sink(file: &FileSink) -> Node {
         .with("compression", name(&file.compression))
         .with("partition_by", texts(&file.partition_by))
         .maybe("partition_time", &file.partition_time, |time| {
-            Build::new()
-                .text("column", &time.column)
-                .with("by", name(&time.by))
-                .done()
+            Build::new().text("column", &time.column).with("by", name(&time.by)).done()
         })
         .with("max_file_mib", int(file.max_file_mib.into()))
         .done()
@@ -371,51 +283,30 @@ fn without_defaults(node: Node, shape: &'static Shape) -> Node {
                 let Some(field) = object.field(&entry.key) else {
                     return Some(entry);
                 };
-                if field
-                    .default_json()
-                    .is_some_and(|default| default == entry.value.to_json())
-                {
+                if field.default_json().is_some_and(|default| default == entry.value.to_json()) {
                     return None;
                 }
                 entry.value = without_defaults(entry.value, &field.shape);
                 let empty = matches!(&entry.value.value, Value::Map(inside) if inside.is_empty());
                 (!(empty && may_vanish(object, &entry.key))).then_some(entry)
             });
-            Node {
-                value: Value::Map(kept.collect()),
-                span: node.span,
-            }
+            Node { value: Value::Map(kept.collect()), span: node.span }
         }
         (Value::Map(entries), Shape::Map(map)) => {
             let kept = entries.into_iter().map(|mut entry| {
                 entry.value = without_defaults(entry.value, &map.of);
                 entry
             });
-            Node {
-                value: Value::Map(kept.collect()),
-                span: node.span,
-            }
+            Node { value: Value::Map(kept.collect()), span: node.span }
         }
-        (Value::List(items), Shape::List(list)) => Node {
-            value: Value::List(
-                items
-                    .into_iter()
-                    .map(|item| without_defaults(item, &list.of))
-                    .collect(),
-            ),
-            span: node.span,
-        },
-        (value, _) => Node {
-            value,
-            span: node.span,
-        },
+        (Value::List(items), Shape::List(list)) => {
+            Node { value: Value::List(items.into_iter().map(|item| without_defaults(item, &list.of)).collect()), span: node.span }
+        }
+        (value, _) => Node { value, span: node.span },
     }
 }
 
 /// A connector or operator without options still has to be named.
 fn may_vanish(object: &Object, key: &str) -> bool {
-    object
-        .fields
-        .iter()
-        .any(|field| field.key == key && !field.required)
+    object.fields.iter().any(|field| field.key == key && !field.required)
 }

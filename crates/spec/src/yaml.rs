@@ -58,10 +58,7 @@ fn list_item(out: &mut String, node: &Node, indent: usize) {
     pad(out, indent);
     out.push('-');
     match &node.value {
-        Value::Map(entries)
-            if !entries.is_empty()
-                && (entries.len() == 1 || !is_short(node, WIDTH.saturating_sub(indent))) =>
-        {
+        Value::Map(entries) if !entries.is_empty() && (entries.len() == 1 || !is_short(node, WIDTH.saturating_sub(indent))) => {
             for (i, entry) in entries.iter().enumerate() {
                 if i == 0 {
                     out.push(' ')
@@ -89,12 +86,7 @@ fn pad(out: &mut String, indent: usize) {
 /// Names of the author's choice and lists of maps read better one a line.
 fn fits_on_line(node: &Node, indent: usize) -> bool {
     let wide = match &node.value {
-        Value::Map(entries) => {
-            indent < 4
-                && entries
-                    .iter()
-                    .any(|e| matches!(e.value.value, Value::Map(_)))
-        }
+        Value::Map(entries) => indent < 4 && entries.iter().any(|e| matches!(e.value.value, Value::Map(_))),
         Value::List(items) => items.iter().any(Node::is_collection),
         _ => false,
     };
@@ -127,8 +119,7 @@ fn fits(node: &Node, width: usize) -> bool {
             _ => false,
         }
     }
-    let empty = matches!(&node.value, Value::Map(e) if e.is_empty())
-        || matches!(&node.value, Value::List(i) if i.is_empty());
+    let empty = matches!(&node.value, Value::Map(e) if e.is_empty()) || matches!(&node.value, Value::List(i) if i.is_empty());
     empty || (!has_long_text(node) && flow(node).chars().count() <= width)
 }
 
@@ -139,16 +130,10 @@ fn flow(node: &Node) -> String {
         Value::Int(value) => value.to_string(),
         Value::Float(value) => float(*value),
         Value::String(text) => plain_or_quoted(text),
-        Value::List(items) => format!(
-            "[{}]",
-            items.iter().map(flow).collect::<Vec<_>>().join(", ")
-        ),
+        Value::List(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
         Value::Map(entries) if entries.is_empty() => "{}".to_owned(),
         Value::Map(entries) => {
-            let each: Vec<String> = entries
-                .iter()
-                .map(|e| format!("{}: {}", key_text(&e.key), flow(&e.value)))
-                .collect();
+            let each: Vec<String> = entries.iter().map(|e| format!("{}: {}", key_text(&e.key), flow(&e.value))).collect();
             format!("{{ {} }}", each.join(", "))
         }
     }
@@ -160,40 +145,27 @@ fn float(value: f64) -> String {
         v if v.is_nan() => ".nan".to_owned(),
         f64::INFINITY => ".inf".to_owned(),
         f64::NEG_INFINITY => "-.inf".to_owned(),
-        v if v != 0.0 && !(1e-5..1e16).contains(&v.abs()) => {
-            format!("{v:e}").replace('e', "e+").replace("e+-", "e-")
-        }
+        v if v != 0.0 && !(1e-5..1e16).contains(&v.abs()) => format!("{v:e}").replace('e', "e+").replace("e+-", "e-"),
         v => format!("{v:?}"),
     }
 }
 
 /// Keys mean their text whatever they look like, but are quoted where the syntax asks for it.
 fn key_text(key: &str) -> String {
-    if key == "null" || is_plain_safe(key) && key.chars().count() <= 128 {
-        key.to_owned()
-    } else {
-        quote(key)
-    }
+    if key == "null" || is_plain_safe(key) && key.chars().count() <= 128 { key.to_owned() } else { quote(key) }
 }
 
 fn plain_or_quoted(text: &str) -> String {
     let means_itself = matches!(scalar::plain(text), Value::String(_));
-    if means_itself && is_plain_safe(text) {
-        text.to_owned()
-    } else {
-        quote(text)
-    }
+    if means_itself && is_plain_safe(text) { text.to_owned() } else { quote(text) }
 }
 
 /// Safe without quotes in block and in one-line style.
 fn is_plain_safe(text: &str) -> bool {
-    let first_fits = text.starts_with(|c: char| {
-        c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '^' | '(' | '$')
-    }) || text.starts_with("./")
+    let first_fits = text.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '^' | '(' | '$'))
+        || text.starts_with("./")
         || text.starts_with("../");
-    let each_fits = text
-        .chars()
-        .all(|c| c.is_alphanumeric() || " _-./@$^()=<>+*;|~".contains(c));
+    let each_fits = text.chars().all(|c| c.is_alphanumeric() || " _-./@$^()=<>+*;|~".contains(c));
     first_fits && each_fits && !text.ends_with(' ') && !text.starts_with("---") && text.len() <= 200
 }
 
@@ -208,11 +180,7 @@ fn quote(text: &str) -> String {
             '\r' => out.push_str("\\r"),
             c if needs_escape(c) => {
                 let code = c as u32;
-                let _ = if code <= 0xffff {
-                    write!(out, "\\u{code:04x}")
-                } else {
-                    write!(out, "\\U{code:08x}")
-                };
+                let _ = if code <= 0xffff { write!(out, "\\u{code:04x}") } else { write!(out, "\\U{code:08x}") };
             }
             c => out.push(c),
         }
@@ -232,18 +200,12 @@ fn is_literal(text: &str) -> bool {
     body.contains('\n')
         && !body.ends_with('\n')
         && !body.starts_with([' ', '\n'])
-        && body
-            .lines()
-            .all(|line| !line.ends_with([' ', '\t']) && !line.starts_with('\t'))
+        && body.lines().all(|line| !line.ends_with([' ', '\t']) && !line.starts_with('\t'))
         && !text.chars().any(|c| c != '\n' && needs_escape(c))
 }
 
 fn literal(out: &mut String, text: &str, indent: usize) {
-    out.push_str(if text.ends_with('\n') {
-        " |\n"
-    } else {
-        " |-\n"
-    });
+    out.push_str(if text.ends_with('\n') { " |\n" } else { " |-\n" });
     for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
         if !line.is_empty() {
             pad(out, indent);

@@ -4,8 +4,8 @@
 
 use expect_test::{expect, expect_file};
 use weir_spec::{
-    Document, SpanMap, check, graph, odcs::to_odcs_json, parse::MAX_BYTES, parse_any,
-    parse_contract, parse_pipeline, to_json, to_odcs, to_yaml,
+    Document, SpanMap, check, graph, odcs::to_odcs_json, parse::MAX_BYTES, parse_any, parse_contract, parse_pipeline, to_json,
+    to_odcs, to_yaml,
 };
 
 const EVERYTHING: &str = include_str!("documents/everything.yaml");
@@ -32,8 +32,7 @@ sources: { rows: { http: {}, contract: a@1 } }
 steps: { checked: { quality: { from: rows, rules: [{ not_null: id }] } } }
 sinks: { out: { from: checked, stdout: {}, delivery: at_least_once } }
 ";
-    let json = serde_json::to_string_pretty(&sorted(to_json(&parse_pipeline(text).value.unwrap())))
-        .unwrap();
+    let json = serde_json::to_string_pretty(&sorted(to_json(&parse_pipeline(text).value.unwrap()))).unwrap();
     expect_file!["documents/small.canonical.json"].assert_eq(&json);
 }
 
@@ -41,10 +40,7 @@ fn sorted(value: serde_json::Value) -> serde_json::Value {
     use serde_json::Value;
     match value {
         Value::Object(object) => {
-            let mut entries: Vec<_> = object
-                .into_iter()
-                .map(|(key, value)| (key, sorted(value)))
-                .collect();
+            let mut entries: Vec<_> = object.into_iter().map(|(key, value)| (key, sorted(value))).collect();
             entries.sort_by(|a, b| a.0.cmp(&b.0));
             Value::Object(entries.into_iter().collect())
         }
@@ -73,11 +69,7 @@ sinks: { out: { from: checked, file: { path: out } } }
             "schema": [ { "type": "string", "name": "id", "classification": "internal" }, { "name": "at", "type": " timestamp " } ] } } }"#;
     let [one, other] = [one, other].map(|text| {
         let parsed = parse_pipeline(text);
-        to_json(
-            &parsed
-                .value
-                .unwrap_or_else(|| panic!("{:?}", parsed.diagnostics)),
-        )
+        to_json(&parsed.value.unwrap_or_else(|| panic!("{:?}", parsed.diagnostics)))
     });
     assert_eq!(one, other);
 }
@@ -91,11 +83,7 @@ fn a_contract_becomes_columns_and_rules() {
     let mut shown = String::new();
     for column in &contract.columns {
         let flags = [(column.required, " required"), (column.unique, " unique")];
-        let flags: String = flags
-            .iter()
-            .filter(|(on, _)| *on)
-            .map(|(_, name)| *name)
-            .collect();
+        let flags: String = flags.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
         shown.push_str(&format!(
             "{}: {} {}{flags} {:?}\n",
             column.name, column.data_type, column.classification, column.categories
@@ -128,10 +116,7 @@ fn a_contract_becomes_columns_and_rules() {
         expression(amount > 0 OR kind = 'refund'): Expression { sql: "amount > 0 OR kind = 'refund'" }
     "#]]
     .assert_eq(&shown);
-    assert_eq!(
-        contract.description.as_deref(),
-        Some("Card payments as the terminals send them.\nFraud detection.")
-    );
+    assert_eq!(contract.description.as_deref(), Some("Card payments as the terminals send them.\nFraud detection."));
 }
 
 #[test]
@@ -140,23 +125,14 @@ fn a_contract_is_exported_as_the_standard_writes_it() {
     let text = to_odcs(&contract);
     expect_file!["documents/contract.exported.yaml"].assert_eq(&text);
     assert_eq!(parse_contract(&text).value.unwrap(), contract);
-    assert_eq!(
-        parse_contract(&to_odcs_json(&contract).to_string())
-            .value
-            .unwrap(),
-        contract
-    );
+    assert_eq!(parse_contract(&to_odcs_json(&contract).to_string()).value.unwrap(), contract);
 }
 
 #[test]
 fn the_graph_of_a_pipeline_has_its_nodes_in_the_order_of_the_rows() {
     let graph = graph(&parse_pipeline(EVERYTHING).value.unwrap());
     let name = |index: usize| graph.nodes[index].name.as_str();
-    let edges: Vec<String> = graph
-        .edges
-        .iter()
-        .map(|edge| format!("{} -> {}", name(edge.from), name(edge.to)))
-        .collect();
+    let edges: Vec<String> = graph.edges.iter().map(|edge| format!("{} -> {}", name(edge.from), name(edge.to))).collect();
     let order: Vec<&str> = graph.order.iter().map(|index| name(*index)).collect();
     expect![[r#"
         payments -> checked
@@ -178,55 +154,22 @@ fn a_pipeline_made_in_code_is_checked_like_one_from_a_text() {
     let mut pipeline = parse_pipeline(EVERYTHING).value.unwrap();
     assert_eq!(check::check(&pipeline), []);
     pipeline.sinks[0].from = "nowhere".to_owned();
-    let codes: Vec<String> = check::check(&pipeline)
-        .into_iter()
-        .map(|d| d.code)
-        .collect();
+    let codes: Vec<String> = check::check(&pipeline).into_iter().map(|d| d.code).collect();
     assert_eq!(codes, ["unknown-reference"]);
 }
 
 #[test]
 fn findings_of_others_are_placed_by_their_path() {
     let parsed = parse_pipeline(EVERYTHING);
-    let at = |path: &str| {
-        parsed
-            .spans
-            .resolve(path)
-            .map(|span| span.start.to_string())
-            .unwrap()
-    };
-    let line = |needle: &str| {
-        EVERYTHING
-            .lines()
-            .position(|line| line.contains(needle))
-            .unwrap()
-            + 1
-    };
+    let at = |path: &str| parsed.spans.resolve(path).map(|span| span.start.to_string()).unwrap();
+    let line = |needle: &str| EVERYTHING.lines().position(|line| line.contains(needle)).unwrap() + 1;
     // A map or list is shown at its key, a plain value at itself, what does not exist at what encloses it.
-    assert_eq!(
-        at("steps.safe.mask.columns.amount"),
-        format!("{}:9", line("amount: { generalize"))
-    );
-    assert_eq!(
-        at("steps.safe.mask.columns.amount.generalize.to.width"),
-        format!("{}:46", line("amount: { generalize"))
-    );
-    assert_eq!(
-        at("steps.safe.mask.columns.card"),
-        format!("{}:7", line("      columns:"))
-    );
-    assert_eq!(
-        at("steps.checked.quality.rules[2].between.max"),
-        format!("{}:51", line("max: 100000.5"))
-    );
-    assert_eq!(
-        at("steps.checked.quality.rules[99].between"),
-        format!("{}:7", line("      rules:"))
-    );
-    assert_eq!(
-        at("sinks.shown.from"),
-        format!("{}:11", line("from: posted"))
-    );
+    assert_eq!(at("steps.safe.mask.columns.amount"), format!("{}:9", line("amount: { generalize")));
+    assert_eq!(at("steps.safe.mask.columns.amount.generalize.to.width"), format!("{}:46", line("amount: { generalize")));
+    assert_eq!(at("steps.safe.mask.columns.card"), format!("{}:7", line("      columns:")));
+    assert_eq!(at("steps.checked.quality.rules[2].between.max"), format!("{}:51", line("max: 100000.5")));
+    assert_eq!(at("steps.checked.quality.rules[99].between"), format!("{}:7", line("      rules:")));
+    assert_eq!(at("sinks.shown.from"), format!("{}:11", line("from: posted")));
     assert_eq!(at(""), format!("{}:1", line("apiVersion")));
     assert_eq!(at("elsewhere"), at(""));
     assert_eq!(SpanMap::default().resolve("x"), None);
@@ -234,18 +177,9 @@ fn findings_of_others_are_placed_by_their_path() {
 
 #[test]
 fn a_document_is_read_as_the_kind_that_it_says_it_is() {
-    assert!(
-        matches!(parse_any(EVERYTHING).value, Some(Document::Pipeline(p)) if p.name == "everything-1")
-    );
-    assert!(
-        matches!(parse_any(CONTRACT).value, Some(Document::Contract(c)) if c.name == "payments")
-    );
-    let shown = |diagnostics: Vec<weir_spec::Diagnostic>| {
-        diagnostics
-            .iter()
-            .map(|d| d.render("f"))
-            .collect::<Vec<_>>()
-    };
+    assert!(matches!(parse_any(EVERYTHING).value, Some(Document::Pipeline(p)) if p.name == "everything-1"));
+    assert!(matches!(parse_any(CONTRACT).value, Some(Document::Contract(c)) if c.name == "payments"));
+    let shown = |diagnostics: Vec<weir_spec::Diagnostic>| diagnostics.iter().map(|d| d.render("f")).collect::<Vec<_>>();
     assert_eq!(
         shown(parse_pipeline(CONTRACT).diagnostics),
         ["f:2:7: error: this is a DataContract, where a Pipeline is expected"]
@@ -266,16 +200,8 @@ fn a_document_has_a_largest_size() {
 
 #[test]
 fn many_parts_are_refused_before_they_cost_time() {
-    let steps: String = (0..20_000)
-        .map(|i| format!("  s{i}: {{ sql: SELECT * FROM s{i} }}\n"))
-        .collect();
-    let text = format!(
-        "apiVersion: weir/v1\nkind: Pipeline\nname: p\npurpose: p\nbasis: contract\nsteps:\n{steps}"
-    );
-    let codes: Vec<String> = parse_any(&text)
-        .diagnostics
-        .into_iter()
-        .map(|d| d.code)
-        .collect();
+    let steps: String = (0..20_000).map(|i| format!("  s{i}: {{ sql: SELECT * FROM s{i} }}\n")).collect();
+    let text = format!("apiVersion: weir/v1\nkind: Pipeline\nname: p\npurpose: p\nbasis: contract\nsteps:\n{steps}");
+    let codes: Vec<String> = parse_any(&text).diagnostics.into_iter().map(|d| d.code).collect();
     assert_eq!(codes, ["missing-key", "missing-key", "too-many"]);
 }

@@ -8,9 +8,9 @@
 use expect_test::expect_file;
 use weir_spec::parse_any;
 
-const HEAD: &str =
-    "apiVersion: weir/v1\nkind: Pipeline\nname: p\npurpose: essential.service\nbasis: contract";
-const SOURCES: &str = "sources: { rows: { file: { path: in.ndjson }, schema: [{ name: id, type: string }, { name: amount, type: int64 }] } }";
+const HEAD: &str = "apiVersion: weir/v1\nkind: Pipeline\nname: p\npurpose: essential.service\nbasis: contract";
+const SOURCES: &str =
+    "sources: { rows: { file: { path: in.ndjson }, schema: [{ name: id, type: string }, { name: amount, type: int64 }] } }";
 const SINKS: &str = "sinks: { out: { from: rows, file: { path: out } } }";
 
 const TITLE: &str = "=== ";
@@ -30,15 +30,9 @@ fn recompute(file: &str) -> (String, usize) {
     out.push_str(sections.next().unwrap());
     for section in sections {
         let (title, rest) = section.split_once('\n').unwrap();
-        let text = rest
-            .split_once(&format!("{ARROW}\n"))
-            .map_or(rest, |(text, _)| text);
+        let text = rest.split_once(&format!("{ARROW}\n")).map_or(rest, |(text, _)| text);
         let parsed = parse_any(&expand(text));
-        assert_eq!(
-            parsed.value.is_some(),
-            !parsed.diagnostics.iter().any(|d| d.is_error()),
-            "{title}"
-        );
+        assert_eq!(parsed.value.is_some(), !parsed.diagnostics.iter().any(|d| d.is_error()), "{title}");
         out.push_str(&format!("{TITLE}{title}\n{text}{ARROW}\n"));
         for diagnostic in &parsed.diagnostics {
             out.push_str(&diagnostic.render("doc.yaml"));

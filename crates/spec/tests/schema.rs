@@ -35,11 +35,8 @@ fn grammar_accepts(text: &str) -> bool {
         "no-valid-values",
         "bad-bounds",
     ];
-    let errors: Vec<_> = parse_any(text)
-        .diagnostics
-        .into_iter()
-        .filter(|d| d.is_error() && !beyond_grammar.contains(&d.code.as_str()))
-        .collect();
+    let errors: Vec<_> =
+        parse_any(text).diagnostics.into_iter().filter(|d| d.is_error() && !beyond_grammar.contains(&d.code.as_str())).collect();
     errors.is_empty()
 }
 
@@ -53,26 +50,14 @@ fn the_schemas_are_valid_json_schemas() {
 }
 
 fn every_key_is_described(schema: &Json, path: &str) {
-    if let Some(properties) = schema
-        .get("properties")
-        .and_then(Json::as_object)
-        .filter(|_| schema.get("additionalProperties").is_some())
+    if let Some(properties) =
+        schema.get("properties").and_then(Json::as_object).filter(|_| schema.get("additionalProperties").is_some())
     {
         for (key, property) in properties {
-            assert!(
-                property["description"]
-                    .as_str()
-                    .is_some_and(|d| !d.is_empty()),
-                "{path}.{key} has no description"
-            );
+            assert!(property["description"].as_str().is_some_and(|d| !d.is_empty()), "{path}.{key} has no description");
         }
     }
-    for (name, definition) in schema
-        .get("$defs")
-        .and_then(Json::as_object)
-        .into_iter()
-        .flatten()
-    {
+    for (name, definition) in schema.get("$defs").and_then(Json::as_object).into_iter().flatten() {
         every_key_is_described(definition, name);
     }
 }
@@ -83,10 +68,7 @@ fn documents_that_use_every_key_are_valid() {
         let parsed = parse_any(text);
         assert!(parsed.value.is_some(), "{:#?}", parsed.diagnostics);
         let validator = jsonschema::draft202012::new(&schema).unwrap();
-        let errors: Vec<String> = validator
-            .iter_errors(&json_of(text))
-            .map(|e| format!("{}: {e}", e.instance_path))
-            .collect();
+        let errors: Vec<String> = validator.iter_errors(&json_of(text)).map(|e| format!("{}: {e}", e.instance_path)).collect();
         assert!(errors.is_empty(), "{errors:#?}");
     }
 }
@@ -114,26 +96,13 @@ fn changes(document: &Json) -> Vec<(String, Json)> {
             changed.push((format!("{pointer} = {replacement}"), copy));
         }
         let (parent, key) = pointer.rsplit_once('/').unwrap_or_default();
-        if let Some(object) = document
-            .pointer(parent)
-            .and_then(Json::as_object)
-            .filter(|_| !pointer.is_empty())
-        {
+        if let Some(object) = document.pointer(parent).and_then(Json::as_object).filter(|_| !pointer.is_empty()) {
             let key = key.replace("~1", "/").replace("~0", "~");
             let mut without = document.clone();
-            without
-                .pointer_mut(parent)
-                .unwrap()
-                .as_object_mut()
-                .unwrap()
-                .remove(&key);
+            without.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(&key);
             changed.push((format!("{pointer} removed"), without));
             let mut renamed = document.clone();
-            let inside = renamed
-                .pointer_mut(parent)
-                .unwrap()
-                .as_object_mut()
-                .unwrap();
+            let inside = renamed.pointer_mut(parent).unwrap().as_object_mut().unwrap();
             inside.remove(&key);
             inside.insert(format!("{key}X"), object[&key].clone());
             changed.push((format!("{pointer} renamed"), renamed));
@@ -146,13 +115,12 @@ fn pointers(value: &Json, path: String) -> Vec<String> {
     let mut found = Vec::new();
     let escaped = |key: &str| key.replace('~', "~0").replace('/', "~1");
     match value {
-        Json::Object(object) => object.iter().for_each(|(key, value)| {
-            found.extend(pointers(value, format!("{path}/{}", escaped(key))))
-        }),
-        Json::Array(items) => items
-            .iter()
-            .enumerate()
-            .for_each(|(i, value)| found.extend(pointers(value, format!("{path}/{i}")))),
+        Json::Object(object) => {
+            object.iter().for_each(|(key, value)| found.extend(pointers(value, format!("{path}/{}", escaped(key)))))
+        }
+        Json::Array(items) => {
+            items.iter().enumerate().for_each(|(i, value)| found.extend(pointers(value, format!("{path}/{i}"))))
+        }
         _ => {}
     }
     if !path.is_empty() {
@@ -163,9 +131,7 @@ fn pointers(value: &Json, path: String) -> Vec<String> {
 
 /// What only the decoder knows: see the schema module.
 fn beyond_schema(change: &str) -> bool {
-    let duration = ["every", "wait", "max_delay", "idle_after", "within"]
-        .iter()
-        .any(|key| change.contains(&format!("/{key} =")));
+    let duration = ["every", "wait", "max_delay", "idle_after", "within"].iter().any(|key| change.contains(&format!("/{key} =")));
     // Another kind is another document.
     duration || change.starts_with("/kind")
 }
@@ -177,10 +143,7 @@ fn schema_and_decoder_agree_on_every_change_of_a_valid_document() {
         let document = json_of(text);
         let mut compared = (0, 0);
         let mut disagreements = Vec::new();
-        for (change, document) in changes(&document)
-            .into_iter()
-            .filter(|(change, _)| !beyond_schema(change))
-        {
+        for (change, document) in changes(&document).into_iter().filter(|(change, _)| !beyond_schema(change)) {
             let by_schema = validator.is_valid(&document);
             let by_decoder = grammar_accepts(&serde_json::to_string(&document).unwrap());
             if by_schema {
@@ -189,20 +152,10 @@ fn schema_and_decoder_agree_on_every_change_of_a_valid_document() {
                 compared.1 += 1
             }
             if by_schema != by_decoder {
-                disagreements.push(format!(
-                    "{change}: schema {by_schema}, decoder {by_decoder}"
-                ));
+                disagreements.push(format!("{change}: schema {by_schema}, decoder {by_decoder}"));
             }
         }
-        assert!(
-            disagreements.is_empty(),
-            "{} disagree:\n{}",
-            disagreements.len(),
-            disagreements.join("\n")
-        );
-        assert!(
-            compared.0 > 50 && compared.1 > 200,
-            "{compared:?} documents were valid and invalid"
-        );
+        assert!(disagreements.is_empty(), "{} disagree:\n{}", disagreements.len(), disagreements.join("\n"));
+        assert!(compared.0 > 50 && compared.1 > 200, "{compared:?} documents were valid and invalid");
     }
 }

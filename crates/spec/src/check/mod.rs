@@ -18,17 +18,9 @@ pub fn check(pipeline: &Pipeline) -> Vec<Diagnostic> {
 
 /// Checks a pipeline that was read from a text. `earlier` is what the grammar found wrong; of parts that are broken anyway nothing
 /// further is said.
-pub fn check_parsed(
-    pipeline: &Pipeline,
-    spans: &SpanMap,
-    earlier: &[Diagnostic],
-) -> Vec<Diagnostic> {
+pub fn check_parsed(pipeline: &Pipeline, spans: &SpanMap, earlier: &[Diagnostic]) -> Vec<Diagnostic> {
     let graph = graph(pipeline);
-    let scope = Scope {
-        pipeline,
-        spans,
-        earlier,
-    };
+    let scope = Scope { pipeline, spans, earlier };
     let mut found = Vec::new();
     references::check(&scope, &graph, &mut found);
     sources::check(&scope, &mut found);
@@ -47,12 +39,10 @@ struct Scope<'p> {
 impl Scope<'_> {
     /// Whether the grammar found nothing wrong in this part of the document.
     fn is_clean(&self, path: &str) -> bool {
-        !self.earlier.iter().any(|error| {
-            error
-                .path
-                .strip_prefix(path)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        })
+        !self
+            .earlier
+            .iter()
+            .any(|error| error.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '['])))
     }
 
     /// Whether the document gives this key. Of a pipeline that comes from no text, whether its value is not the default.

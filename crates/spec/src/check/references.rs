@@ -13,10 +13,7 @@ pub fn check(scope: &Scope<'_>, graph: &Graph, found: &mut Vec<Diagnostic>) {
     duplicate_names(scope, found);
     for (name, step) in &scope.pipeline.steps {
         let inputs = step_inputs(name, step);
-        if inputs.is_empty()
-            && matches!(step, Step::Sql(_))
-            && scope.is_clean(&format!("steps.{name}"))
-        {
+        if inputs.is_empty() && matches!(step, Step::Sql(_)) && scope.is_clean(&format!("steps.{name}")) {
             let error = Diagnostic::error(
                 "no-input",
                 format!("steps.{name}.sql"),
@@ -28,21 +25,8 @@ pub fn check(scope: &Scope<'_>, graph: &Graph, found: &mut Vec<Diagnostic>) {
             unknown_name(scope, &input, name, found);
         }
     }
-    for (name, sink) in scope
-        .pipeline
-        .sinks
-        .iter()
-        .filter(|(_, sink)| !sink.from.is_empty())
-    {
-        unknown_name(
-            scope,
-            &Input {
-                name: sink.from.clone(),
-                path: format!("sinks.{name}.from"),
-            },
-            name,
-            found,
-        );
+    for (name, sink) in scope.pipeline.sinks.iter().filter(|(_, sink)| !sink.from.is_empty()) {
+        unknown_name(scope, &Input { name: sink.from.clone(), path: format!("sinks.{name}.from") }, name, found);
     }
     cycles(graph, found);
     sourceless_sinks(scope, graph, found);
@@ -50,89 +34,49 @@ pub fn check(scope: &Scope<'_>, graph: &Graph, found: &mut Vec<Diagnostic>) {
 }
 
 fn duplicate_names(scope: &Scope<'_>, found: &mut Vec<Diagnostic>) {
-    for name in scope
-        .pipeline
-        .steps
-        .keys()
-        .filter(|name| scope.pipeline.sources.contains_key(*name))
-    {
-        let error = Diagnostic::error(
-            "duplicate-name",
-            format!("steps.{name}"),
-            format!("`{name}` names a source and a step"),
-        );
+    for name in scope.pipeline.steps.keys().filter(|name| scope.pipeline.sources.contains_key(*name)) {
+        let error = Diagnostic::error("duplicate-name", format!("steps.{name}"), format!("`{name}` names a source and a step"));
         found.push(error.with_help("`from` and SQL could not tell them apart; rename one"));
     }
 }
 
 fn known<'p>(scope: &Scope<'p>) -> impl Iterator<Item = &'p str> {
-    scope
-        .pipeline
-        .sources
-        .keys()
-        .chain(scope.pipeline.steps.keys())
-        .map(String::as_str)
+    scope.pipeline.sources.keys().chain(scope.pipeline.steps.keys()).map(String::as_str)
 }
 
 fn unknown_name(scope: &Scope<'_>, input: &Input, reader: &str, found: &mut Vec<Diagnostic>) {
     if known(scope).any(|name| name == input.name) {
         return;
     }
-    let message = format!(
-        "`{reader}` reads {}, but no source or step has this name",
-        quoted(&input.name)
-    );
+    let message = format!("`{reader}` reads {}, but no source or step has this name", quoted(&input.name));
     let help = if scope.pipeline.sinks.contains_key(&input.name) {
         format!("`{}` is a sink; nothing can be read from it", input.name)
     } else {
-        did_you_mean(&input.name, known(scope).filter(|name| *name != reader)).unwrap_or_else(
-            || {
-                let names: Vec<&str> = known(scope).filter(|name| *name != reader).collect();
-                if names.is_empty() {
-                    "there is nothing else to read".to_owned()
-                } else {
-                    format!("there are: {}", names.join(", "))
-                }
-            },
-        )
+        did_you_mean(&input.name, known(scope).filter(|name| *name != reader)).unwrap_or_else(|| {
+            let names: Vec<&str> = known(scope).filter(|name| *name != reader).collect();
+            if names.is_empty() { "there is nothing else to read".to_owned() } else { format!("there are: {}", names.join(", ")) }
+        })
     };
     found.push(Diagnostic::error("unknown-reference", input.path.clone(), message).with_help(help));
 }
 
 fn cycles(graph: &Graph, found: &mut Vec<Diagnostic>) {
     for cycle in &graph.cycles {
-        let names: Vec<&str> = cycle
-            .iter()
-            .chain(cycle.first())
-            .map(|node| graph.nodes[*node].name.as_str())
-            .collect();
+        let names: Vec<&str> = cycle.iter().chain(cycle.first()).map(|node| graph.nodes[*node].name.as_str()).collect();
         let path = format!("steps.{}", names.first().copied().unwrap_or_default());
-        let error = Diagnostic::error(
-            "cycle",
-            path,
-            format!("steps read each other in a circle: {}", names.join(" -> ")),
-        );
+        let error = Diagnostic::error("cycle", path, format!("steps read each other in a circle: {}", names.join(" -> ")));
         found.push(error.with_help("let one of them read a source"));
     }
 }
 
 /// A sink whose rows come from nowhere. Where a name upstream is unknown, that has been said already.
 fn sourceless_sinks(scope: &Scope<'_>, graph: &Graph, found: &mut Vec<Diagnostic>) {
-    for (index, node) in graph
-        .nodes
-        .iter()
-        .enumerate()
-        .filter(|(_, node)| node.kind == NodeKind::Sink)
-    {
+    for (index, node) in graph.nodes.iter().enumerate().filter(|(_, node)| node.kind == NodeKind::Sink) {
         let upstream = graph.upstream(index);
         let any = |kind: NodeKind| upstream.iter().any(|node| graph.nodes[*node].kind == kind);
         let broken = upstream.iter().any(|node| {
             let node = &graph.nodes[*node];
-            let step = scope
-                .pipeline
-                .steps
-                .get(&node.name)
-                .filter(|_| node.kind == NodeKind::Step);
+            let step = scope.pipeline.steps.get(&node.name).filter(|_| node.kind == NodeKind::Step);
             let unknown = |input: &Input| !known(scope).any(|name| name == input.name);
             step.is_some_and(|step| {
                 let inputs = step_inputs(&node.name, step);
@@ -141,8 +85,7 @@ fn sourceless_sinks(scope: &Scope<'_>, graph: &Graph, found: &mut Vec<Diagnostic
         });
         if !any(NodeKind::Source) && any(NodeKind::Step) && !broken {
             let message = format!("no source feeds the sink `{}`", node.name);
-            let error =
-                Diagnostic::error("no-source", format!("sinks.{}.from", node.name), message);
+            let error = Diagnostic::error("no-source", format!("sinks.{}.from", node.name), message);
             found.push(error.with_help("let one of the steps before it read a source"));
         }
     }
@@ -150,9 +93,7 @@ fn sourceless_sinks(scope: &Scope<'_>, graph: &Graph, found: &mut Vec<Diagnostic
 
 /// Work that nobody looks at. Left unsaid while any step or sink is broken: it may be the reader.
 fn unread(scope: &Scope<'_>, graph: &Graph, found: &mut Vec<Diagnostic>) {
-    let broken = !scope.is_clean("steps")
-        || !scope.is_clean("sinks")
-        || found.iter().any(Diagnostic::is_error);
+    let broken = !scope.is_clean("steps") || !scope.is_clean("sinks") || found.iter().any(Diagnostic::is_error);
     if broken {
         return;
     }
@@ -164,8 +105,7 @@ fn unread(scope: &Scope<'_>, graph: &Graph, found: &mut Vec<Diagnostic>) {
         };
         if graph.readers(index).next().is_none() {
             let message = format!("nothing reads the {what} `{}`", node.name);
-            let warning =
-                Diagnostic::warning("unused", format!("{section}.{}", node.name), message);
+            let warning = Diagnostic::warning("unused", format!("{section}.{}", node.name), message);
             found.push(warning.with_help("read it in a step or a sink, or remove it"));
         }
     }

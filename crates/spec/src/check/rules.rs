@@ -16,13 +16,8 @@ pub fn check(scope: &Scope<'_>, found: &mut Vec<Diagnostic>) {
             continue;
         };
         let path = |i: usize| format!("steps.{name}.quality.rules[{i}]");
-        let clean: Vec<(String, &Rule)> = quality
-            .rules
-            .iter()
-            .enumerate()
-            .map(|(i, rule)| (path(i), rule))
-            .filter(|(path, _)| scope.is_clean(path))
-            .collect();
+        let clean: Vec<(String, &Rule)> =
+            quality.rules.iter().enumerate().map(|(i, rule)| (path(i), rule)).filter(|(path, _)| scope.is_clean(path)).collect();
         for (path, rule) in &clean {
             bounds(path, &rule.check, found);
         }
@@ -37,8 +32,7 @@ fn duplicate_names(rules: Vec<(String, &Rule)>, found: &mut Vec<Diagnostic>) {
         match first.get(rule.name.as_str()) {
             Some(earlier) => {
                 let message = format!("two rules are named {}", quoted(&rule.name));
-                let error = Diagnostic::error("duplicate-rule", path, message)
-                    .with_note(format!("the other one is {earlier}"));
+                let error = Diagnostic::error("duplicate-rule", path, message).with_note(format!("the other one is {earlier}"));
                 found.push(error.with_help("give one of them a `name`"));
             }
             None => {
@@ -51,27 +45,18 @@ fn duplicate_names(rules: Vec<(String, &Rule)>, found: &mut Vec<Diagnostic>) {
 /// Bounds that exclude everything, or that cannot be compared. Shared with contracts.
 pub fn bounds(path: &str, check: &Check, found: &mut Vec<Diagnostic>) {
     let (ordering, path) = match check {
-        Check::Between {
-            min: Some(min),
-            max: Some(max),
-            ..
-        } => {
+        Check::Between { min: Some(min), max: Some(max), .. } => {
             let path = format!("{path}.between");
             let Some(ordering) = compare(min, max) else {
                 let message = "`min` and `max` are of different types".to_owned();
                 found.push(
-                    Diagnostic::error("bad-bounds", path, message)
-                        .with_help("write two numbers, or two texts such as dates"),
+                    Diagnostic::error("bad-bounds", path, message).with_help("write two numbers, or two texts such as dates"),
                 );
                 return;
             };
             (ordering, path)
         }
-        Check::Length {
-            min: Some(min),
-            max: Some(max),
-            ..
-        } => (min.cmp(max), format!("{path}.length")),
+        Check::Length { min: Some(min), max: Some(max), .. } => (min.cmp(max), format!("{path}.length")),
         _ => return,
     };
     if ordering == Ordering::Greater {

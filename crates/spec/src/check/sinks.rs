@@ -22,18 +22,15 @@ pub fn check(scope: &Scope<'_>, found: &mut Vec<Diagnostic>) {
             SinkConnector::File(file) => {
                 let folder = normal(&file.path);
                 if let Some(other) = folders.get(&folder).filter(|_| !file.path.is_empty()) {
-                    let message =
-                        format!("the sinks `{other}` and `{name}` write to the same folder");
+                    let message = format!("the sinks `{other}` and `{name}` write to the same folder");
                     found.push(
-                        Diagnostic::error("same-folder", format!("{path}.file.path"), message)
-                            .with_help("give each its own"),
+                        Diagnostic::error("same-folder", format!("{path}.file.path"), message).with_help("give each its own"),
                     );
                 }
                 folders.insert(folder, name);
                 let compression = format!("{path}.file.compression");
                 if sink.format == Format::Parquet && file.compression != Compression::None {
-                    let message =
-                        "`compression` is for json and csv only, and the format is parquet";
+                    let message = "`compression` is for json and csv only, and the format is parquet";
                     let error = Diagnostic::error("key-not-allowed", compression, message);
                     found.push(error.with_help("remove it: parquet compresses its own pages"));
                 }
@@ -41,11 +38,7 @@ pub fn check(scope: &Scope<'_>, found: &mut Vec<Diagnostic>) {
                 for (i, column) in file.partition_by.iter().enumerate() {
                     if !seen.insert(column) {
                         let message = format!("`{column}` partitions twice");
-                        found.push(Diagnostic::error(
-                            "duplicate-column",
-                            format!("{path}.file.partition_by[{i}]"),
-                            message,
-                        ));
+                        found.push(Diagnostic::error("duplicate-column", format!("{path}.file.partition_by[{i}]"), message));
                     }
                 }
             }
@@ -55,8 +48,7 @@ pub fn check(scope: &Scope<'_>, found: &mut Vec<Diagnostic>) {
 
 fn stdout(scope: &Scope<'_>, path: &str, sink: &Sink, found: &mut Vec<Diagnostic>) {
     if sink.delivery == Delivery::ExactlyOnce && scope.is_clean(&format!("{path}.delivery")) {
-        let message =
-            "what was printed cannot be taken back, so `stdout` cannot deliver exactly once";
+        let message = "what was printed cannot be taken back, so `stdout` cannot deliver exactly once";
         let error = Diagnostic::error("delivery", format!("{path}.delivery"), message);
         found.push(error.with_help("write `delivery: at_least_once`"));
     }
@@ -70,10 +62,7 @@ fn stdout(scope: &Scope<'_>, path: &str, sink: &Sink, found: &mut Vec<Diagnostic
 }
 
 fn normal(path: &str) -> String {
-    let parts: Vec<&str> = path
-        .split('/')
-        .filter(|part| !matches!(*part, "" | "."))
-        .collect();
+    let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     let root = if path.starts_with('/') { "/" } else { "" };
     format!("{root}{}", parts.join("/"))
 }

@@ -15,8 +15,7 @@ pub fn check(scope: &Scope<'_>, found: &mut Vec<Diagnostic>) {
         let path = format!("sources.{name}");
         schema(scope, name, &path, source, found);
         let connector = format!("{path}.{}", source.connector.key());
-        let known =
-            scope.spans.contains(&connector) || *scope.spans == crate::spans::SpanMap::default();
+        let known = scope.spans.contains(&connector) || *scope.spans == crate::spans::SpanMap::default();
         if known && scope.is_clean(&format!("{path}.format")) {
             format(scope, name, &path, source, found);
         }
@@ -42,17 +41,9 @@ fn schema(scope: &Scope<'_>, name: &str, path: &str, source: &Source, found: &mu
             );
             found.push(error.with_help("keep one: the contract says what the columns are"));
         }
-        (false, false)
-            if !matches!(source.connector, SourceConnector::Generator(_)) && !explained =>
-        {
-            let error = Diagnostic::error(
-                "no-schema",
-                path,
-                format!("nothing says what the columns of the source `{name}` are"),
-            );
-            found.push(
-                error.with_help("add `contract: NAME@MAJOR`, or a `schema:` with its columns"),
-            );
+        (false, false) if !matches!(source.connector, SourceConnector::Generator(_)) && !explained => {
+            let error = Diagnostic::error("no-schema", path, format!("nothing says what the columns of the source `{name}` are"));
+            found.push(error.with_help("add `contract: NAME@MAJOR`, or a `schema:` with its columns"));
         }
         _ => {}
     }
@@ -60,11 +51,7 @@ fn schema(scope: &Scope<'_>, name: &str, path: &str, source: &Source, found: &mu
     for (i, column) in source.schema.iter().flatten().enumerate() {
         if !column.name.is_empty() && !seen.insert(&column.name) {
             let message = format!("the column {} is given twice", quoted(&column.name));
-            found.push(Diagnostic::error(
-                "duplicate-column",
-                format!("{schema}[{i}].name"),
-                message,
-            ));
+            found.push(Diagnostic::error("duplicate-column", format!("{schema}[{i}].name"), message));
         }
     }
 }
@@ -85,57 +72,29 @@ fn format(scope: &Scope<'_>, name: &str, path: &str, source: &Source, found: &mu
             if let Some(format) = source.format.filter(|format| *format != Format::Json) {
                 let message = format!("an http source takes json, not {}", format.as_str());
                 found.push(
-                    Diagnostic::error("format-not-allowed", at, message)
-                        .with_help("write `format: json`, or leave it out"),
+                    Diagnostic::error("format-not-allowed", at, message).with_help("write `format: json`, or leave it out"),
                 );
             }
         }
-        SourceConnector::File(file) => file_keys(
-            scope,
-            path,
-            file,
-            source.format.unwrap_or(Format::Json),
-            found,
-        ),
+        SourceConnector::File(file) => file_keys(scope, path, file, source.format.unwrap_or(Format::Json), found),
     }
 }
 
-fn file_keys(
-    scope: &Scope<'_>,
-    path: &str,
-    file: &FileSource,
-    format: Format,
-    found: &mut Vec<Diagnostic>,
-) {
+fn file_keys(scope: &Scope<'_>, path: &str, file: &FileSource, format: Format, found: &mut Vec<Diagnostic>) {
     let text = [Format::Json, Format::Csv].as_slice();
     let keys = [
-        (
-            "delimiter",
-            file.delimiter != ',',
-            [Format::Csv].as_slice(),
-            "csv",
-        ),
+        ("delimiter", file.delimiter != ',', [Format::Csv].as_slice(), "csv"),
         ("header", !file.header, &[Format::Csv], "csv"),
         ("null", !file.null.is_empty(), &[Format::Csv], "csv"),
         ("max_line", file.max_line != 1 << 20, text, "json and csv"),
-        (
-            "compression",
-            file.compression.is_some(),
-            text,
-            "json and csv",
-        ),
+        ("compression", file.compression.is_some(), text, "json and csv"),
     ];
     for (key, differs, formats, names) in keys {
         let at = format!("{path}.file.{key}");
         if scope.is_given(&at, differs) && !formats.contains(&format) {
-            let message = format!(
-                "`{key}` is for {names} only, and the format is {}",
-                format.as_str()
-            );
-            found.push(
-                Diagnostic::error("key-not-allowed", at, message)
-                    .with_help(format!("remove `{key}`, or change `format`")),
-            );
+            let message = format!("`{key}` is for {names} only, and the format is {}", format.as_str());
+            found
+                .push(Diagnostic::error("key-not-allowed", at, message).with_help(format!("remove `{key}`, or change `format`")));
         }
     }
 }

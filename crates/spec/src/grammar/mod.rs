@@ -104,52 +104,22 @@ pub struct Choice {
 
 /// A key that may be absent.
 pub const fn optional(key: &'static str, shape: Shape, about: &'static str) -> Field {
-    Field {
-        key,
-        shape,
-        required: false,
-        default: None,
-        about,
-    }
+    Field { key, shape, required: false, default: None, about }
 }
 
 /// A key that must be given.
 pub const fn required(key: &'static str, shape: Shape, about: &'static str) -> Field {
-    Field {
-        key,
-        shape,
-        required: true,
-        default: None,
-        about,
-    }
+    Field { key, shape, required: true, default: None, about }
 }
 
 /// A key that has this value (JSON) when it is absent.
-pub const fn defaulted(
-    key: &'static str,
-    shape: Shape,
-    default: &'static str,
-    about: &'static str,
-) -> Field {
-    Field {
-        key,
-        shape,
-        required: false,
-        default: Some(default),
-        about,
-    }
+pub const fn defaulted(key: &'static str, shape: Shape, default: &'static str, about: &'static str) -> Field {
+    Field { key, shape, required: false, default: Some(default), about }
 }
 
 impl Object {
     pub const fn new(what: &'static str, fields: &'static [Field]) -> Self {
-        Self {
-            what,
-            fields,
-            one_of: None,
-            any_of: &[],
-            lenient_null: false,
-            when: &[],
-        }
+        Self { what, fields, one_of: None, any_of: &[], lenient_null: false, when: &[] }
     }
 
     pub const fn with_when(mut self, when: &'static [When]) -> Self {
@@ -174,9 +144,7 @@ impl Object {
 
     /// All keys with their fields, those of the group last.
     pub fn all_fields(&self) -> impl Iterator<Item = &'static Field> {
-        self.fields
-            .iter()
-            .chain(self.one_of.iter().flat_map(|group| group.fields))
+        self.fields.iter().chain(self.one_of.iter().flat_map(|group| group.fields))
     }
 
     pub fn field(&self, key: &str) -> Option<&'static Field> {
@@ -187,9 +155,7 @@ impl Object {
 impl Field {
     /// The default as JSON.
     pub fn default_json(&self) -> Option<Json> {
-        self.default.map(|text| {
-            serde_json::from_str(text).expect("invariant: the grammar's defaults are JSON")
-        })
+        self.default.map(|text| serde_json::from_str(text).expect("invariant: the grammar's defaults are JSON"))
     }
 }
 
@@ -198,25 +164,12 @@ pub fn choices<T: JsonSchema>() -> Vec<Choice> {
     let schema = schemars::schema_for!(T).to_value();
     let text = |value: &Json| value.as_str().map(str::to_owned);
     let mut found = Vec::new();
-    let alternatives = schema
-        .get("oneOf")
-        .and_then(Json::as_array)
-        .cloned()
-        .unwrap_or_else(|| vec![schema.clone()]);
+    let alternatives = schema.get("oneOf").and_then(Json::as_array).cloned().unwrap_or_else(|| vec![schema.clone()]);
     for alternative in &alternatives {
         if let Some(name) = alternative.get("const").and_then(text) {
-            found.push(Choice {
-                name,
-                about: alternative.get("description").and_then(text),
-            });
+            found.push(Choice { name, about: alternative.get("description").and_then(text) });
         }
-        for name in alternative
-            .get("enum")
-            .and_then(Json::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(text)
-        {
+        for name in alternative.get("enum").and_then(Json::as_array).into_iter().flatten().filter_map(text) {
             found.push(Choice { name, about: None });
         }
     }

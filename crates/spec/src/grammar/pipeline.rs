@@ -2,9 +2,7 @@
 
 use super::{
     Field, List, Map, Object, Shape, choices, defaulted, optional, required,
-    text::Text::{
-        self, ColumnName, ContractRef, DocumentName, Free, NonEmpty, TableName, Timestamp,
-    },
+    text::Text::{self, ColumnName, ContractRef, DocumentName, Free, NonEmpty, TableName, Timestamp},
 };
 use crate::{
     connector::{Compression, Format, GeneratorKind, LatePolicy, TimeUnit},
@@ -24,38 +22,18 @@ const DAY: u64 = 86_400_000;
 /// The largest whole number that every JSON reader keeps exactly.
 const MAX_EXACT: i128 = (1 << 53) - 1;
 
-const ONE_OR_MORE_COLUMNS: Shape = Shape::List(&List {
-    of: Shape::Text(ColumnName),
-    min: 1,
-    or_one: true,
-});
+const ONE_OR_MORE_COLUMNS: Shape = Shape::List(&List { of: Shape::Text(ColumnName), min: 1, or_one: true });
 const COLUMN: Shape = Shape::Text(ColumnName);
 const FROM: Shape = Shape::Text(NonEmpty);
 
 pub static PIPELINE: Shape = Shape::Object(&Object::new(
     "a pipeline",
     &[
-        required(
-            "apiVersion",
-            Shape::Const(API_VERSION),
-            "The version of this grammar.",
-        ),
+        required("apiVersion", Shape::Const(API_VERSION), "The version of this grammar."),
         required("kind", Shape::Const("Pipeline"), "What the document is."),
-        required(
-            "name",
-            Shape::Text(DocumentName),
-            "The pipeline's name, unique in its project.",
-        ),
-        optional(
-            "description",
-            Shape::Text(Free),
-            "What the pipeline is for, in a sentence.",
-        ),
-        optional(
-            "owner",
-            Shape::Text(NonEmpty),
-            "The team that answers for it.",
-        ),
+        required("name", Shape::Text(DocumentName), "The pipeline's name, unique in its project."),
+        optional("description", Shape::Text(Free), "What the pipeline is for, in a sentence."),
+        optional("owner", Shape::Text(NonEmpty), "The team that answers for it."),
         required(
             "purpose",
             Shape::Text(NonEmpty),
@@ -66,85 +44,31 @@ pub static PIPELINE: Shape = Shape::Object(&Object::new(
             Shape::Choice(choices::<Basis>),
             "The lawful basis of GDPR Art. 6(1). With `consent`, every path to a sink needs a consent step.",
         ),
-        defaulted(
-            "parallelism",
-            Shape::Integer(1, 64),
-            "1",
-            "Lanes that process batches side by side.",
-        ),
-        optional(
-            "checkpoint",
-            Shape::Object(&CHECKPOINT),
-            "How often the run's state and evidence are made durable.",
-        ),
-        optional(
-            "batch",
-            Shape::Object(&BATCH),
-            "When a batch of rows closes.",
-        ),
-        required(
-            "sources",
-            Shape::Map(&SOURCES),
-            "Where rows come from, by name.",
-        ),
-        optional(
-            "steps",
-            Shape::Map(&STEPS),
-            "What happens to rows, by name: a graph joined by `from`.",
-        ),
+        defaulted("parallelism", Shape::Integer(1, 64), "1", "Lanes that process batches side by side."),
+        optional("checkpoint", Shape::Object(&CHECKPOINT), "How often the run's state and evidence are made durable."),
+        optional("batch", Shape::Object(&BATCH), "When a batch of rows closes."),
+        required("sources", Shape::Map(&SOURCES), "Where rows come from, by name."),
+        optional("steps", Shape::Map(&STEPS), "What happens to rows, by name: a graph joined by `from`."),
         required("sinks", Shape::Map(&SINKS), "Where rows go, by name."),
     ],
 ));
 
 static CHECKPOINT: Object = Object::new(
     "a checkpoint",
-    &[defaulted(
-        "every",
-        Shape::Duration(10, 3_600_000),
-        "\"2s\"",
-        "Time between two checkpoints, 10ms to 1h.",
-    )],
+    &[defaulted("every", Shape::Duration(10, 3_600_000), "\"2s\"", "Time between two checkpoints, 10ms to 1h.")],
 );
 
 static BATCH: Object = Object::new(
     "a batch",
     &[
-        defaulted(
-            "rows",
-            Shape::Integer(1, 1_000_000),
-            "8192",
-            "A batch closes at so many rows,",
-        ),
-        defaulted(
-            "wait",
-            Shape::Duration(0, 60_000),
-            "\"5ms\"",
-            "or after so long, whichever comes first.",
-        ),
+        defaulted("rows", Shape::Integer(1, 1_000_000), "8192", "A batch closes at so many rows,"),
+        defaulted("wait", Shape::Duration(0, 60_000), "\"5ms\"", "or after so long, whichever comes first."),
     ],
 );
 
-static SOURCES: Map = Map {
-    what: "a source",
-    key: TableName,
-    of: Shape::Object(&SOURCE),
-    min: 1,
-    max: MAX_NODES,
-};
-static STEPS: Map = Map {
-    what: "a step",
-    key: TableName,
-    of: Shape::Object(&STEP),
-    min: 0,
-    max: MAX_NODES,
-};
-static SINKS: Map = Map {
-    what: "a sink",
-    key: TableName,
-    of: Shape::Object(&SINK),
-    min: 1,
-    max: MAX_NODES,
-};
+static SOURCES: Map = Map { what: "a source", key: TableName, of: Shape::Object(&SOURCE), min: 1, max: MAX_NODES };
+static STEPS: Map = Map { what: "a step", key: TableName, of: Shape::Object(&STEP), min: 0, max: MAX_NODES };
+static SINKS: Map = Map { what: "a sink", key: TableName, of: Shape::Object(&SINK), min: 1, max: MAX_NODES };
 
 static SOURCE: Object = Object::new(
     "a source",
@@ -154,30 +78,14 @@ static SOURCE: Object = Object::new(
             Shape::Choice(choices::<Format>),
             "How rows are written as bytes; json by default. A generator has none.",
         ),
-        optional(
-            "contract",
-            Shape::Text(ContractRef),
-            "A registered contract and its major version: `payments@1`.",
-        ),
+        optional("contract", Shape::Text(ContractRef), "A registered contract and its major version: `payments@1`."),
         optional(
             "schema",
-            Shape::List(&List {
-                of: Shape::Object(&SCHEMA_COLUMN),
-                min: 1,
-                or_one: false,
-            }),
+            Shape::List(&List { of: Shape::Object(&SCHEMA_COLUMN), min: 1, or_one: false }),
             "The columns, written here instead of in a contract.",
         ),
-        optional(
-            "subject",
-            COLUMN,
-            "The column that names the person a row is about.",
-        ),
-        optional(
-            "event_time",
-            Shape::Object(&EVENT_TIME),
-            "When the events happened, and how late rows may be.",
-        ),
+        optional("subject", COLUMN, "The column that names the person a row is about."),
+        optional("event_time", Shape::Object(&EVENT_TIME), "When the events happened, and how late rows may be."),
         defaulted(
             "on_malformed",
             Shape::Choice(choices::<OnMalformed>),
@@ -189,32 +97,16 @@ static SOURCE: Object = Object::new(
 .with_one_of(
     "connector",
     &[
-        optional(
-            "file",
-            Shape::Object(&FILE_SOURCE),
-            "Reads a file, a folder or a glob.",
-        ),
-        optional(
-            "generator",
-            Shape::Object(&GENERATOR),
-            "Makes realistic rows for demos, tests and benchmarks.",
-        ),
-        optional(
-            "http",
-            Shape::Object(&HTTP),
-            "Takes rows posted to the ingest API.",
-        ),
+        optional("file", Shape::Object(&FILE_SOURCE), "Reads a file, a folder or a glob."),
+        optional("generator", Shape::Object(&GENERATOR), "Makes realistic rows for demos, tests and benchmarks."),
+        optional("http", Shape::Object(&HTTP), "Takes rows posted to the ingest API."),
     ],
 );
 
 static FILE_SOURCE: Object = Object::new(
     "a file source",
     &[
-        required(
-            "path",
-            Shape::Text(NonEmpty),
-            "A file, a folder or a glob, relative to the document.",
-        ),
+        required("path", Shape::Text(NonEmpty), "A file, a folder or a glob, relative to the document."),
         optional(
             "compression",
             Shape::Choice(choices::<Compression>),
@@ -226,80 +118,24 @@ static FILE_SOURCE: Object = Object::new(
             "1048576",
             "The longest line accepted, in bytes; longer ones are malformed.",
         ),
-        defaulted(
-            "delimiter",
-            Shape::Text(Text::Char),
-            "\",\"",
-            "CSV only: the character between fields.",
-        ),
-        defaulted(
-            "header",
-            Shape::Boolean,
-            "true",
-            "CSV only: the first line names the columns.",
-        ),
-        defaulted(
-            "null",
-            Shape::Text(Free),
-            "\"\"",
-            "CSV only: an unquoted field with this text is null.",
-        ),
+        defaulted("delimiter", Shape::Text(Text::Char), "\",\"", "CSV only: the character between fields."),
+        defaulted("header", Shape::Boolean, "true", "CSV only: the first line names the columns."),
+        defaulted("null", Shape::Text(Free), "\"\"", "CSV only: an unquoted field with this text is null."),
     ],
 );
 
 static GENERATOR: Object = Object::new(
     "a generator",
     &[
-        required(
-            "kind",
-            Shape::Choice(choices::<GeneratorKind>),
-            "What the rows are about.",
-        ),
-        defaulted(
-            "seed",
-            Shape::Integer(0, MAX_EXACT),
-            "1",
-            "The same seed gives the same rows.",
-        ),
-        optional(
-            "rate",
-            Shape::Integer(1, 100_000_000),
-            "Rows a second; without it, as fast as the pipeline takes them.",
-        ),
-        optional(
-            "rows",
-            Shape::Integer(0, MAX_EXACT),
-            "Rows in all; without it, the source never ends.",
-        ),
-        defaulted(
-            "subjects",
-            Shape::Integer(1, 1_000_000_000),
-            "10000",
-            "Distinct people, machines or visitors.",
-        ),
-        defaulted(
-            "faults",
-            Shape::Number(0.0, 1.0),
-            "0.0",
-            "Share of rows that break the contract or a usual rule.",
-        ),
-        defaulted(
-            "late",
-            Shape::Number(0.0, 1.0),
-            "0.0",
-            "Share of rows that arrive after later ones.",
-        ),
-        defaulted(
-            "anomalies",
-            Shape::Number(0.0, 1.0),
-            "0.001",
-            "Share of rows that belong to a fraud or failure pattern.",
-        ),
-        optional(
-            "start",
-            Shape::Text(Timestamp),
-            "The event time of the first row, RFC 3339.",
-        ),
+        required("kind", Shape::Choice(choices::<GeneratorKind>), "What the rows are about."),
+        defaulted("seed", Shape::Integer(0, MAX_EXACT), "1", "The same seed gives the same rows."),
+        optional("rate", Shape::Integer(1, 100_000_000), "Rows a second; without it, as fast as the pipeline takes them."),
+        optional("rows", Shape::Integer(0, MAX_EXACT), "Rows in all; without it, the source never ends."),
+        defaulted("subjects", Shape::Integer(1, 1_000_000_000), "10000", "Distinct people, machines or visitors."),
+        defaulted("faults", Shape::Number(0.0, 1.0), "0.0", "Share of rows that break the contract or a usual rule."),
+        defaulted("late", Shape::Number(0.0, 1.0), "0.0", "Share of rows that arrive after later ones."),
+        defaulted("anomalies", Shape::Number(0.0, 1.0), "0.001", "Share of rows that belong to a fraud or failure pattern."),
+        optional("start", Shape::Text(Timestamp), "The event time of the first row, RFC 3339."),
     ],
 );
 
@@ -328,12 +164,7 @@ static EVENT_TIME: Object = Object::new(
             Shape::Duration(1, 365 * DAY),
             "A partition that is silent for this long no longer holds the watermark back.",
         ),
-        defaulted(
-            "late",
-            Shape::Choice(choices::<LatePolicy>),
-            "\"quarantine\"",
-            "What happens to rows behind the watermark.",
-        ),
+        defaulted("late", Shape::Choice(choices::<LatePolicy>), "\"quarantine\"", "What happens to rows behind the watermark."),
     ],
 );
 
@@ -346,31 +177,12 @@ static SCHEMA_COLUMN: Object = Object::new(
             Shape::Text(Text::DataType),
             "boolean, int32, int64, float32, float64, decimal(p,s), string, bytes, date, timestamp, list<...> or struct<name: type, ...>.",
         ),
-        defaulted(
-            "required",
-            Shape::Boolean,
-            "false",
-            "A row without a value here breaks the schema.",
-        ),
-        defaulted(
-            "unique",
-            Shape::Boolean,
-            "false",
-            "The values are promised to be distinct.",
-        ),
-        defaulted(
-            "classification",
-            Shape::Choice(choices::<Classification>),
-            "\"internal\"",
-            "How sensitive the values are.",
-        ),
+        defaulted("required", Shape::Boolean, "false", "A row without a value here breaks the schema."),
+        defaulted("unique", Shape::Boolean, "false", "The values are promised to be distinct."),
+        defaulted("classification", Shape::Choice(choices::<Classification>), "\"internal\"", "How sensitive the values are."),
         defaulted(
             "categories",
-            Shape::List(&List {
-                of: Shape::Text(NonEmpty),
-                min: 0,
-                or_one: false,
-            }),
+            Shape::List(&List { of: Shape::Text(NonEmpty), min: 0, or_one: false }),
             "[]",
             "Data categories: fideslang keys such as `user.contact.email`.",
         ),
@@ -381,26 +193,10 @@ static SCHEMA_COLUMN: Object = Object::new(
 static STEP: Object = Object::new("a step", &[]).with_one_of(
     "operator",
     &[
-        optional(
-            "quality",
-            Shape::Object(&QUALITY),
-            "Rules that each row must keep.",
-        ),
-        optional(
-            "consent",
-            Shape::Object(&CONSENT),
-            "Lets pass the rows of those who allow the purpose.",
-        ),
-        optional(
-            "mask",
-            Shape::Object(&MASK_STEP),
-            "Replaces sensitive columns.",
-        ),
-        optional(
-            "sql",
-            Shape::Text(NonEmpty),
-            "Streaming SQL; the tables it names are sources or steps.",
-        ),
+        optional("quality", Shape::Object(&QUALITY), "Rules that each row must keep."),
+        optional("consent", Shape::Object(&CONSENT), "Lets pass the rows of those who allow the purpose."),
+        optional("mask", Shape::Object(&MASK_STEP), "Replaces sensitive columns."),
+        optional("sql", Shape::Text(NonEmpty), "Streaming SQL; the tables it names are sources or steps."),
     ],
 );
 
@@ -408,19 +204,10 @@ static QUALITY: Object = Object::new(
     "a quality step",
     &[
         required("from", FROM, "A source or a step."),
-        defaulted(
-            "on_fail",
-            Shape::Choice(choices::<OnFail>),
-            "\"quarantine\"",
-            "What happens to a row that fails a rule.",
-        ),
+        defaulted("on_fail", Shape::Choice(choices::<OnFail>), "\"quarantine\"", "What happens to a row that fails a rule."),
         required(
             "rules",
-            Shape::List(&List {
-                of: Shape::Object(&RULE),
-                min: 1,
-                or_one: false,
-            }),
+            Shape::List(&List { of: Shape::Object(&RULE), min: 1, or_one: false }),
             "The rules; all that a row breaks are kept.",
         ),
     ],
@@ -428,62 +215,20 @@ static QUALITY: Object = Object::new(
 
 /// The checks that a rule can make; contracts use them too.
 const CHECKS: &[Field] = &[
-    optional(
-        "not_null",
-        ONE_OR_MORE_COLUMNS,
-        "These columns have a value.",
-    ),
-    optional(
-        "between",
-        Shape::Object(&BETWEEN),
-        "The value lies between inclusive bounds.",
-    ),
-    optional(
-        "in_set",
-        Shape::Object(&IN_SET),
-        "The value is one of these.",
-    ),
-    optional(
-        "matches",
-        Shape::Object(&MATCHES),
-        "A regular expression matches somewhere in the text.",
-    ),
-    optional(
-        "length",
-        Shape::Object(&LENGTH),
-        "So many characters of a string or elements of a list.",
-    ),
-    optional(
-        "format",
-        Shape::Object(&FORMAT),
-        "The text is an e-mail address, a card number, ...",
-    ),
-    optional(
-        "unique",
-        Shape::Object(&UNIQUE),
-        "No two rows with the same values within a span of time.",
-    ),
-    optional(
-        "expression",
-        Shape::Text(NonEmpty),
-        "A SQL expression that must not be false.",
-    ),
-    optional(
-        "references",
-        Shape::Object(&REFERENCES),
-        "The value is present in a reference file.",
-    ),
+    optional("not_null", ONE_OR_MORE_COLUMNS, "These columns have a value."),
+    optional("between", Shape::Object(&BETWEEN), "The value lies between inclusive bounds."),
+    optional("in_set", Shape::Object(&IN_SET), "The value is one of these."),
+    optional("matches", Shape::Object(&MATCHES), "A regular expression matches somewhere in the text."),
+    optional("length", Shape::Object(&LENGTH), "So many characters of a string or elements of a list."),
+    optional("format", Shape::Object(&FORMAT), "The text is an e-mail address, a card number, ..."),
+    optional("unique", Shape::Object(&UNIQUE), "No two rows with the same values within a span of time."),
+    optional("expression", Shape::Text(NonEmpty), "A SQL expression that must not be false."),
+    optional("references", Shape::Object(&REFERENCES), "The value is present in a reference file."),
 ];
 
-static RULE: Object = Object::new(
-    "a rule",
-    &[optional(
-        "name",
-        Shape::Text(NonEmpty),
-        "The name under which failures are counted and shown.",
-    )],
-)
-.with_one_of("check", CHECKS);
+static RULE: Object =
+    Object::new("a rule", &[optional("name", Shape::Text(NonEmpty), "The name under which failures are counted and shown.")])
+        .with_one_of("check", CHECKS);
 
 /// A rule as the `implementation` of a contract's custom quality check; its name stands beside it.
 pub static CHECK: Object = Object::new("a check", &[]).with_one_of("check", CHECKS);
@@ -502,15 +247,7 @@ static IN_SET: Object = Object::new(
     "`in_set`",
     &[
         required("column", COLUMN, "The column checked."),
-        required(
-            "values",
-            Shape::List(&List {
-                of: Shape::Scalar,
-                min: 1,
-                or_one: false,
-            }),
-            "The values allowed.",
-        ),
+        required("values", Shape::List(&List { of: Shape::Scalar, min: 1, or_one: false }), "The values allowed."),
     ],
 );
 
@@ -518,11 +255,7 @@ static MATCHES: Object = Object::new(
     "`matches`",
     &[
         required("column", COLUMN, "The column checked."),
-        required(
-            "pattern",
-            Shape::Text(NonEmpty),
-            "The regular expression; anchor it with `^` and `$`.",
-        ),
+        required("pattern", Shape::Text(NonEmpty), "The regular expression; anchor it with `^` and `$`."),
     ],
 );
 
@@ -530,16 +263,8 @@ static LENGTH: Object = Object::new(
     "`length`",
     &[
         required("column", COLUMN, "The column checked."),
-        optional(
-            "min",
-            Shape::Integer(0, u32::MAX as i128),
-            "The fewest allowed.",
-        ),
-        optional(
-            "max",
-            Shape::Integer(0, u32::MAX as i128),
-            "The most allowed.",
-        ),
+        optional("min", Shape::Integer(0, u32::MAX as i128), "The fewest allowed."),
+        optional("max", Shape::Integer(0, u32::MAX as i128), "The most allowed."),
     ],
 )
 .with_any_of(&["min", "max"]);
@@ -548,27 +273,15 @@ static FORMAT: Object = Object::new(
     "`format`",
     &[
         required("column", COLUMN, "The column checked."),
-        required(
-            "is",
-            Shape::Choice(choices::<TextFormat>),
-            "The format asked for.",
-        ),
+        required("is", Shape::Choice(choices::<TextFormat>), "The format asked for."),
     ],
 );
 
 static UNIQUE: Object = Object::new(
     "`unique`",
     &[
-        required(
-            "columns",
-            ONE_OR_MORE_COLUMNS,
-            "The columns that are distinct together.",
-        ),
-        required(
-            "within",
-            Shape::Duration(1, 365 * DAY),
-            "The span of event time (processing time where the source has none).",
-        ),
+        required("columns", ONE_OR_MORE_COLUMNS, "The columns that are distinct together."),
+        required("within", Shape::Duration(1, 365 * DAY), "The span of event time (processing time where the source has none)."),
     ],
 );
 
@@ -576,16 +289,8 @@ static REFERENCES: Object = Object::new(
     "`references`",
     &[
         required("column", COLUMN, "The column checked."),
-        required(
-            "file",
-            Shape::Text(NonEmpty),
-            "A CSV or NDJSON file, relative to the document, read at start.",
-        ),
-        required(
-            "key",
-            COLUMN,
-            "The column of the file that holds the values.",
-        ),
+        required("file", Shape::Text(NonEmpty), "A CSV or NDJSON file, relative to the document, read at start."),
+        required("key", COLUMN, "The column of the file that holds the values."),
     ],
 );
 
@@ -593,11 +298,7 @@ static CONSENT: Object = Object::new(
     "a consent step",
     &[
         required("from", FROM, "A source or a step."),
-        optional(
-            "purpose",
-            Shape::Text(NonEmpty),
-            "The purpose asked for; the pipeline's by default.",
-        ),
+        optional("purpose", Shape::Text(NonEmpty), "The purpose asked for; the pipeline's by default."),
         defaulted(
             "on_deny",
             Shape::Choice(choices::<OnDeny>),
@@ -619,13 +320,7 @@ static MASK_STEP: Object = Object::new(
         required("from", FROM, "A source or a step."),
         required(
             "columns",
-            Shape::Map(&Map {
-                what: "a column",
-                key: ColumnName,
-                of: Shape::Object(&MASK),
-                min: 1,
-                max: 10_000,
-            }),
+            Shape::Map(&Map { what: "a column", key: ColumnName, of: Shape::Object(&MASK), min: 1, max: 10_000 }),
             "A masking operator for each column.",
         ),
     ],
@@ -634,85 +329,35 @@ static MASK_STEP: Object = Object::new(
 static MASK: Object = Object::new("a mask", &[]).with_one_of(
     "operator",
     &[
-        optional(
-            "redact",
-            Shape::Object(&REDACT),
-            "Replaces text by a constant, other types by null.",
-        ),
+        optional("redact", Shape::Object(&REDACT), "Replaces text by a constant, other types by null."),
         optional("null", Shape::Object(&NO_OPTIONS), "Null."),
-        optional(
-            "partial",
-            Shape::Object(&PARTIAL),
-            "Keeps some characters at the ends and replaces the rest.",
-        ),
-        optional(
-            "hash",
-            Shape::Object(&NO_OPTIONS),
-            "Keyed HMAC-SHA256, hex; joins still work.",
-        ),
-        optional(
-            "token",
-            Shape::Object(&TOKEN),
-            "Keyed HMAC-SHA256 token; joins still work.",
-        ),
-        optional(
-            "encrypt",
-            Shape::Object(&NO_OPTIONS),
-            "AES-256-GCM under the subject's own key: erasable.",
-        ),
+        optional("partial", Shape::Object(&PARTIAL), "Keeps some characters at the ends and replaces the rest."),
+        optional("hash", Shape::Object(&NO_OPTIONS), "Keyed HMAC-SHA256, hex; joins still work."),
+        optional("token", Shape::Object(&TOKEN), "Keyed HMAC-SHA256 token; joins still work."),
+        optional("encrypt", Shape::Object(&NO_OPTIONS), "AES-256-GCM under the subject's own key: erasable."),
         optional("generalize", Shape::Object(&GENERALIZE), "Coarser values."),
     ],
 );
 
 static NO_OPTIONS: Object = Object::new("this operator", &[]);
 
-static REDACT: Object = Object::new(
-    "`redact`",
-    &[optional(
-        "with",
-        Shape::Text(Free),
-        "The text put in place; `[redacted]` by default.",
-    )],
-);
+static REDACT: Object =
+    Object::new("`redact`", &[optional("with", Shape::Text(Free), "The text put in place; `[redacted]` by default.")]);
 
 static PARTIAL: Object = Object::new(
     "`partial`",
     &[
-        defaulted(
-            "keep_first",
-            Shape::Integer(0, 1024),
-            "0",
-            "Characters kept at the beginning.",
-        ),
-        defaulted(
-            "keep_last",
-            Shape::Integer(0, 1024),
-            "0",
-            "Characters kept at the end.",
-        ),
-        defaulted(
-            "with",
-            Shape::Text(Text::Char),
-            "\"*\"",
-            "The character put in place of each other one.",
-        ),
+        defaulted("keep_first", Shape::Integer(0, 1024), "0", "Characters kept at the beginning."),
+        defaulted("keep_last", Shape::Integer(0, 1024), "0", "Characters kept at the end."),
+        defaulted("with", Shape::Text(Text::Char), "\"*\"", "The character put in place of each other one."),
     ],
 );
 
 static TOKEN: Object = Object::new(
     "`token`",
     &[
-        optional(
-            "prefix",
-            Shape::Text(NonEmpty),
-            "Text put before the token, such as `cust_`.",
-        ),
-        defaulted(
-            "keep_last",
-            Shape::Integer(0, 16),
-            "0",
-            "Characters of the value kept at the end, for support staff.",
-        ),
+        optional("prefix", Shape::Text(NonEmpty), "Text put before the token, such as `cust_`."),
+        defaulted("keep_last", Shape::Integer(0, 16), "0", "Characters of the value kept at the end, for support staff."),
     ],
 );
 
@@ -720,10 +365,7 @@ static GENERALIZE: Object = Object::new(
     "`generalize`",
     &[required(
         "to",
-        Shape::TextOr(
-            &Shape::Choice(choices::<TimeUnit>),
-            &Shape::Object(&GENERALIZE_TO),
-        ),
+        Shape::TextOr(&Shape::Choice(choices::<TimeUnit>), &Shape::Object(&GENERALIZE_TO)),
         "`year`, `month`, `day` or `hour` of a time, `{width: 10}` of a number, `{prefix: 4}` of a text.",
     )],
 );
@@ -731,16 +373,8 @@ static GENERALIZE: Object = Object::new(
 static GENERALIZE_TO: Object = Object::new("`to`", &[]).with_one_of(
     "measure",
     &[
-        optional(
-            "width",
-            Shape::Number(f64::MIN_POSITIVE, f64::MAX),
-            "Numbers: the lower bound of the interval of this width.",
-        ),
-        optional(
-            "prefix",
-            Shape::Integer(1, 1024),
-            "Text: the first characters only.",
-        ),
+        optional("width", Shape::Number(f64::MIN_POSITIVE, f64::MAX), "Numbers: the lower bound of the interval of this width."),
+        optional("prefix", Shape::Integer(1, 1024), "Text: the first characters only."),
     ],
 );
 
@@ -748,23 +382,14 @@ static SINK: Object = Object::new(
     "a sink",
     &[
         required("from", FROM, "A source or a step."),
-        defaulted(
-            "format",
-            Shape::Choice(choices::<Format>),
-            "\"json\"",
-            "How rows are written as bytes.",
-        ),
+        defaulted("format", Shape::Choice(choices::<Format>), "\"json\"", "How rows are written as bytes."),
         defaulted(
             "clearance",
             Shape::Choice(choices::<Classification>),
             "\"internal\"",
             "The most sensitive column it may hold.",
         ),
-        optional(
-            "recipient",
-            Shape::Text(NonEmpty),
-            "A registered recipient: a team, a processor, a region.",
-        ),
+        optional("recipient", Shape::Text(NonEmpty), "A registered recipient: a team, a processor, a region."),
         defaulted(
             "delivery",
             Shape::Choice(choices::<Delivery>),
@@ -776,16 +401,8 @@ static SINK: Object = Object::new(
 .with_one_of(
     "connector",
     &[
-        optional(
-            "file",
-            Shape::Object(&FILE_SINK),
-            "A folder of files, each committed whole with a checkpoint.",
-        ),
-        optional(
-            "stdout",
-            Shape::Object(&STDOUT),
-            "Rows as text on standard output.",
-        ),
+        optional("file", Shape::Object(&FILE_SINK), "A folder of files, each committed whole with a checkpoint."),
+        optional("stdout", Shape::Object(&STDOUT), "Rows as text on standard output."),
     ],
 );
 
@@ -794,28 +411,10 @@ static STDOUT: Object = Object::new("`stdout`", &[]);
 static FILE_SINK: Object = Object::new(
     "a file sink",
     &[
-        required(
-            "path",
-            Shape::Text(NonEmpty),
-            "The folder, relative to the document.",
-        ),
-        defaulted(
-            "compression",
-            Shape::Choice(choices::<Compression>),
-            "\"none\"",
-            "JSON and CSV only.",
-        ),
-        defaulted(
-            "partition_by",
-            COLUMNS_OR_NONE,
-            "[]",
-            "Folders by the values of these columns: `country=NL/`.",
-        ),
-        optional(
-            "partition_time",
-            Shape::Object(&PARTITION_TIME),
-            "Folders by time: `dt=2026-01-31/`.",
-        ),
+        required("path", Shape::Text(NonEmpty), "The folder, relative to the document."),
+        defaulted("compression", Shape::Choice(choices::<Compression>), "\"none\"", "JSON and CSV only."),
+        defaulted("partition_by", COLUMNS_OR_NONE, "[]", "Folders by the values of these columns: `country=NL/`."),
+        optional("partition_time", Shape::Object(&PARTITION_TIME), "Folders by time: `dt=2026-01-31/`."),
         defaulted(
             "max_file_mib",
             Shape::Integer(1, 1 << 20),
@@ -825,20 +424,12 @@ static FILE_SINK: Object = Object::new(
     ],
 );
 
-const COLUMNS_OR_NONE: Shape = Shape::List(&List {
-    of: Shape::Text(ColumnName),
-    min: 0,
-    or_one: false,
-});
+const COLUMNS_OR_NONE: Shape = Shape::List(&List { of: Shape::Text(ColumnName), min: 0, or_one: false });
 
 static PARTITION_TIME: Object = Object::new(
     "`partition_time`",
     &[
         required("column", COLUMN, "A timestamp or date column."),
-        required(
-            "by",
-            Shape::Choice(choices::<TimeUnit>),
-            "The length of time that one folder holds.",
-        ),
+        required("by", Shape::Choice(choices::<TimeUnit>), "The length of time that one folder holds."),
     ],
 );

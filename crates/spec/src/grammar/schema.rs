@@ -9,27 +9,16 @@ use super::{Field, Object, Shape, contract::CONTRACT, pipeline::PIPELINE, text::
 
 /// The JSON Schema of pipelines.
 pub fn pipeline_schema() -> Json {
-    document(
-        "https://weir.dev/schema/pipeline.v1.json",
-        "Weir pipeline",
-        &PIPELINE,
-    )
+    document("https://weir.dev/schema/pipeline.v1.json", "Weir pipeline", &PIPELINE)
 }
 
 /// The JSON Schema of contracts: Open Data Contract Standard v3.0 and v3.1, as Weir reads it.
 pub fn contract_schema() -> Json {
-    document(
-        "https://weir.dev/schema/contract.odcs.v3.json",
-        "Weir data contract (ODCS v3)",
-        &CONTRACT,
-    )
+    document("https://weir.dev/schema/contract.odcs.v3.json", "Weir data contract (ODCS v3)", &CONTRACT)
 }
 
 fn document(id: &str, title: &str, shape: &'static Shape) -> Json {
-    let mut builder = Builder {
-        definitions: JsonMap::new(),
-        names: Vec::new(),
-    };
+    let mut builder = Builder { definitions: JsonMap::new(), names: Vec::new() };
     let mut root = match shape {
         Shape::Object(object) => builder.object(object),
         other => builder.shape(other),
@@ -91,11 +80,7 @@ impl Builder {
                 if list.min > 0 {
                     array["minItems"] = json!(list.min);
                 }
-                if list.or_one {
-                    json!({ "anyOf": [array, array["items"].clone()] })
-                } else {
-                    array
-                }
+                if list.or_one { json!({ "anyOf": [array, array["items"].clone()] }) } else { array }
             }
             Shape::Map(map) => {
                 let of = self.shape(&map.of);
@@ -117,10 +102,7 @@ impl Builder {
     }
 
     fn reference(&mut self, object: &'static Object) -> Json {
-        let known = self
-            .names
-            .iter()
-            .find(|(known, _)| std::ptr::eq(*known, object));
+        let known = self.names.iter().find(|(known, _)| std::ptr::eq(*known, object));
         if let Some((_, name)) = known {
             return json!({ "$ref": format!("#/$defs/{name}") });
         }
@@ -134,10 +116,7 @@ impl Builder {
     /// `a file source` becomes `fileSource`.
     fn free_name(&self, object: &Object) -> String {
         let what = object.what.trim_matches('`');
-        let what = what
-            .strip_prefix("a ")
-            .or_else(|| what.strip_prefix("an "))
-            .unwrap_or(what);
+        let what = what.strip_prefix("a ").or_else(|| what.strip_prefix("an ")).unwrap_or(what);
         let mut name = String::new();
         for (i, word) in what.split([' ', '_', '-']).enumerate() {
             let mut letters = word.chars().filter(char::is_ascii_alphanumeric);
@@ -164,23 +143,13 @@ impl Builder {
             let property = self.property(field, object.lenient_null);
             properties.insert(field.key.to_owned(), property);
         }
-        let mut schema =
-            json!({ "type": "object", "properties": properties, "additionalProperties": false });
-        let required: Vec<&str> = object
-            .fields
-            .iter()
-            .filter(|field| field.required)
-            .map(|field| field.key)
-            .collect();
+        let mut schema = json!({ "type": "object", "properties": properties, "additionalProperties": false });
+        let required: Vec<&str> = object.fields.iter().filter(|field| field.required).map(|field| field.key).collect();
         if !required.is_empty() {
             schema["required"] = json!(required);
         }
         if let Some(group) = &object.one_of {
-            let each: Vec<Json> = group
-                .fields
-                .iter()
-                .map(|field| json!({ "required": [field.key] }))
-                .collect();
+            let each: Vec<Json> = group.fields.iter().map(|field| json!({ "required": [field.key] })).collect();
             schema["oneOf"] = json!(each);
         }
         if !object.any_of.is_empty() {
@@ -215,11 +184,7 @@ impl Builder {
     fn property(&mut self, field: &'static Field, lenient: bool) -> Json {
         let mut property = self.shape(&field.shape);
         let nullable = lenient && !field.required;
-        if nullable
-            && property
-                .as_object()
-                .is_some_and(|schema| !schema.is_empty())
-        {
+        if nullable && property.as_object().is_some_and(|schema| !schema.is_empty()) {
             property = json!({ "anyOf": [property, { "type": "null" }] });
         }
         if lenient && field.required && property == json!({}) {

@@ -72,9 +72,7 @@ impl Text {
                 r"^\s*((boolean|int32|int64|float32|float64|string|bytes|date|timestamp)\s*$|decimal\s*\(\s*\d{1,2}\s*,\s*\d{1,2}\s*\)\s*$|list\s*<.+>\s*$|struct\s*<.+>\s*$)",
             ),
             Self::Char => Some(r"^[\s\S]$"),
-            Self::Timestamp => {
-                Some(r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$")
-            }
+            Self::Timestamp => Some(r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$"),
             Self::Version => Some(r"^[0-9]{1,9}(\.[0-9]+)*([-+][0-9A-Za-z.-]+)?$"),
             Self::OdcsVersion => Some(r"^v3\.[01]\.[0-9]+$"),
         }
@@ -84,42 +82,25 @@ impl Text {
     pub fn check(self, text: &str) -> Result<(), Refusal> {
         match self {
             Self::Free => Ok(()),
-            Self::NonEmpty if text.trim().is_empty() => Err(refusal(
-                "bad-value",
-                "this must not be empty".to_owned(),
-                None,
-            )),
+            Self::NonEmpty if text.trim().is_empty() => Err(refusal("bad-value", "this must not be empty".to_owned(), None)),
             Self::NonEmpty => Ok(()),
             Self::DocumentName => document_name(text),
             Self::TableName => table_name(text),
             Self::ColumnName if text.is_empty() || text.chars().any(|c| c.is_ascii_control()) => {
                 let message = format!("{} is not the name of a column", quoted(text));
-                Err(refusal(
-                    "bad-name",
-                    message,
-                    Some("write one line of text".to_owned()),
-                ))
+                Err(refusal("bad-name", message, Some("write one line of text".to_owned())))
             }
             Self::ColumnName => Ok(()),
             Self::ContractRef => ContractRef::from_str(text).map(drop).map_err(|message| {
                 refusal(
                     "bad-value",
                     message,
-                    Some(
-                        "write the contract's name, `@` and its major version: `payments@1`"
-                            .to_owned(),
-                    ),
+                    Some("write the contract's name, `@` and its major version: `payments@1`".to_owned()),
                 )
             }),
-            Self::DataType => DataType::from_str(text)
-                .map(drop)
-                .map_err(|error| refusal("bad-type", error.message, error.help)),
+            Self::DataType => DataType::from_str(text).map(drop).map_err(|error| refusal("bad-type", error.message, error.help)),
             Self::Char if text.chars().count() == 1 => Ok(()),
-            Self::Char => Err(refusal(
-                "bad-value",
-                format!("expected one character, found the text {}", quoted(text)),
-                None,
-            )),
+            Self::Char => Err(refusal("bad-value", format!("expected one character, found the text {}", quoted(text)), None)),
             Self::Timestamp if is_timestamp(text) => Ok(()),
             Self::Timestamp => Err(refusal(
                 "bad-value",
@@ -133,57 +114,35 @@ impl Text {
 }
 
 fn refusal(code: &'static str, message: String, help: Option<String>) -> Refusal {
-    Refusal {
-        code,
-        message,
-        help,
-    }
+    Refusal { code, message, help }
 }
 
 fn document_name(text: &str) -> Result<(), Refusal> {
     let ok = !text.is_empty()
         && text.len() <= LONGEST_NAME
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !text.starts_with('-')
         && !text.ends_with('-');
     if ok {
         return Ok(());
     }
     let rule = "use lower-case letters, digits and `-` between them, 63 characters at most";
-    let help =
-        suggestion(text, '-').map_or(rule.to_owned(), |name| format!("{rule}, such as `{name}`"));
-    Err(refusal(
-        "bad-name",
-        format!("{} is not a name", quoted(text)),
-        Some(help),
-    ))
+    let help = suggestion(text, '-').map_or(rule.to_owned(), |name| format!("{rule}, such as `{name}`"));
+    Err(refusal("bad-name", format!("{} is not a name", quoted(text)), Some(help)))
 }
 
 fn table_name(text: &str) -> Result<(), Refusal> {
     let ok = text.len() <= LONGEST_NAME
         && text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     if !ok {
         let rule = "SQL must be able to use it as a table: a lower-case letter, then lower-case letters, digits and `_`, 63 characters at most";
-        let help = suggestion(text, '_')
-            .map_or(rule.to_owned(), |name| format!("{rule}, such as `{name}`"));
-        return Err(refusal(
-            "bad-name",
-            format!("{} is not a name", quoted(text)),
-            Some(help),
-        ));
+        let help = suggestion(text, '_').map_or(rule.to_owned(), |name| format!("{rule}, such as `{name}`"));
+        return Err(refusal("bad-name", format!("{} is not a name", quoted(text)), Some(help)));
     }
     if RESERVED.binary_search(&text).is_ok() {
         let message = format!("`{text}` is a word of SQL and cannot name a table");
-        return Err(refusal(
-            "bad-name",
-            message,
-            Some(format!("choose another name, such as `{text}_rows`")),
-        ));
+        return Err(refusal("bad-name", message, Some(format!("choose another name, such as `{text}_rows`"))));
     }
     Ok(())
 }
@@ -248,55 +207,38 @@ fn suggestion(text: &str, separator: char) -> Option<String> {
         }
     }
     let name = name.trim_end_matches(separator).to_owned();
-    let usable = if separator == '_' {
-        name.starts_with(|c: char| c.is_ascii_lowercase())
-    } else {
-        !name.is_empty()
-    };
+    let usable = if separator == '_' { name.starts_with(|c: char| c.is_ascii_lowercase()) } else { !name.is_empty() };
     (usable && RESERVED.binary_search(&name.as_str()).is_err()).then_some(name)
 }
 
 fn version(text: &str) -> Result<(), Refusal> {
     let core = text.split(['-', '+']).next().unwrap_or_default();
     let suffix = &text[core.len()..];
-    let numbers = core.split('.').enumerate().all(|(i, part)| {
-        !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()) && (i > 0 || part.len() <= 9)
-    });
-    let suffix_fits = suffix.is_empty()
-        || suffix.len() > 1
-            && suffix[1..]
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
+    let numbers = core
+        .split('.')
+        .enumerate()
+        .all(|(i, part)| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()) && (i > 0 || part.len() <= 9));
+    let suffix_fits =
+        suffix.is_empty() || suffix.len() > 1 && suffix[1..].bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
     if numbers && suffix_fits {
         return Ok(());
     }
     let help = "write numbers with dots, the first being what `@` refers to: `1.4.0`".to_owned();
-    Err(refusal(
-        "bad-value",
-        format!("{} is not a version", quoted(text)),
-        Some(help),
-    ))
+    Err(refusal("bad-value", format!("{} is not a version", quoted(text)), Some(help)))
 }
 
 fn odcs_version(text: &str) -> Result<(), Refusal> {
-    let known = ["v3.0.", "v3.1."].iter().any(|v| {
-        text.strip_prefix(v)
-            .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|b| b.is_ascii_digit()))
-    });
+    let known = ["v3.0.", "v3.1."]
+        .iter()
+        .any(|v| text.strip_prefix(v).is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|b| b.is_ascii_digit())));
     if known {
         return Ok(());
     }
-    let message = format!(
-        "{} is not a version of the contract standard that Weir reads",
-        quoted(text)
-    );
+    let message = format!("{} is not a version of the contract standard that Weir reads", quoted(text));
     Err(refusal(
         "bad-value",
         message,
-        Some(
-            "Weir reads v3.0 and v3.1 of the Open Data Contract Standard: write `v3.1.0`"
-                .to_owned(),
-        ),
+        Some("Weir reads v3.0 and v3.1 of the Open Data Contract Standard: write `v3.1.0`".to_owned()),
     ))
 }
 
@@ -305,33 +247,13 @@ fn is_timestamp(text: &str) -> bool {
     let bytes = text.as_bytes();
     let number = |from: usize, to: usize| -> Option<u32> {
         let part = text.get(from..to)?;
-        if part.bytes().all(|b| b.is_ascii_digit()) {
-            part.parse().ok()
-        } else {
-            None
-        }
+        if part.bytes().all(|b| b.is_ascii_digit()) { part.parse().ok() } else { None }
     };
-    let punctuation = [
-        (4, b"-".as_slice()),
-        (7, b"-"),
-        (10, b"Tt "),
-        (13, b":"),
-        (16, b":"),
-    ];
-    if !punctuation
-        .iter()
-        .all(|(at, allowed)| bytes.get(*at).is_some_and(|b| allowed.contains(b)))
-    {
+    let punctuation = [(4, b"-".as_slice()), (7, b"-"), (10, b"Tt "), (13, b":"), (16, b":")];
+    if !punctuation.iter().all(|(at, allowed)| bytes.get(*at).is_some_and(|b| allowed.contains(b))) {
         return false;
     }
-    let parts = (
-        number(0, 4),
-        number(5, 7),
-        number(8, 10),
-        number(11, 13),
-        number(14, 16),
-        number(17, 19),
-    );
+    let parts = (number(0, 4), number(5, 7), number(8, 10), number(11, 13), number(14, 16), number(17, 19));
     let (Some(year), Some(month), Some(day), Some(hour), Some(minute), Some(second)) = parts else {
         return false;
     };
@@ -342,12 +264,7 @@ fn is_timestamp(text: &str) -> bool {
         4 | 6 | 9 | 11 => 30,
         _ => 31,
     };
-    if !(1..=12).contains(&month)
-        || !(1..=days).contains(&day)
-        || hour > 23
-        || minute > 59
-        || second > 59
-    {
+    if !(1..=12).contains(&month) || !(1..=days).contains(&day) || hour > 23 || minute > 59 || second > 59 {
         return false;
     }
     let mut rest = &text[19..];
@@ -361,9 +278,7 @@ fn is_timestamp(text: &str) -> bool {
     match rest.as_bytes() {
         [b'Z' | b'z'] => true,
         [b'+' | b'-', h1, h2, b':', m1, m2] => {
-            [h1, h2, m1, m2].iter().all(|b| b.is_ascii_digit())
-                && (*h1, *h2) <= (b'2', b'3')
-                && *m1 <= b'5'
+            [h1, h2, m1, m2].iter().all(|b| b.is_ascii_digit()) && (*h1, *h2) <= (b'2', b'3') && *m1 <= b'5'
         }
         _ => false,
     }
@@ -380,11 +295,7 @@ pub fn check_duration(text: &str, min: u64, max: u64) -> Result<(), Refusal> {
     if (min..=max).contains(&span) {
         return Ok(());
     }
-    Err(Refusal {
-        code: "out-of-range",
-        message: format!("{text} is not between {min} and {max}"),
-        help: None,
-    })
+    Err(Refusal { code: "out-of-range", message: format!("{text} is not between {min} and {max}"), help: None })
 }
 
 /// The JSON Schema pattern of durations.
@@ -401,11 +312,7 @@ mod tests {
 
     #[test]
     fn timestamps_are_rfc_3339_and_of_the_calendar() {
-        for good in [
-            "2026-01-31T12:00:00Z",
-            "2024-02-29t00:00:00.123456+05:30",
-            "2026-01-31 12:00:00z",
-        ] {
+        for good in ["2026-01-31T12:00:00Z", "2024-02-29t00:00:00.123456+05:30", "2026-01-31 12:00:00z"] {
             assert!(is_timestamp(good), "{good}");
         }
         for bad in [

@@ -18,14 +18,8 @@ pub fn validate(root: &Node, shape: &Shape) -> Vec<Diagnostic> {
 
 /// The same for a part of a document, at this path.
 pub fn validate_at(node: &Node, shape: &Shape, path: &str) -> Vec<Diagnostic> {
-    let mut validator = Validator {
-        diagnostics: Vec::new(),
-    };
-    let at = At {
-        path: path.to_owned(),
-        anchor: node.span,
-        lenient_null: false,
-    };
+    let mut validator = Validator { diagnostics: Vec::new() };
+    let at = At { path: path.to_owned(), anchor: node.span, lenient_null: false };
     validator.shape(node, shape, &at);
     validator.diagnostics
 }
@@ -45,11 +39,7 @@ struct At {
 impl At {
     fn name(&self) -> String {
         let last = self.path.rsplit('.').next().unwrap_or_default();
-        if last.is_empty() {
-            "the document".to_owned()
-        } else {
-            format!("`{last}`")
-        }
+        if last.is_empty() { "the document".to_owned() } else { format!("`{last}`") }
     }
 }
 
@@ -66,13 +56,8 @@ impl Validator {
 
     fn mistyped(&mut self, node: &Node, at: &At, expected: &str, wants_text: bool) {
         let is_plain = matches!(node.value, Value::Int(_) | Value::Float(_) | Value::Bool(_));
-        let help =
-            (wants_text && is_plain).then(|| "put quotes around it to make it a text".to_owned());
-        let message = format!(
-            "{}: expected {expected}, found {}",
-            at.name(),
-            node.describe()
-        );
+        let help = (wants_text && is_plain).then(|| "put quotes around it to make it a text".to_owned());
+        let message = format!("{}: expected {expected}, found {}", at.name(), node.describe());
         self.error("wrong-type", at, node.span, message, help);
     }
 
@@ -87,18 +72,8 @@ impl Validator {
             Shape::Const(text) => match node.as_str() {
                 Some(found) if found == *text => {}
                 _ => {
-                    let message = format!(
-                        "{}: expected `{text}`, found {}",
-                        at.name(),
-                        node.describe()
-                    );
-                    self.error(
-                        "bad-value",
-                        at,
-                        node.span,
-                        message,
-                        Some(format!("write `{text}`")),
-                    );
+                    let message = format!("{}: expected `{text}`, found {}", at.name(), node.describe());
+                    self.error("bad-value", at, node.span, message, Some(format!("write `{text}`")));
                 }
             },
             Shape::Text(kind) => match node.as_str() {
@@ -113,18 +88,9 @@ impl Validator {
                 if node.as_bool().is_none() {
                     let help = node
                         .as_str()
-                        .filter(|t| {
-                            matches!(
-                                t.to_lowercase().as_str(),
-                                "yes" | "no" | "on" | "off" | "true" | "false"
-                            )
-                        })
+                        .filter(|t| matches!(t.to_lowercase().as_str(), "yes" | "no" | "on" | "off" | "true" | "false"))
                         .map(|_| "write `true` or `false`, without quotes".to_owned());
-                    let message = format!(
-                        "{}: expected `true` or `false`, found {}",
-                        at.name(),
-                        node.describe()
-                    );
+                    let message = format!("{}: expected `true` or `false`, found {}", at.name(), node.describe());
                     self.error("wrong-type", at, node.span, message, help);
                 }
             }
@@ -144,12 +110,8 @@ impl Validator {
             Shape::Duration(min, max) => self.duration(node, at, *min, *max),
             Shape::Choice(choices) => self.choice(node, at, &choices()),
             Shape::Scalar => match node.value {
-                Value::Null | Value::List(_) | Value::Map(_) => {
-                    self.wrong_type(node, at, "a number, a text or a boolean")
-                }
-                Value::Float(value) if !value.is_finite() => {
-                    self.wrong_type(node, at, "a finite number")
-                }
+                Value::Null | Value::List(_) | Value::Map(_) => self.wrong_type(node, at, "a number, a text or a boolean"),
+                Value::Float(value) if !value.is_finite() => self.wrong_type(node, at, "a finite number"),
                 _ => {}
             },
             Shape::List(list) => self.list(node, list, at),
@@ -193,9 +155,7 @@ impl Validator {
                     at,
                     node.span,
                     message,
-                    Some(format!(
-                        "write `{n}s`, or another of the units ms, s, m, h, d"
-                    )),
+                    Some(format!("write `{n}s`, or another of the units ms, s, m, h, d")),
                 );
             }
             _ => self.wrong_type(node, at, "a duration such as `2s`"),
@@ -207,27 +167,11 @@ impl Validator {
         match node.as_str() {
             Some(text) if names().any(|name| name == text) => {}
             Some(text) => {
-                let message = format!(
-                    "{}: expected {}, found {}",
-                    at.name(),
-                    one_of(names(), "or"),
-                    quoted(text)
-                );
-                self.error(
-                    "bad-value",
-                    at,
-                    node.span,
-                    message,
-                    did_you_mean(text, names()),
-                );
+                let message = format!("{}: expected {}, found {}", at.name(), one_of(names(), "or"), quoted(text));
+                self.error("bad-value", at, node.span, message, did_you_mean(text, names()));
             }
             None => {
-                let message = format!(
-                    "{}: expected {}, found {}",
-                    at.name(),
-                    one_of(names(), "or"),
-                    node.describe()
-                );
+                let message = format!("{}: expected {}, found {}", at.name(), one_of(names(), "or"), node.describe());
                 self.error("wrong-type", at, node.span, message, None);
             }
         }
@@ -238,32 +182,14 @@ impl Validator {
             return self.shape(node, &list.of, at);
         }
         let Value::List(items) = &node.value else {
-            return self.wrong_type(
-                node,
-                at,
-                if list.or_one {
-                    "a list or a text"
-                } else {
-                    "a list"
-                },
-            );
+            return self.wrong_type(node, at, if list.or_one { "a list or a text" } else { "a list" });
         };
         if items.len() < list.min {
             let message = format!("{}: the list is empty", at.name());
-            self.error(
-                "too-few",
-                at,
-                node.span,
-                message,
-                Some("give at least one item".to_owned()),
-            );
+            self.error("too-few", at, node.span, message, Some("give at least one item".to_owned()));
         }
         for (i, item) in items.iter().enumerate() {
-            let at = At {
-                path: format!("{}[{i}]", at.path),
-                anchor: item.span,
-                lenient_null: false,
-            };
+            let at = At { path: format!("{}[{i}]", at.path), anchor: item.span, lenient_null: false };
             self.shape(item, &list.of, &at);
         }
     }
@@ -274,38 +200,17 @@ impl Validator {
         };
         if entries.len() < map.min {
             let message = format!("{}: the map is empty", at.name());
-            self.error(
-                "too-few",
-                at,
-                node.span,
-                message,
-                Some(format!(
-                    "give at least {}",
-                    map.what.replacen("a ", "one ", 1)
-                )),
-            );
+            self.error("too-few", at, node.span, message, Some(format!("give at least {}", map.what.replacen("a ", "one ", 1))));
         }
         if entries.len() > map.max {
-            let message = format!(
-                "{}: {} entries, where at most {} are allowed",
-                at.name(),
-                entries.len(),
-                map.max
-            );
+            let message = format!("{}: {} entries, where at most {} are allowed", at.name(), entries.len(), map.max);
             return self.error("too-many", at, node.span, message, None);
         }
         for entry in entries {
-            let at = At {
-                path: join(&at.path, &entry.key),
-                anchor: entry.key_span,
-                lenient_null: false,
-            };
+            let at = At { path: join(&at.path, &entry.key), anchor: entry.key_span, lenient_null: false };
             if let Err(refusal) = map.key.check(&entry.key) {
-                let message = if map.key == Text::TableName {
-                    format!("{}: {}", map.what, refusal.message)
-                } else {
-                    refusal.message
-                };
+                let message =
+                    if map.key == Text::TableName { format!("{}: {}", map.what, refusal.message) } else { refusal.message };
                 self.error(refusal.code, &at, entry.key_span, message, refusal.help);
             }
             self.shape(&entry.value, &map.of, &at);
@@ -315,56 +220,30 @@ impl Validator {
     fn object(&mut self, node: &Node, object: &Object, at: &At) {
         let Value::Map(entries) = &node.value else {
             let keys = object.all_fields().map(|field| field.key).take(4);
-            let expected = format!(
-                "{} (a map with keys such as {})",
-                object.what,
-                one_of(keys, "and")
-            );
+            let expected = format!("{} (a map with keys such as {})", object.what, one_of(keys, "and"));
             return self.wrong_type(node, at, &expected);
         };
         let mut misspelt = Vec::new();
         for entry in entries {
-            let inside = At {
-                path: join(&at.path, &entry.key),
-                anchor: entry.key_span,
-                lenient_null: object.lenient_null,
-            };
+            let inside = At { path: join(&at.path, &entry.key), anchor: entry.key_span, lenient_null: object.lenient_null };
             match object.field(&entry.key) {
                 Some(_) if inside.lenient_null && entry.value.value == Value::Null => {}
                 Some(field) => self.shape(&entry.value, &field.shape, &inside),
                 None => {
-                    misspelt.extend(nearest(
-                        &entry.key,
-                        object.all_fields().map(|field| field.key),
-                    ));
+                    misspelt.extend(nearest(&entry.key, object.all_fields().map(|field| field.key)));
                     self.unknown_key(&entry.key, entry.key_span, object, &inside);
                 }
             }
         }
         let given = |key: &str| {
-            entries
-                .iter()
-                .any(|e| e.key == key && !(object.lenient_null && e.value.value == Value::Null))
+            entries.iter().any(|e| e.key == key && !(object.lenient_null && e.value.value == Value::Null))
                 || misspelt.contains(&key)
         };
-        let place = Span {
-            start: at.anchor.start,
-            end: at.anchor.start,
-        };
+        let place = Span { start: at.anchor.start, end: at.anchor.start };
         let place = if at.path.is_empty() { place } else { at.anchor };
-        for Field { key, about, .. } in object
-            .fields
-            .iter()
-            .filter(|field| field.required && !given(field.key))
-        {
+        for Field { key, about, .. } in object.fields.iter().filter(|field| field.required && !given(field.key)) {
             let help = format!("add `{key}`: {about}");
-            self.error(
-                "missing-key",
-                at,
-                place,
-                format!("{} has no `{key}`", self.subject(object, at)),
-                Some(help),
-            );
+            self.error("missing-key", at, place, format!("{} has no `{key}`", self.subject(object, at)), Some(help));
         }
         self.any_of(object, at, place, given);
         self.when(node, object, at, place);
@@ -377,102 +256,42 @@ impl Validator {
         if object.any_of.is_empty() || object.any_of.iter().any(|key| given(key)) {
             return;
         }
-        let (how, last) = if object.any_of.len() == 2 {
-            ("neither", "nor")
-        } else {
-            ("none of", "and")
-        };
+        let (how, last) = if object.any_of.len() == 2 { ("neither", "nor") } else { ("none of", "and") };
         let missing = one_of(object.any_of.iter().copied(), last);
         let message = format!("{} has {how} {missing}", self.subject(object, at));
-        self.error(
-            "missing-key",
-            at,
-            place,
-            message,
-            Some("give at least one of them".to_owned()),
-        );
+        self.error("missing-key", at, place, message, Some("give at least one of them".to_owned()));
     }
 
     fn when(&mut self, node: &Node, object: &Object, at: &At, place: Span) {
-        for when in object
-            .when
-            .iter()
-            .filter(|when| node.get(when.key).and_then(Node::as_str) == Some(when.equals))
-        {
-            match node
-                .entries()
-                .iter()
-                .find(|entry| entry.key == when.then && entry.value.value != Value::Null)
-            {
+        for when in object.when.iter().filter(|when| node.get(when.key).and_then(Node::as_str) == Some(when.equals)) {
+            match node.entries().iter().find(|entry| entry.key == when.then && entry.value.value != Value::Null) {
                 Some(entry) => {
-                    let inside = At {
-                        path: join(&at.path, when.then),
-                        anchor: entry.key_span,
-                        lenient_null: false,
-                    };
+                    let inside = At { path: join(&at.path, when.then), anchor: entry.key_span, lenient_null: false };
                     self.shape(&entry.value, &when.shape, &inside);
                 }
                 None => {
-                    let message = format!(
-                        "{} with `{}: {}` has no `{}`",
-                        object.what, when.key, when.equals, when.then
-                    );
-                    self.error(
-                        "missing-key",
-                        at,
-                        place,
-                        message,
-                        Some(format!("add `{}`", when.then)),
-                    );
+                    let message = format!("{} with `{}: {}` has no `{}`", object.what, when.key, when.equals, when.then);
+                    self.error("missing-key", at, place, message, Some(format!("add `{}`", when.then)));
                 }
             }
         }
     }
 
-    fn group(
-        &mut self,
-        node: &Node,
-        object: &Object,
-        group: &Group,
-        at: &At,
-        place: Span,
-        misspelt: &[&str],
-    ) {
+    fn group(&mut self, node: &Node, object: &Object, group: &Group, at: &At, place: Span, misspelt: &[&str]) {
         let keys = || group.fields.iter().map(|field| field.key);
-        let given: Vec<_> = node
-            .entries()
-            .iter()
-            .filter(|e| keys().any(|key| key == e.key))
-            .collect();
+        let given: Vec<_> = node.entries().iter().filter(|e| keys().any(|key| key == e.key)).collect();
         match given.as_slice() {
             [_] => {}
             [] if keys().any(|key| misspelt.contains(&key)) => {}
             [] => {
                 let message = format!("{} has no {}", self.subject(object, at), group.what);
-                self.error(
-                    "missing-key",
-                    at,
-                    place,
-                    message,
-                    Some(format!("give exactly one of {}", one_of(keys(), "or"))),
-                );
+                self.error("missing-key", at, place, message, Some(format!("give exactly one of {}", one_of(keys(), "or"))));
             }
             [first, others @ ..] => {
                 for other in others {
-                    let message = format!(
-                        "{} has two {}s, `{}` and `{}`",
-                        self.subject(object, at),
-                        group.what,
-                        first.key,
-                        other.key
-                    );
-                    self.error(
-                        "one-of",
-                        at,
-                        other.key_span,
-                        message,
-                        Some("keep exactly one".to_owned()),
-                    );
+                    let message =
+                        format!("{} has two {}s, `{}` and `{}`", self.subject(object, at), group.what, first.key, other.key);
+                    self.error("one-of", at, other.key_span, message, Some("keep exactly one".to_owned()));
                 }
             }
         }
@@ -491,18 +310,8 @@ impl Validator {
         let keys = || object.all_fields().map(|field| field.key);
         let help = did_you_mean(key, keys()).unwrap_or_else(|| {
             let known: Vec<&str> = keys().collect();
-            if known.is_empty() {
-                format!("{} has no keys", object.what)
-            } else {
-                format!("known keys: {}", known.join(", "))
-            }
+            if known.is_empty() { format!("{} has no keys", object.what) } else { format!("known keys: {}", known.join(", ")) }
         });
-        self.error(
-            "unknown-key",
-            at,
-            span,
-            format!("unknown key {} in {}", quoted(key), object.what),
-            Some(help),
-        );
+        self.error("unknown-key", at, span, format!("unknown key {} in {}", quoted(key), object.what), Some(help));
     }
 }

@@ -9,15 +9,8 @@ use crate::{
 impl Reader<'_> {
     pub(super) fn data_type(&mut self, node: &Node, path: &str) -> DataType {
         let text = |key: &str| node.get(key).and_then(Node::as_str);
-        let physical = text("physicalType")
-            .unwrap_or_default()
-            .trim()
-            .to_lowercase();
-        let option = node
-            .get("logicalTypeOptions")
-            .and_then(|o| o.get("format"))
-            .and_then(Node::as_str)
-            .unwrap_or_default();
+        let physical = text("physicalType").unwrap_or_default().trim().to_lowercase();
+        let option = node.get("logicalTypeOptions").and_then(|o| o.get("format")).and_then(Node::as_str).unwrap_or_default();
         let logical_path = format!("{path}.logicalType");
         let Some(logical) = text("logicalType") else {
             // A type of ours as the physical type says everything.
@@ -25,12 +18,14 @@ impl Reader<'_> {
                 return found;
             }
             if !physical.is_empty() {
-                let message = format!(
-                    "{} does not say what type {} has",
-                    quoted(&physical),
-                    quoted(text("name").unwrap_or("the element"))
+                let message =
+                    format!("{} does not say what type {} has", quoted(&physical), quoted(text("name").unwrap_or("the element")));
+                self.error(
+                    "bad-type",
+                    &format!("{path}.physicalType"),
+                    message,
+                    "add `logicalType: string`, or number, integer, boolean, date, timestamp, object, array",
                 );
-                self.error("bad-type", &format!("{path}.physicalType"), message, "add `logicalType: string`, or number, integer, boolean, date, timestamp, object, array");
             }
             return DataType::String;
         };
@@ -43,12 +38,7 @@ impl Reader<'_> {
             "boolean" => DataType::Boolean,
             "timestamp" => DataType::Timestamp,
             // v3.0 has no `timestamp`: a date with a clock is one.
-            "date"
-                if ["timestamp", "datetime"]
-                    .iter()
-                    .any(|t| physical.starts_with(t))
-                    || option.contains('H') =>
-            {
+            "date" if ["timestamp", "datetime"].iter().any(|t| physical.starts_with(t)) || option.contains('H') => {
                 DataType::Timestamp
             }
             "date" => DataType::Date,
@@ -58,12 +48,7 @@ impl Reader<'_> {
             "array" => self.array(node, path),
             "time" => {
                 let message = "Weir has no type for a time of day".to_owned();
-                self.error(
-                    "bad-type",
-                    &logical_path,
-                    message,
-                    "write `logicalType: string` with a pattern, or `timestamp`",
-                );
+                self.error("bad-type", &logical_path, message, "write `logicalType: string` with a pattern, or `timestamp`");
                 DataType::String
             }
             // The grammar has said what the logical types are.
@@ -81,30 +66,16 @@ impl Reader<'_> {
                 "write `i64`, or `logicalType: number` with `physicalType: decimal(20,0)`",
             );
         }
-        let narrow = matches!(
-            base(physical),
-            "int32" | "int4" | "int16" | "int2" | "smallint" | "tinyint" | "short"
-        );
-        if narrow || matches!(option, "i8" | "i16" | "i32" | "u8" | "u16") {
-            DataType::Int32
-        } else {
-            DataType::Int64
-        }
+        let narrow = matches!(base(physical), "int32" | "int4" | "int16" | "int2" | "smallint" | "tinyint" | "short");
+        if narrow || matches!(option, "i8" | "i16" | "i32" | "u8" | "u16") { DataType::Int32 } else { DataType::Int64 }
     }
 
     fn number(&mut self, physical: &str, option: &str, path: &str) -> DataType {
         match base(physical) {
             "decimal" | "numeric" | "number" if physical.contains('(') => {
-                let arguments = physical
-                    .split_once('(')
-                    .map_or("", |(_, rest)| rest)
-                    .trim_end()
-                    .trim_end_matches(')');
-                let text = if arguments.contains(',') {
-                    format!("decimal({arguments})")
-                } else {
-                    format!("decimal({arguments},0)")
-                };
+                let arguments = physical.split_once('(').map_or("", |(_, rest)| rest).trim_end().trim_end_matches(')');
+                let text =
+                    if arguments.contains(',') { format!("decimal({arguments})") } else { format!("decimal({arguments},0)") };
                 text.parse().unwrap_or_else(|_| {
                     let message = format!("{} is not a decimal type", quoted(physical));
                     let help = "write `decimal(12,2)`: a precision of 1 to 38 and a scale of 0 to the precision";

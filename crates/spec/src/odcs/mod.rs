@@ -23,17 +23,8 @@ const CATEGORY_TAG: &str = "category:";
 
 /// Reads a contract that the grammar has judged (`earlier`).
 pub fn read(root: &Node, earlier: &[Diagnostic]) -> (Contract, Vec<Diagnostic>) {
-    let mut reader = Reader {
-        earlier,
-        found: Vec::new(),
-        rules: Vec::new(),
-    };
-    let text = |key: &str| {
-        root.get(key)
-            .and_then(Node::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let mut reader = Reader { earlier, found: Vec::new(), rules: Vec::new() };
+    let text = |key: &str| root.get(key).and_then(Node::as_str).unwrap_or_default().to_owned();
     let columns = reader.schema(root);
     let contract = Contract {
         id: text("id"),
@@ -52,10 +43,8 @@ fn description(node: &Node) -> Option<String> {
     if let Some(text) = node.as_str() {
         return Some(text.to_owned());
     }
-    let parts: Vec<&str> = ["purpose", "usage", "limitations"]
-        .iter()
-        .filter_map(|key| node.get(key).and_then(Node::as_str))
-        .collect();
+    let parts: Vec<&str> =
+        ["purpose", "usage", "limitations"].iter().filter_map(|key| node.get(key).and_then(Node::as_str)).collect();
     (!parts.is_empty()).then(|| parts.join("\n"))
 }
 
@@ -68,19 +57,11 @@ struct Reader<'e> {
 
 impl Reader<'_> {
     fn error(&mut self, code: &str, path: &str, message: String, help: &str) {
-        self.found
-            .push(Diagnostic::error(code, path, message).with_help(help));
+        self.found.push(Diagnostic::error(code, path, message).with_help(help));
     }
 
     fn not_enforced(&mut self, path: &str, what: &str, help: &str) {
-        self.found.push(
-            Diagnostic::warning(
-                "not-enforced",
-                path,
-                format!("{what}; Weir does not enforce this"),
-            )
-            .with_help(help),
-        );
+        self.found.push(Diagnostic::warning("not-enforced", path, format!("{what}; Weir does not enforce this")).with_help(help));
     }
 
     fn is_clean(&self, path: &str) -> bool {
@@ -90,16 +71,8 @@ impl Reader<'_> {
     fn schema(&mut self, root: &Node) -> Vec<Column> {
         let objects = root.get("schema").map(Node::items).unwrap_or_default();
         if objects.len() > 1 {
-            let message = format!(
-                "the contract describes {} objects; a stream has one",
-                objects.len()
-            );
-            self.error(
-                "several-objects",
-                "schema[1]",
-                message,
-                "write one contract for each object",
-            );
+            let message = format!("the contract describes {} objects; a stream has one", objects.len());
+            self.error("several-objects", "schema[1]", message, "write one contract for each object");
         }
         let Some(object) = objects.first() else {
             return Vec::new();
@@ -113,22 +86,14 @@ impl Reader<'_> {
 
     fn properties(&mut self, node: &Node, path: &str, top: bool) -> Vec<Column> {
         let properties = node.get("properties").map(Node::items).unwrap_or_default();
-        let key_columns = properties
-            .iter()
-            .filter(|p| p.get("primaryKey").and_then(Node::as_bool) == Some(true))
-            .count();
+        let key_columns = properties.iter().filter(|p| p.get("primaryKey").and_then(Node::as_bool) == Some(true)).count();
         let mut columns: Vec<Column> = Vec::new();
         for (i, property) in properties.iter().enumerate() {
             let at = format!("{path}[{i}]");
             let column = self.column(property, &at, top, key_columns == 1);
             if !column.name.is_empty() && columns.iter().any(|known| known.name == column.name) {
                 let message = format!("the property {} is given twice", quoted(&column.name));
-                self.error(
-                    "duplicate-column",
-                    &format!("{at}.name"),
-                    message,
-                    "remove or rename one",
-                );
+                self.error("duplicate-column", &format!("{at}.name"), message, "remove or rename one");
             }
             columns.push(column);
         }
@@ -138,36 +103,22 @@ impl Reader<'_> {
     /// A property of the object itself (`top`) or of a nested one, whose rules have no column to hold on to.
     fn column(&mut self, node: &Node, path: &str, top: bool, only_key: bool) -> Column {
         let flag = |key: &str| node.get(key).and_then(Node::as_bool).unwrap_or(false);
-        let name = node
-            .get("name")
-            .and_then(Node::as_str)
-            .unwrap_or_default()
-            .to_owned();
+        let name = node.get("name").and_then(Node::as_str).unwrap_or_default().to_owned();
         let column = Column {
             data_type: self.data_type(node, path),
             required: flag("required") || flag("primaryKey"),
             unique: flag("unique") || flag("primaryKey") && only_key,
             classification: choice(node, "classification").unwrap_or_default(),
             categories: categories(node),
-            description: node
-                .get("description")
-                .and_then(Node::as_str)
-                .map(str::to_owned),
+            description: node.get("description").and_then(Node::as_str).map(str::to_owned),
             name,
         };
         if top {
             self.type_options(node, path, &column);
             self.column_quality(node, path, &column);
-        } else if node
-            .get("quality")
-            .is_some_and(|list| !list.items().is_empty())
-        {
+        } else if node.get("quality").is_some_and(|list| !list.items().is_empty()) {
             let help = "write a rule with `expression` on the outer column";
-            self.not_enforced(
-                &format!("{path}.quality"),
-                "rules of a nested property",
-                help,
-            );
+            self.not_enforced(&format!("{path}.quality"), "rules of a nested property", help);
         }
         column
     }
@@ -175,28 +126,15 @@ impl Reader<'_> {
     fn unknown_columns(&mut self, columns: &[Column]) {
         let known = |name: &str| {
             let first = name.split('.').next().unwrap_or(name);
-            columns.iter().any(|c| {
-                c.name == name || c.name == first && matches!(c.data_type, DataType::Struct(_))
-            })
+            columns.iter().any(|c| c.name == name || c.name == first && matches!(c.data_type, DataType::Struct(_)))
         };
         for (path, rule) in &self.rules {
-            for column in rule
-                .check
-                .columns()
-                .into_iter()
-                .filter(|column| !column.is_empty() && !known(column))
-            {
+            for column in rule.check.columns().into_iter().filter(|column| !column.is_empty() && !known(column)) {
                 let names = || columns.iter().map(|c| c.name.as_str());
-                let help = crate::nearest::did_you_mean(column, names()).unwrap_or_else(|| {
-                    format!(
-                        "the contract has: {}",
-                        names().collect::<Vec<_>>().join(", ")
-                    )
-                });
+                let help = crate::nearest::did_you_mean(column, names())
+                    .unwrap_or_else(|| format!("the contract has: {}", names().collect::<Vec<_>>().join(", ")));
                 let message = format!("there is no property {}", quoted(column));
-                self.found.push(
-                    Diagnostic::error("unknown-column", path.clone(), message).with_help(help),
-                );
+                self.found.push(Diagnostic::error("unknown-column", path.clone(), message).with_help(help));
             }
         }
     }
@@ -210,9 +148,7 @@ impl Reader<'_> {
             }
             let taken = |name: &str| kept.iter().any(|(_, known)| known.name == name);
             if taken(&rule.name) {
-                let free = (2..)
-                    .map(|n| format!("{} {n}", rule.name))
-                    .find(|name| !taken(name));
+                let free = (2..).map(|n| format!("{} {n}", rule.name)).find(|name| !taken(name));
                 rule.name = free.unwrap_or(rule.name);
             }
             kept.push((path, rule));
@@ -229,10 +165,7 @@ fn categories(node: &Node) -> Vec<String> {
             categories.push(category.to_owned());
         }
     };
-    let custom = node
-        .get("customProperties")
-        .map(Node::items)
-        .unwrap_or_default();
+    let custom = node.get("customProperties").map(Node::items).unwrap_or_default();
     for property in custom {
         if property.get("property").and_then(Node::as_str) != Some("categories") {
             continue;
@@ -245,10 +178,6 @@ fn categories(node: &Node) -> Vec<String> {
         }
     }
     let tags = node.get("tags").map(Node::items).unwrap_or_default();
-    tags.iter()
-        .filter_map(Node::as_str)
-        .filter_map(|tag| tag.strip_prefix(CATEGORY_TAG))
-        .map(str::trim)
-        .for_each(&mut add);
+    tags.iter().filter_map(Node::as_str).filter_map(|tag| tag.strip_prefix(CATEGORY_TAG)).map(str::trim).for_each(&mut add);
     categories
 }

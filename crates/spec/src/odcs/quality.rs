@@ -19,26 +19,14 @@ impl Reader<'_> {
 
     /// Rules of one property.
     pub(super) fn column_quality(&mut self, node: &Node, path: &str, column: &Column) {
-        for (i, check) in node
-            .get("quality")
-            .map(Node::items)
-            .unwrap_or_default()
-            .iter()
-            .enumerate()
-        {
+        for (i, check) in node.get("quality").map(Node::items).unwrap_or_default().iter().enumerate() {
             self.quality(check, &format!("{path}.quality[{i}]"), Some(column));
         }
     }
 
     /// Rules of the whole object.
     pub(super) fn object_quality(&mut self, node: &Node, path: &str) {
-        for (i, check) in node
-            .get("quality")
-            .map(Node::items)
-            .unwrap_or_default()
-            .iter()
-            .enumerate()
-        {
+        for (i, check) in node.get("quality").map(Node::items).unwrap_or_default().iter().enumerate() {
             self.quality(check, &format!("{path}.quality[{i}]"), None);
         }
     }
@@ -46,17 +34,11 @@ impl Reader<'_> {
     fn quality(&mut self, node: &Node, path: &str, column: Option<&Column>) {
         let text = |key: &str| node.get(key).and_then(Node::as_str);
         let metric = text("metric").or_else(|| text("rule"));
-        let kind = text("type").unwrap_or(if text("query").is_some() {
-            "sql"
-        } else {
-            "library"
-        });
+        let kind = text("type").unwrap_or(if text("query").is_some() { "sql" } else { "library" });
         match (kind, metric) {
             ("text", _) => {}
             ("custom", _) if text("engine") == Some("weir") => self.own(node, path),
-            ("custom", _)
-                if text("engine").is_some_and(|engine| engine.eq_ignore_ascii_case("weir")) =>
-            {
+            ("custom", _) if text("engine").is_some_and(|engine| engine.eq_ignore_ascii_case("weir")) => {
                 self.error(
                     "bad-value",
                     &format!("{path}.engine"),
@@ -66,11 +48,9 @@ impl Reader<'_> {
             }
             // Checks of other tools stay with those tools.
             ("custom", _) => {}
-            ("sql", _) => self.not_enforced(
-                path,
-                "a query over the whole data set",
-                "write a row rule with `type: custom, engine: weir`",
-            ),
+            ("sql", _) => {
+                self.not_enforced(path, "a query over the whole data set", "write a row rule with `type: custom, engine: weir`")
+            }
             (_, Some(_)) if !self.is_clean(&format!("{path}.metric")) => {}
             (_, Some(metric)) => self.library(node, path, metric, column),
             (_, None) if self.is_clean(&format!("{path}.metric")) => {
@@ -89,10 +69,7 @@ impl Reader<'_> {
     fn own(&mut self, node: &Node, path: &str) {
         let at = format!("{path}.implementation");
         let broken = self.earlier.iter().any(|error| error.path.starts_with(&at));
-        let check = node
-            .get("implementation")
-            .and_then(read_rule::check)
-            .filter(|_| !broken);
+        let check = node.get("implementation").and_then(read_rule::check).filter(|_| !broken);
         if let Some(check) = check {
             self.add(&at, node.get("name").and_then(Node::as_str), check);
         }
@@ -109,82 +86,33 @@ impl Reader<'_> {
             );
         }
         if !zero && contract::METRICS.contains(&metric) {
-            return self.not_enforced(
-                path,
-                "a threshold over many rows",
-                "write `mustBe: 0` to have each row checked",
-            );
+            return self.not_enforced(path, "a threshold over many rows", "write `mustBe: 0` to have each row checked");
         }
-        let argument = |key: &str| {
-            node.get("arguments")
-                .and_then(|arguments| arguments.get(key))
-        };
+        let argument = |key: &str| node.get("arguments").and_then(|arguments| arguments.get(key));
         match (metric, column) {
-            ("nullValues", Some(column)) => self.add(
-                path,
-                name,
-                Check::NotNull {
-                    columns: vec![column.name.clone()],
-                },
-            ),
+            ("nullValues", Some(column)) => self.add(path, name, Check::NotNull { columns: vec![column.name.clone()] }),
             ("invalidValues", Some(column)) => {
-                let values = argument("validValues")
-                    .or_else(|| node.get("validValues"))
-                    .map(Node::items);
+                let values = argument("validValues").or_else(|| node.get("validValues")).map(Node::items);
                 let pattern = argument("pattern").and_then(Node::as_str);
                 if let Some(values) = values {
                     let values = values.iter().filter_map(read_rule::scalar).collect();
-                    self.add(
-                        path,
-                        name,
-                        Check::InSet {
-                            column: column.name.clone(),
-                            values,
-                        },
-                    );
+                    self.add(path, name, Check::InSet { column: column.name.clone(), values });
                 }
                 if let Some(pattern) = pattern {
-                    self.add(
-                        path,
-                        name,
-                        Check::Matches {
-                            column: column.name.clone(),
-                            pattern: pattern.to_owned(),
-                        },
-                    );
+                    self.add(path, name, Check::Matches { column: column.name.clone(), pattern: pattern.to_owned() });
                 }
                 if values.is_none() && pattern.is_none() {
-                    let help =
-                        "add `arguments: { validValues: [...] }` or `arguments: { pattern: ... }`";
-                    self.error(
-                        "no-valid-values",
-                        path,
-                        "nothing says which values are valid".to_owned(),
-                        help,
-                    );
+                    let help = "add `arguments: { validValues: [...] }` or `arguments: { pattern: ... }`";
+                    self.error("no-valid-values", path, "nothing says which values are valid".to_owned(), help);
                 }
             }
-            ("missingValues", Some(column)) => {
-                self.missing_values(path, name, column, argument("missingValues"))
-            }
+            ("missingValues", Some(column)) => self.missing_values(path, name, column, argument("missingValues")),
             ("duplicateValues", column) => {
-                let columns = argument("properties").map(|list| {
-                    list.items()
-                        .iter()
-                        .filter_map(Node::as_str)
-                        .map(str::to_owned)
-                        .collect()
-                });
-                let columns: Vec<String> = columns
-                    .or_else(|| column.map(|c| vec![c.name.clone()]))
-                    .unwrap_or_default();
-                match argument("within")
-                    .and_then(Node::as_str)
-                    .and_then(|text| text.parse().ok())
-                {
-                    Some(within) if !columns.is_empty() => {
-                        self.add(path, name, Check::Unique { columns, within })
-                    }
+                let columns =
+                    argument("properties").map(|list| list.items().iter().filter_map(Node::as_str).map(str::to_owned).collect());
+                let columns: Vec<String> = columns.or_else(|| column.map(|c| vec![c.name.clone()])).unwrap_or_default();
+                match argument("within").and_then(Node::as_str).and_then(|text| text.parse().ok()) {
+                    Some(within) if !columns.is_empty() => self.add(path, name, Check::Unique { columns, within }),
                     _ => self.not_enforced(
                         path,
                         "duplicates without a span of time",
@@ -207,28 +135,12 @@ impl Reader<'_> {
     }
 
     /// Not null, and none of the texts that stand for nothing.
-    fn missing_values(
-        &mut self,
-        path: &str,
-        name: Option<&str>,
-        column: &Column,
-        values: Option<&Node>,
-    ) {
+    fn missing_values(&mut self, path: &str, name: Option<&str>, column: &Column, values: Option<&Node>) {
         let values = values.map(Node::items).unwrap_or_default();
         if values.is_empty() || values.iter().any(|value| value.value == Value::Null) {
-            self.add(
-                path,
-                None,
-                Check::NotNull {
-                    columns: vec![column.name.clone()],
-                },
-            );
+            self.add(path, None, Check::NotNull { columns: vec![column.name.clone()] });
         }
-        let texts: Vec<String> = values
-            .iter()
-            .filter_map(read_rule::scalar)
-            .map(|value| sql_literal(&value))
-            .collect();
+        let texts: Vec<String> = values.iter().filter_map(read_rule::scalar).map(|value| sql_literal(&value)).collect();
         if !texts.is_empty() {
             let sql = format!("{} NOT IN ({})", sql_name(&column.name), texts.join(", "));
             self.add(path, name, Check::Expression { sql });
@@ -241,77 +153,30 @@ impl Reader<'_> {
             return;
         };
         let path = format!("{path}.logicalTypeOptions");
-        let count = |key: &str| {
-            options
-                .get(key)
-                .and_then(Node::as_int)
-                .and_then(|n| u64::try_from(n).ok())
-        };
+        let count = |key: &str| options.get(key).and_then(Node::as_int).and_then(|n| u64::try_from(n).ok());
         let name = &column.name;
         let is_list = matches!(column.data_type, DataType::List(_));
-        let (min, max) = if is_list {
-            (count("minItems"), count("maxItems"))
-        } else {
-            (count("minLength"), count("maxLength"))
-        };
+        let (min, max) = if is_list { (count("minItems"), count("maxItems")) } else { (count("minLength"), count("maxLength")) };
         if min.is_some() || max.is_some() {
-            self.add(
-                &path,
-                None,
-                Check::Length {
-                    column: name.clone(),
-                    min,
-                    max,
-                },
-            );
+            self.add(&path, None, Check::Length { column: name.clone(), min, max });
         }
         if let Some(pattern) = options.get("pattern").and_then(Node::as_str) {
-            self.add(
-                &format!("{path}.pattern"),
-                None,
-                Check::Matches {
-                    column: name.clone(),
-                    pattern: pattern.to_owned(),
-                },
-            );
+            self.add(&format!("{path}.pattern"), None, Check::Matches { column: name.clone(), pattern: pattern.to_owned() });
         }
-        let format = options
-            .get("format")
-            .and_then(Node::as_str)
-            .filter(|_| column.data_type == DataType::String);
+        let format = options.get("format").and_then(Node::as_str).filter(|_| column.data_type == DataType::String);
         if let Some(is) = format.and_then(text_format) {
-            self.add(
-                &format!("{path}.format"),
-                None,
-                Check::Format {
-                    column: name.clone(),
-                    is,
-                },
-            );
+            self.add(&format!("{path}.format"), None, Check::Format { column: name.clone(), is });
         }
         self.limits(options, &path, name);
         if let Some(step) = options.get("multipleOf").and_then(Node::as_f64) {
             let sql = format!("{} % {step} = 0", sql_name(name));
-            self.add(
-                &format!("{path}.multipleOf"),
-                None,
-                Check::Expression { sql },
-            );
+            self.add(&format!("{path}.multipleOf"), None, Check::Expression { sql });
         }
         if options.get("uniqueItems").and_then(Node::as_bool) == Some(true) {
-            self.not_enforced(
-                &format!("{path}.uniqueItems"),
-                "distinct elements of a list",
-                "remove it, or check it elsewhere",
-            );
+            self.not_enforced(&format!("{path}.uniqueItems"), "distinct elements of a list", "remove it, or check it elsewhere");
         }
-        let zone = options
-            .get("defaultTimezone")
-            .and_then(Node::as_str)
-            .unwrap_or("UTC");
-        if column.data_type == DataType::Timestamp
-            && !matches!(zone, "UTC" | "Etc/UTC" | "Z" | "GMT" | "Etc/GMT")
-        {
+        let zone = options.get("defaultTimezone").and_then(Node::as_str).unwrap_or("UTC");
+        if column.data_type == DataType::Timestamp && !matches!(zone, "UTC" | "Etc/UTC" | "Z" | "GMT" | "Etc/GMT") {
             self.not_enforced(
                 &format!("{path}.defaultTimezone"),
                 "a time zone other than UTC",
@@ -323,12 +188,7 @@ impl Reader<'_> {
     fn limits(&mut self, options: &Node, path: &str, column: &str) {
         // In v3.0 the exclusive limits are booleans beside the limit, in v3.1 they are limits themselves.
         let strict = |key: &str| options.get(key).and_then(Node::as_bool) == Some(true);
-        let value = |key: &str| {
-            options
-                .get(key)
-                .filter(|node| node.as_bool().is_none())
-                .and_then(read_rule::scalar)
-        };
+        let value = |key: &str| options.get(key).filter(|node| node.as_bool().is_none()).and_then(read_rule::scalar);
         let (mut min, mut max) = (value("minimum"), value("maximum"));
         let mut above = value("exclusiveMinimum");
         let mut below = value("exclusiveMaximum");
@@ -339,20 +199,9 @@ impl Reader<'_> {
             below = max.take();
         }
         if min.is_some() || max.is_some() {
-            self.add(
-                path,
-                None,
-                Check::Between {
-                    column: column.to_owned(),
-                    min,
-                    max,
-                },
-            );
+            self.add(path, None, Check::Between { column: column.to_owned(), min, max });
         }
-        for (limit, operator, key) in [
-            (above, ">", "exclusiveMinimum"),
-            (below, "<", "exclusiveMaximum"),
-        ] {
+        for (limit, operator, key) in [(above, ">", "exclusiveMinimum"), (below, "<", "exclusiveMaximum")] {
             if let Some(limit) = limit {
                 let sql = format!("{} {operator} {}", sql_name(column), sql_literal(&limit));
                 self.add(&format!("{path}.{key}"), None, Check::Expression { sql });

@@ -33,23 +33,12 @@ fn document(contract: &Contract) -> Node {
         ("status", Node::text(&contract.status)),
     ];
     if let Some(description) = &contract.description {
-        entries.push((
-            "description",
-            Node::map([("purpose", Node::text(description))]),
-        ));
+        entries.push(("description", Node::map([("purpose", Node::text(description))])));
     }
     let mut object: Entries = vec![
         ("name", Node::text(&contract.name)),
         ("logicalType", Node::text("object")),
-        (
-            "properties",
-            Node::list(
-                contract
-                    .columns
-                    .iter()
-                    .map(|column| property(Some(&column.name), column)),
-            ),
-        ),
+        ("properties", Node::list(contract.columns.iter().map(|column| property(Some(&column.name), column)))),
     ];
     if !contract.rules.is_empty() {
         object.push(("quality", Node::list(contract.rules.iter().map(rule))));
@@ -64,12 +53,7 @@ fn property(name: Option<&str>, column: &Column) -> Node {
     let (logical, physical) = types(&column.data_type);
     entries.push(("logicalType", Node::text(logical)));
     entries.extend(physical.map(|physical| ("physicalType", Node::text(physical))));
-    entries.extend(
-        column
-            .description
-            .as_ref()
-            .map(|text| ("description", Node::text(text))),
-    );
+    entries.extend(column.description.as_ref().map(|text| ("description", Node::text(text))));
     let flag = |key, value: bool| value.then(|| (key, Node::new(Value::Bool(true))));
     entries.extend(flag("required", column.required));
     entries.extend(flag("unique", column.unique));
@@ -78,30 +62,14 @@ fn property(name: Option<&str>, column: &Column) -> Node {
     }
     if !column.categories.is_empty() {
         let value = Node::list(column.categories.iter().map(Node::text::<&String>));
-        entries.push((
-            "customProperties",
-            Node::list([Node::map([
-                ("property", Node::text("categories")),
-                ("value", value),
-            ])]),
-        ));
+        entries.push(("customProperties", Node::list([Node::map([("property", Node::text("categories")), ("value", value)])])));
     }
     match &column.data_type {
         DataType::Struct(fields) => {
-            entries.push((
-                "properties",
-                Node::list(
-                    fields
-                        .iter()
-                        .map(|field| property(Some(&field.name), field)),
-                ),
-            ));
+            entries.push(("properties", Node::list(fields.iter().map(|field| property(Some(&field.name), field)))));
         }
         DataType::List(element) => {
-            entries.push((
-                "items",
-                property(None, &Column::new("", element.as_ref().clone())),
-            ));
+            entries.push(("items", property(None, &Column::new("", element.as_ref().clone()))));
         }
         _ => {}
     }
@@ -131,9 +99,6 @@ fn rule(rule: &Rule) -> Node {
         ("name", Node::text(&rule.name)),
         ("type", Node::text("custom")),
         ("engine", Node::text("weir")),
-        (
-            "implementation",
-            Node::map([(rule.check.key(), check(&rule.check))]),
-        ),
+        ("implementation", Node::map([(rule.check.key(), check(&rule.check))])),
     ])
 }

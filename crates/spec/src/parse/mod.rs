@@ -21,18 +21,11 @@ pub const MAX_DEPTH: usize = 64;
 /// Reads a text. The tree is absent when the syntax is broken; it is present, with errors beside it, when only parts of it are unusable.
 pub fn parse(text: &str) -> (Option<Node>, Vec<Diagnostic>) {
     let lines = Lines::of(text);
-    let mut builder = Builder {
-        lines: &lines,
-        diagnostics: Vec::new(),
-        events: Parser::new_from_str(text),
-    };
+    let mut builder = Builder { lines: &lines, diagnostics: Vec::new(), events: Parser::new_from_str(text) };
     if let Some(refused) = refused(text) {
         return (None, vec![refused]);
     }
-    let root = match builder.document() {
-        Ok(root) => root,
-        Err(Stop) => None,
-    };
+    let root = builder.document().unwrap_or_default();
     (root, builder.diagnostics)
 }
 
@@ -47,21 +40,12 @@ fn refused(text: &str) -> Option<Diagnostic> {
         // The scanner takes NUL for the end of its input; a document must not end where a reader sees more. The others are
         // not text in YAML nor in JSON.
         if c < ' ' && !matches!(c, '\n' | '\r' | '\t') {
-            let message = format!(
-                "the character U+{:04X} is not allowed in a document",
-                c as u32
-            );
-            let error =
-                Diagnostic::error("syntax", "", message).at(Span::point(at.line, at.column));
-            return Some(
-                error.with_help("remove it, or write it as an escape in a double-quoted text"),
-            );
+            let message = format!("the character U+{:04X} is not allowed in a document", c as u32);
+            let error = Diagnostic::error("syntax", "", message).at(Span::point(at.line, at.column));
+            return Some(error.with_help("remove it, or write it as an escape in a double-quoted text"));
         }
         if c == '\n' && previous != '\r' || c == '\r' {
-            at = Position {
-                line: at.line + 1,
-                column: 1,
-            };
+            at = Position { line: at.line + 1, column: 1 };
         } else if c != '\n' {
             at.column += 1;
         }
@@ -98,32 +82,18 @@ impl Lines {
         let line = mark.line().clamp(1, self.0.len());
         let beyond = mark.line() > self.0.len();
         let length = self.0[line - 1].0;
-        let column = if beyond {
-            length + 1
-        } else {
-            u32::try_from(mark.col())
-                .unwrap_or(u32::MAX)
-                .saturating_add(1)
-                .min(length + 1)
-        };
-        Position {
-            line: line as u32,
-            column,
-        }
+        let column =
+            if beyond { length + 1 } else { u32::try_from(mark.col()).unwrap_or(u32::MAX).saturating_add(1).min(length + 1) };
+        Position { line: line as u32, column }
     }
 
     fn span(&self, span: &saphyr_parser::Span) -> Span {
         let start = self.position(&span.start);
-        Span {
-            start,
-            end: self.position(&span.end).max(start),
-        }
+        Span { start, end: self.position(&span.end).max(start) }
     }
 
     fn indented_by_tab(&self, line: u32) -> bool {
-        self.0
-            .get(line as usize - 1)
-            .is_some_and(|(_, tabbed)| *tabbed)
+        self.0.get(line as usize - 1).is_some_and(|(_, tabbed)| *tabbed)
     }
 }
 
@@ -143,8 +113,7 @@ impl<'t> Builder<'t> {
             Some(Err(error)) => {
                 let at = self.lines.position(error.marker());
                 let mut diagnostic = if self.lines.indented_by_tab(at.line) {
-                    Diagnostic::error("syntax", "", "a tab cannot indent")
-                        .with_help("indent with spaces")
+                    Diagnostic::error("syntax", "", "a tab cannot indent").with_help("indent with spaces")
                 } else {
                     Diagnostic::error("syntax", "", tidy(error.info()))
                 };
@@ -157,11 +126,7 @@ impl<'t> Builder<'t> {
     }
 
     fn error(&mut self, code: &str, span: Span, message: impl Into<String>, help: &str) {
-        self.diagnostics.push(
-            Diagnostic::error(code, "", message)
-                .at(span)
-                .with_help(help),
-        );
+        self.diagnostics.push(Diagnostic::error(code, "", message).at(span).with_help(help));
     }
 
     fn document(&mut self) -> Result<Option<Node>, Stop> {
@@ -173,12 +138,7 @@ impl<'t> Builder<'t> {
                 Event::StreamEnd => break,
                 Event::DocumentStart(_) if root.is_some() => {
                     let help = "write one document a file";
-                    self.error(
-                        "several-documents",
-                        span,
-                        "a second document begins here",
-                        help,
-                    );
+                    self.error("several-documents", span, "a second document begins here", help);
                     return Ok(root);
                 }
                 Event::DocumentStart(_) => {
@@ -191,32 +151,16 @@ impl<'t> Builder<'t> {
         let empty = root.as_ref().is_none_or(|node| node.value == Value::Null);
         if empty {
             let start = Span::point(1, 1);
-            self.error(
-                "empty-document",
-                start,
-                "the document is empty",
-                "begin with `apiVersion:` and `kind:`",
-            );
+            self.error("empty-document", start, "the document is empty", "begin with `apiVersion:` and `kind:`");
             return Ok(None);
         }
         Ok(root)
     }
 
     /// Builds the node that begins with this event. `after` is where its key ended: the place of a value that is not there.
-    fn node(
-        &mut self,
-        event: Event<'t>,
-        span: Span,
-        depth: usize,
-        after: Option<Position>,
-    ) -> Result<Node, Stop> {
+    fn node(&mut self, event: Event<'t>, span: Span, depth: usize, after: Option<Position>) -> Result<Node, Stop> {
         if depth > MAX_DEPTH {
-            self.error(
-                "too-deep",
-                span,
-                format!("nested deeper than {MAX_DEPTH} levels"),
-                "flatten the document",
-            );
+            self.error("too-deep", span, format!("nested deeper than {MAX_DEPTH} levels"), "flatten the document");
             return Err(Stop);
         }
         let plain = |anchor: usize, tagged: bool| anchor == 0 && !tagged;
@@ -228,9 +172,7 @@ impl<'t> Builder<'t> {
                     _ => Value::String(text.into_owned()),
                 };
                 let span = match after {
-                    Some(end) if value == Value::Null && span.start == span.end => {
-                        Span { start: end, end }
-                    }
+                    Some(end) if value == Value::Null && span.start == span.end => Span { start: end, end },
                     _ => span,
                 };
                 Ok(Node { value, span })
@@ -242,10 +184,7 @@ impl<'t> Builder<'t> {
                 loop {
                     let (event, at) = self.next()?;
                     if event == Event::SequenceEnd {
-                        return Ok(Node {
-                            value: Value::List(items),
-                            span: closed(span, at, end),
-                        });
+                        return Ok(Node { value: Value::List(items), span: closed(span, at, end) });
                     }
                     let item = self.node(event, at, depth + 1, None)?;
                     end = item.span.end;
@@ -259,10 +198,7 @@ impl<'t> Builder<'t> {
             Event::Alias(_) => {
                 let help = "write the value out where it is needed";
                 self.error("alias", span, "aliases are not supported", help);
-                Ok(Node {
-                    value: Value::Null,
-                    span,
-                })
+                Ok(Node { value: Value::Null, span })
             }
             _ => {
                 self.error("syntax", span, "a value is missing here", "write one");
@@ -278,10 +214,7 @@ impl<'t> Builder<'t> {
         loop {
             let (event, at) = self.next()?;
             if event == Event::MappingEnd {
-                return Ok(Node {
-                    value: Value::Map(entries),
-                    span: closed(span, at, end),
-                });
+                return Ok(Node { value: Value::Map(entries), span: closed(span, at, end) });
             }
             let key = match event {
                 Event::Scalar(text, _, anchor, tag) => {
@@ -290,12 +223,7 @@ impl<'t> Builder<'t> {
                 }
                 other => {
                     self.node(other, at, depth + 1, None)?;
-                    self.error(
-                        "syntax",
-                        at,
-                        "a key must be a text",
-                        "write a plain word before the colon",
-                    );
+                    self.error("syntax", at, "a key must be a text", "write a plain word before the colon");
                     None
                 }
             };
@@ -304,24 +232,12 @@ impl<'t> Builder<'t> {
             end = value.span.end.max(at.end);
             let Some(key) = key else { continue };
             if !keys.insert(key.clone()) {
-                let first = entries
-                    .iter()
-                    .find(|e| e.key == key)
-                    .map_or(1, |e| e.key_span.start.line);
+                let first = entries.iter().find(|e| e.key == key).map_or(1, |e| e.key_span.start.line);
                 let message = format!("the key {} is given twice", quoted(&key));
-                self.error(
-                    "duplicate-key",
-                    at,
-                    message,
-                    &format!("it was first given on line {first}; keep one"),
-                );
+                self.error("duplicate-key", at, message, &format!("it was first given on line {first}; keep one"));
                 continue;
             }
-            entries.push(Entry {
-                key,
-                key_span: at,
-                value,
-            });
+            entries.push(Entry { key, key_span: at, value });
         }
     }
 
@@ -330,46 +246,22 @@ impl<'t> Builder<'t> {
             return;
         }
         if anchor != 0 {
-            self.error(
-                "alias",
-                span,
-                "anchors are not supported",
-                "write the value out where it is needed",
-            );
+            self.error("alias", span, "anchors are not supported", "write the value out where it is needed");
         } else {
-            self.error(
-                "tag",
-                span,
-                "tags are not supported",
-                "remove the tag; quote a value to make it a text",
-            );
+            self.error("tag", span, "tags are not supported", "remove the tag; quote a value to make it a text");
         }
     }
 }
 
 /// A flow collection ends behind its bracket, a block collection behind its last child.
 fn closed(start: Span, close: Span, last_child: Position) -> Span {
-    let end = if close.start < close.end {
-        close.end
-    } else {
-        last_child
-    };
-    Span {
-        start: start.start,
-        end: end.max(start.start),
-    }
+    let end = if close.start < close.end { close.end } else { last_child };
+    Span { start: start.start, end: end.max(start.start) }
 }
 
 /// The scanner's words as one clause without its own position.
 fn tidy(info: &str) -> String {
-    let info: String = info
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let info: String = info.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let info = info.trim().trim_end_matches('.');
-    if info.is_empty() {
-        "the syntax is broken here".to_owned()
-    } else {
-        format!("syntax: {info}")
-    }
+    if info.is_empty() { "the syntax is broken here".to_owned() } else { format!("syntax: {info}") }
 }

@@ -30,18 +30,12 @@ pub struct Entry {
     pub value: Node,
 }
 
-const NOWHERE: Span = Span {
-    start: Position { line: 1, column: 1 },
-    end: Position { line: 1, column: 1 },
-};
+const NOWHERE: Span = Span { start: Position { line: 1, column: 1 }, end: Position { line: 1, column: 1 } };
 
 impl Node {
     /// A node that comes from no text.
     pub fn new(value: Value) -> Self {
-        Self {
-            value,
-            span: NOWHERE,
-        }
+        Self { value, span: NOWHERE }
     }
 
     /// A text that comes from no text.
@@ -51,11 +45,7 @@ impl Node {
 
     /// A map that comes from no text.
     pub fn map<K: Into<String>>(entries: impl IntoIterator<Item = (K, Node)>) -> Self {
-        let entries = entries.into_iter().map(|(key, value)| Entry {
-            key: key.into(),
-            key_span: NOWHERE,
-            value,
-        });
+        let entries = entries.into_iter().map(|(key, value)| Entry { key: key.into(), key_span: NOWHERE, value });
         Self::new(Value::Map(entries.collect()))
     }
 
@@ -82,11 +72,7 @@ impl Node {
 
     /// The value under a key of a map. A key whose value is null counts as absent.
     pub fn get(&self, key: &str) -> Option<&Node> {
-        self.entries()
-            .iter()
-            .find(|e| e.key == key)
-            .map(|e| &e.value)
-            .filter(|n| n.value != Value::Null)
+        self.entries().iter().find(|e| e.key == key).map(|e| &e.value).filter(|n| n.value != Value::Null)
     }
 
     /// The text of a text node.
@@ -150,12 +136,7 @@ impl Node {
             Value::Float(value) => Json::from(*value),
             Value::String(text) => Json::from(text.as_str()),
             Value::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
-            Value::Map(entries) => Json::Object(
-                entries
-                    .iter()
-                    .map(|e| (e.key.clone(), e.value.to_json()))
-                    .collect(),
-            ),
+            Value::Map(entries) => Json::Object(entries.iter().map(|e| (e.key.clone(), e.value.to_json())).collect()),
         }
     }
 }
@@ -169,11 +150,7 @@ pub fn quoted(text: &str) -> String {
             out.push('…');
             break;
         }
-        if c.is_control() {
-            out.extend(c.escape_default())
-        } else {
-            out.push(c)
-        }
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out.push('`');
     out

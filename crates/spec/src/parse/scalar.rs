@@ -61,10 +61,7 @@ fn is_float(text: &str) -> bool {
         !digits.is_empty() && all_digits(digits)
     });
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    exponent_fits
-        && all_digits(whole)
-        && all_digits(fraction)
-        && !(whole.is_empty() && fraction.is_empty())
+    exponent_fits && all_digits(whole) && all_digits(fraction) && !(whole.is_empty() && fraction.is_empty())
 }
 
 #[cfg(test)]
@@ -91,10 +88,7 @@ mod tests {
             ("0x1F", Value::Int(31)),
             ("0o17", Value::Int(15)),
             ("0x", text("0x")),
-            (
-                "18446744073709551615",
-                Value::Int(18_446_744_073_709_551_615),
-            ),
+            ("18446744073709551615", Value::Int(18_446_744_073_709_551_615)),
             ("1.5", Value::Float(1.5)),
             ("1.", Value::Float(1.0)),
             (".5", Value::Float(0.5)),

@@ -3,8 +3,8 @@
 use super::{character, choice, flag, float, number, optional_text, span, text, texts};
 use crate::{
     connector::{
-        Compression, EventTime, FileSink, FileSource, GeneratorKind, GeneratorSource, HttpSource,
-        PartitionTime, SinkConnector, SourceConnector, StdoutSink, TimeUnit,
+        Compression, EventTime, FileSink, FileSource, GeneratorKind, GeneratorSource, HttpSource, PartitionTime, SinkConnector,
+        SourceConnector, StdoutSink, TimeUnit,
     },
     parse::Node,
     types::Timespan,
@@ -35,11 +35,7 @@ pub fn source(node: &Node) -> SourceConnector {
         });
     }
     let http = node.get("http");
-    SourceConnector::Http(HttpSource {
-        max_backlog_mib: http
-            .and_then(|http| number(http, "max_backlog_mib"))
-            .unwrap_or(256),
-    })
+    SourceConnector::Http(HttpSource { max_backlog_mib: http.and_then(|http| number(http, "max_backlog_mib")).unwrap_or(256) })
 }
 
 pub fn sink(node: &Node) -> SinkConnector {
@@ -50,10 +46,9 @@ pub fn sink(node: &Node) -> SinkConnector {
         path: text(file, "path"),
         compression: choice(file, "compression").unwrap_or(Compression::None),
         partition_by: texts(file, "partition_by"),
-        partition_time: file.get("partition_time").map(|node| PartitionTime {
-            column: text(node, "column"),
-            by: choice(node, "by").unwrap_or(TimeUnit::Day),
-        }),
+        partition_time: file
+            .get("partition_time")
+            .map(|node| PartitionTime { column: text(node, "column"), by: choice(node, "by").unwrap_or(TimeUnit::Day) }),
         max_file_mib: number(file, "max_file_mib").unwrap_or(256),
     })
 }

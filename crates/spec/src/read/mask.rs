@@ -10,10 +10,7 @@ pub fn step(node: &Node) -> MaskStep {
     let columns = node.get("columns").map(Node::entries).unwrap_or_default();
     MaskStep {
         from: text(node, "from"),
-        columns: columns
-            .iter()
-            .filter_map(|entry| Some((entry.key.clone(), mask(&entry.value)?)))
-            .collect(),
+        columns: columns.iter().filter_map(|entry| Some((entry.key.clone(), mask(&entry.value)?))).collect(),
     }
 }
 
@@ -21,9 +18,7 @@ fn mask(node: &Node) -> Option<Mask> {
     let operator = node.entries().first()?;
     let options = &operator.value;
     Some(match operator.key.as_str() {
-        "redact" => Mask::Redact {
-            with: optional_text(options, "with"),
-        },
+        "redact" => Mask::Redact { with: optional_text(options, "with") },
         "null" => Mask::Null,
         "partial" => Mask::Partial {
             keep_first: number(options, "keep_first").unwrap_or(0),
@@ -31,14 +26,9 @@ fn mask(node: &Node) -> Option<Mask> {
             with: character(options, "with").unwrap_or('*'),
         },
         "hash" => Mask::Hash,
-        "token" => Mask::Token {
-            prefix: optional_text(options, "prefix"),
-            keep_last: number(options, "keep_last").unwrap_or(0),
-        },
+        "token" => Mask::Token { prefix: optional_text(options, "prefix"), keep_last: number(options, "keep_last").unwrap_or(0) },
         "encrypt" => Mask::Encrypt,
-        "generalize" => Mask::Generalize {
-            to: generalization(options.get("to")?)?,
-        },
+        "generalize" => Mask::Generalize { to: generalization(options.get("to")?)? },
         _ => return None,
     })
 }

@@ -32,12 +32,8 @@ pub fn pipeline(root: &Node) -> Pipeline {
         parallelism: number(root, "parallelism").unwrap_or(1),
         checkpoint: checkpoint.map_or_else(Checkpoint::default, |every| Checkpoint { every }),
         batch: Batch {
-            rows: batch
-                .and_then(|node| number(node, "rows"))
-                .unwrap_or(default.rows),
-            wait: batch
-                .and_then(|node| span(node, "wait"))
-                .unwrap_or(default.wait),
+            rows: batch.and_then(|node| number(node, "rows")).unwrap_or(default.rows),
+            wait: batch.and_then(|node| span(node, "wait")).unwrap_or(default.wait),
         },
         sources: named(root, "sources", source),
         steps: named(root, "steps", step),
@@ -47,23 +43,15 @@ pub fn pipeline(root: &Node) -> Pipeline {
 
 fn named<T>(root: &Node, key: &str, read: impl Fn(&Node) -> T) -> IndexMap<String, T> {
     let entries = root.get(key).map(Node::entries).unwrap_or_default();
-    entries
-        .iter()
-        .map(|entry| (entry.key.clone(), read(&entry.value)))
-        .collect()
+    entries.iter().map(|entry| (entry.key.clone(), read(&entry.value))).collect()
 }
 
 fn source(node: &Node) -> Source {
     Source {
         connector: connector::source(node),
         format: choice(node, "format"),
-        contract: node
-            .get("contract")
-            .and_then(Node::as_str)
-            .and_then(|text| text.parse().ok()),
-        schema: node
-            .get("schema")
-            .map(|list| list.items().iter().map(column).collect()),
+        contract: node.get("contract").and_then(Node::as_str).and_then(|text| text.parse().ok()),
+        schema: node.get("schema").map(|list| list.items().iter().map(column).collect()),
         subject: optional_text(node, "subject"),
         event_time: node.get("event_time").map(connector::event_time),
         on_malformed: choice(node, "on_malformed").unwrap_or_default(),
@@ -73,11 +61,7 @@ fn source(node: &Node) -> Source {
 fn column(node: &Node) -> Column {
     Column {
         name: text(node, "name"),
-        data_type: node
-            .get("type")
-            .and_then(Node::as_str)
-            .and_then(|t| t.parse().ok())
-            .unwrap_or(DataType::String),
+        data_type: node.get("type").and_then(Node::as_str).and_then(|t| t.parse().ok()).unwrap_or(DataType::String),
         required: flag(node, "required").unwrap_or(false),
         unique: flag(node, "unique").unwrap_or(false),
         classification: choice(node, "classification").unwrap_or_default(),
@@ -130,23 +114,14 @@ fn optional_text(node: &Node, key: &str) -> Option<String> {
 
 fn texts(node: &Node, key: &str) -> Vec<String> {
     match node.get(key) {
-        Some(one) if one.as_str().is_some() => {
-            one.as_str().map(str::to_owned).into_iter().collect()
-        }
-        Some(list) => list
-            .items()
-            .iter()
-            .filter_map(Node::as_str)
-            .map(str::to_owned)
-            .collect(),
+        Some(one) if one.as_str().is_some() => one.as_str().map(str::to_owned).into_iter().collect(),
+        Some(list) => list.items().iter().filter_map(Node::as_str).map(str::to_owned).collect(),
         None => Vec::new(),
     }
 }
 
 fn character(node: &Node, key: &str) -> Option<char> {
-    node.get(key)
-        .and_then(Node::as_str)
-        .and_then(|text| text.chars().next())
+    node.get(key).and_then(Node::as_str).and_then(|text| text.chars().next())
 }
 
 fn flag(node: &Node, key: &str) -> Option<bool> {
@@ -154,9 +129,7 @@ fn flag(node: &Node, key: &str) -> Option<bool> {
 }
 
 fn number<T: TryFrom<i128>>(node: &Node, key: &str) -> Option<T> {
-    node.get(key)
-        .and_then(Node::as_int)
-        .and_then(|value| T::try_from(value).ok())
+    node.get(key).and_then(Node::as_int).and_then(|value| T::try_from(value).ok())
 }
 
 fn float(node: &Node, key: &str) -> Option<f64> {
@@ -164,9 +137,7 @@ fn float(node: &Node, key: &str) -> Option<f64> {
 }
 
 fn span(node: &Node, key: &str) -> Option<Timespan> {
-    node.get(key)
-        .and_then(Node::as_str)
-        .and_then(|text| text.parse().ok())
+    node.get(key).and_then(Node::as_str).and_then(|text| text.parse().ok())
 }
 
 /// The enum value of this name.
