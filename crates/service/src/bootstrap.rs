@@ -9,7 +9,9 @@ use weir_authz::{Action, Resource, ResourceKind};
 use weir_spec::parse_pipeline;
 use weir_store::{Tx, projects, sessions, users};
 
-use crate::{Cx, Error, Result, Services, contracts, keys, members, password, pipelines, random};
+use crate::{
+    Cx, Error, Result, Services, contracts, keys, members, operator, password, pipelines, random,
+};
 
 /// The project that every instance has.
 pub const DEFAULT_PROJECT: &str = "main";
@@ -101,23 +103,23 @@ pub async fn demo(services: &Arc<Services>, documents: DemoDocuments) -> Result<
     let slug: Slug = DEFAULT_PROJECT
         .parse()
         .map_err(|e| Error::internal("the default project", e))?;
-    let operator = Cx::operator(Arc::clone(services)).in_project(&slug).await?;
+    let admin = operator::context(services).await?.in_project(&slug).await?;
     let mut credentials = Vec::new();
     for role in Role::ALL.into_iter().filter(|role| *role != Role::Admin) {
-        credentials.push(demo_user(&operator, role).await?);
+        credentials.push(demo_user(&admin, role).await?);
     }
     for document in documents.contracts {
-        contracts::register(&operator, RegisterContract { document }).await?;
+        contracts::register(&admin, RegisterContract { document }).await?;
     }
     // Deployed in an engineer's name, so that the engineer of the demo owns what they see.
     let engineer = match users::by_name(services.store(), Role::Engineer.as_str()).await? {
         Some(engineer) => {
-            Cx::on_behalf_of(Arc::clone(services), engineer.user.id)
+            operator::on_behalf_of(services, engineer.user.id)
                 .await?
                 .in_project(&slug)
                 .await?
         }
-        None => operator,
+        None => admin,
     };
     for document in documents.pipelines {
         demo_pipeline(&engineer, document).await?;

@@ -4,16 +4,14 @@ use std::{net::IpAddr, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use weir_api::{ProjectId, SessionId, Slug, UserId};
-use weir_authz::{Action, Actor, Grant, Principal, Resource, ResourceKind, Role};
+use weir_authz::{Action, Actor, Grant, Principal, Resource, ResourceKind};
 use weir_evidence::{
     Body,
     record::{AdminAction, AdminDecision},
 };
-use weir_store::{Store, actors, evidence, projects, sessions::Session};
+use weir_store::{Store, evidence, projects, sessions::Session};
 
 use crate::{Error, Result, services::Services};
-
-const OPERATOR: &str = "operator";
 
 /// Where a request comes from.
 #[derive(Clone, Debug, Default)]
@@ -50,24 +48,6 @@ impl Cx {
     /// A part of Weir itself, such as `worker`.
     pub fn system(services: Arc<Services>, part: &'static str) -> Self {
         Self::new(services, Actor::system(part), RequestInfo::default())
-    }
-
-    /// Whoever may read the keys of this instance on its machine: an administrator of everything, for the command line.
-    pub fn operator(services: Arc<Services>) -> Self {
-        let actor = Actor {
-            instance_admin: true,
-            ..Actor::system(OPERATOR)
-        };
-        Self::new(services, actor, RequestInfo::default())
-    }
-
-    /// A user's own context, for what an operator does on their behalf on the command line.
-    pub async fn on_behalf_of(services: Arc<Services>, user: UserId) -> Result<Self> {
-        let resource = Resource::of_instance(ResourceKind::User).id(user);
-        let actor = actors::of_user(&services.store, user)
-            .await?
-            .ok_or_else(|| Error::missing(&resource))?;
-        Ok(Self::new(services, actor, RequestInfo::default()))
     }
 
     pub(crate) fn new(services: Arc<Services>, actor: Actor, request: RequestInfo) -> Self {
@@ -109,19 +89,12 @@ impl Cx {
                     })?;
             }
         }
-        let actor = match self.actor.principal {
-            Principal::System(OPERATOR) => {
-                Arc::new((*self.actor).clone().with_role(project.id, Role::Admin))
-            }
-            _ => Arc::clone(&self.actor),
-        };
         let project = ProjectRef {
             id: project.id,
             slug: slug.clone(),
             title: project.title,
         };
         Ok(Self {
-            actor,
             project: Some(Arc::new(project)),
             ..self.clone()
         })

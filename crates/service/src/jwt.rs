@@ -125,7 +125,6 @@ impl TokenSigner {
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
     use serde_json::json;
 
     use super::*;

@@ -20,9 +20,6 @@ use crate::{
     lockout::Strangers,
 };
 
-/// Beside the database when `WEIR_MASTER_KEY` does not hold the key.
-pub const MASTER_KEY_FILE: &str = "master.key";
-
 /// The columns that a generator brings; connectors know them, and services do not know connectors.
 pub type GeneratorColumns = fn(GeneratorKind) -> Vec<Column>;
 
@@ -127,24 +124,6 @@ impl Services {
             clock: config.clock,
             store: config.store,
         }))
-    }
-
-    /// Opens a data folder: its database and its master key (from `WEIR_MASTER_KEY`, else `master.key` in the folder, made when
-    /// it is missing).
-    pub async fn open_folder(
-        data: &Path,
-        generator_columns: GeneratorColumns,
-    ) -> Result<Arc<Self>> {
-        let store = Store::open(data, SystemClock.now()).await?;
-        let (master_key, _) = MasterKey::load(&data.join(MASTER_KEY_FILE))
-            .map_err(|e| Error::internal("the master key", e))?;
-        Self::open(ServicesConfig::new(
-            store,
-            master_key,
-            data,
-            generator_columns,
-        ))
-        .await
     }
 
     pub fn now(&self) -> DateTime<Utc> {

@@ -1,17 +1,23 @@
-//! Pipelines: documents, versions, deployments.
+//! Pipelines: documents and their versions; what shall run of them is in `deploy`.
+
+mod deploy;
+mod view;
+
+pub use deploy::{deploy, stop};
+pub(crate) use view::state;
+use view::{detail, summary, version_dto};
 
 use sha2::{Digest, Sha256};
 use weir_api::{
-    CreatePipeline, DeployPipeline, Deployment, Diagnostic, FieldError, Page, PageQuery,
-    PipelineDetail, PipelineState, PipelineSummary, PipelineVersion, PipelineVersionDetail,
-    RunState, Slug, UpdatePipeline, UserRef, ValidatePipeline, Validation,
+    CreatePipeline, FieldError, Page, PageQuery, PipelineDetail, PipelineSummary, PipelineVersion,
+    PipelineVersionDetail, Slug, UpdatePipeline, ValidatePipeline, Validation,
 };
 use weir_authz::{Action, Resource, ResourceKind};
 use weir_spec::Pipeline;
 use weir_store::{
     StoreError,
     deployments::{self, Desired},
-    documents::{self, Document, DocumentKind, NewVersion, VersionInfo},
+    documents::{self, Document, DocumentKind, NewVersion},
     runs,
 };
 
@@ -19,7 +25,7 @@ use crate::{
     Cx, Error, Result, graph,
     paging::page,
     planning::{self, Checked},
-    runs as service_runs, users,
+    users,
 };
 
 /// The longest document accepted, in bytes.
@@ -185,77 +191,6 @@ pub async fn version(cx: &Cx, name: &Slug, version: u32) -> Result<PipelineVersi
     })
 }
 
-/// Puts a version to work. Refused with `Document` when the plan refuses it. A run of another version is asked to stop first; the
-/// supervisor then starts this one from its last checkpoint. Who may deploy depends on the most sensitive class that leaves the
-/// pipeline through a sink.
-pub async fn deploy(cx: &Cx, name: &Slug, request: DeployPipeline) -> Result<Deployment> {
-    let document = find(cx, name, Action::PipelineDeploy).await?;
-    let number = request.version.unwrap_or(document.latest_version);
-    // Whether one may deploy at all comes first: the findings tell of the document.
-    cx.authorize(Action::PipelineDeploy, &resource(&document))
-        .await?;
-    let stored = stored_version(cx, &document, number).await?;
-    let checked = check(cx, &stored.text).await?;
-    let (Some(plan), false) = (&checked.plan, checked.errors()) else {
-        return Err(Error::Document(checked.diagnostics));
-    };
-    let classified = resource(&document)
-        .classified(checked.classification())
-        .for_purpose(plan.purpose.clone());
-    let permitted = cx.authorize(Action::PipelineDeploy, &classified).await?;
-    let mut change = cx.change(&permitted).await?;
-    if let Some(current) = deployments::by_document(change.tx(), document.id).await? {
-        change.before(format!(
-            "pipeline:{name}@{} {}",
-            current.version,
-            current.desired.as_str()
-        ));
-        if current.version != number
-            && let Some(alive) = runs::alive(change.tx(), current.id).await?
-        {
-            runs::request_stop(change.tx(), &permitted, alive.id, cx.now()).await?;
-        }
-    }
-    let deployment =
-        deployments::deploy(change.tx(), &permitted, &document, number, cx.now()).await?;
-    // The text's hash says what was deployed, the plan's also which contracts it stood for.
-    change.after(format!(
-        "pipeline:{name}@{number} running sha256:{} plan:{}",
-        stored.info.hash,
-        hex::encode(plan.document_hash)
-    ));
-    change.commit().await?;
-    cx.services.notify_deployments();
-    deployment_dto(cx, &document, deployment).await
-}
-
-/// Asks the run to take a last checkpoint and end.
-pub async fn stop(cx: &Cx, name: &Slug) -> Result<Deployment> {
-    let document = find(cx, name, Action::PipelineStop).await?;
-    let permitted = cx
-        .authorize(Action::PipelineStop, &resource(&document))
-        .await?;
-    let mut change = cx.change(&permitted).await?;
-    let Some(current) = deployments::by_document(change.tx(), document.id).await? else {
-        return Err(Error::Conflict(format!(
-            "pipeline {name} was never deployed"
-        )));
-    };
-    change.before(format!(
-        "pipeline:{name}@{} {}",
-        current.version,
-        current.desired.as_str()
-    ));
-    let deployment = deployments::stop(change.tx(), &permitted, current.id, cx.now()).await?;
-    if let Some(alive) = runs::alive(change.tx(), current.id).await? {
-        runs::request_stop(change.tx(), &permitted, alive.id, cx.now()).await?;
-    }
-    change.after(format!("pipeline:{name}@{} stopped", deployment.version));
-    change.commit().await?;
-    cx.services.notify_deployments();
-    deployment_dto(cx, &document, deployment).await
-}
-
 /// Deletes a pipeline that does not run. `expected_version` is the newest version the caller has seen. Versions, runs and evidence
 /// stay on record; the name is free again.
 pub async fn delete(cx: &Cx, name: &Slug, expected_version: u32) -> Result<()> {
@@ -386,101 +321,5 @@ fn stale(name: &Slug, error: StoreError) -> Error {
             found,
         },
         other => other,
-    }
-}
-
-async fn detail(cx: &Cx, document: &Document) -> Result<PipelineDetail> {
-    let stored = stored_version(cx, document, document.latest_version).await?;
-    let checked = check(cx, &stored.text).await?;
-    let names = users::refs(cx.store()).await?;
-    let (summary, deployment) =
-        summary(cx, document, &stored.info, |id| names.get(&id?).cloned()).await?;
-    Ok(PipelineDetail {
-        summary,
-        hash: stored.info.hash,
-        document: stored.text,
-        graph: graph::draw(&checked),
-        diagnostics: checked.diagnostics,
-        deployment,
-    })
-}
-
-async fn summary(
-    cx: &Cx,
-    document: &Document,
-    latest: &VersionInfo,
-    name: impl Fn(Option<weir_api::UserId>) -> Option<UserRef>,
-) -> Result<(PipelineSummary, Option<Deployment>)> {
-    let deployment = deployments::by_document(cx.store(), document.id).await?;
-    let last_run = runs::latest(cx.store(), document.id).await?;
-    let text = |key: &str| latest.summary[key].as_str().map(str::to_owned);
-    let deployment = match deployment {
-        Some(deployment) => Some(deployment_dto(cx, document, deployment).await?),
-        None => None,
-    };
-    let summary = PipelineSummary {
-        name: service_runs::slug(&document.name)?,
-        description: text("description"),
-        owner: text("owner"),
-        purpose: text("purpose").unwrap_or_default(),
-        state: deployment
-            .as_ref()
-            .map_or(PipelineState::Draft, |deployment| deployment.state),
-        version: document.latest_version,
-        deployed_version: deployment.as_ref().map(|deployment| deployment.version),
-        updated_at: document.updated_at,
-        updated_by: name(latest.author),
-        last_run: last_run.map(service_runs::summary).transpose()?,
-    };
-    Ok((summary, deployment))
-}
-
-async fn deployment_dto(
-    cx: &Cx,
-    document: &Document,
-    deployment: deployments::Deployment,
-) -> Result<Deployment> {
-    let stored = stored_version(cx, document, deployment.version).await?;
-    let run = runs::latest(cx.store(), document.id)
-        .await?
-        .filter(|run| run.deployment == deployment.id);
-    let names = users::refs(cx.store()).await?;
-    Ok(Deployment {
-        state: state(&deployment, run.as_ref()),
-        version: deployment.version,
-        hash: stored.info.hash,
-        run: run.map(|run| run.id),
-        changed_at: deployment.changed_at,
-        changed_by: deployment.changed_by.and_then(|id| names.get(&id).cloned()),
-    })
-}
-
-/// What was asked for and what the newest run says, told in one word.
-pub(crate) fn state(
-    deployment: &deployments::Deployment,
-    run: Option<&runs::Run>,
-) -> PipelineState {
-    let run_state = run.map(|run| run.state);
-    match (deployment.desired, run_state) {
-        (_, Some(RunState::Stopping)) => PipelineState::Stopping,
-        (Desired::Running, Some(RunState::Running)) => PipelineState::Running,
-        (Desired::Running, _) => PipelineState::Starting,
-        (Desired::Stopped, Some(RunState::Running | RunState::Pending)) => PipelineState::Stopping,
-        (Desired::Stopped, Some(RunState::Finished)) => PipelineState::Finished,
-        (Desired::Stopped, Some(RunState::Failed)) => PipelineState::Failed,
-        (Desired::Stopped, _) => PipelineState::Stopped,
-    }
-}
-
-fn version_dto(
-    info: VersionInfo,
-    name: impl Fn(Option<weir_api::UserId>) -> Option<UserRef>,
-) -> PipelineVersion {
-    PipelineVersion {
-        version: info.version,
-        hash: info.hash,
-        created_at: info.created_at,
-        created_by: name(info.author),
-        note: info.message,
     }
 }

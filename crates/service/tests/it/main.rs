@@ -1,0 +1,14 @@
+//! The use cases over a real database in a temporary folder. Time stands still unless a test moves it.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod audit;
+mod bootstrap;
+mod consent;
+mod documents;
+mod ingest;
+mod permissions;
+mod quarantine;
+mod sign_in;
+mod tokens;
+mod world;
