@@ -19,16 +19,13 @@ pub(crate) fn check(pipeline: &Pipeline, nodes: &[Node]) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (id, node) in nodes.iter().enumerate() {
         let mut paths = BTreeMap::new();
-        let asks =
-            matches!(&node.kind, NodeKind::Consent(consent) if consent.purpose == pipeline.purpose);
+        let asks = matches!(&node.kind, NodeKind::Consent(consent) if consent.purpose == pipeline.purpose);
         if node.inputs.is_empty() {
             paths.insert(id, vec![id]);
         } else if !asks {
             for &input in &node.inputs {
                 for (&source, path) in &open[input] {
-                    paths
-                        .entry(source)
-                        .or_insert_with(|| path.iter().copied().chain([id]).collect());
+                    paths.entry(source).or_insert_with(|| path.iter().copied().chain([id]).collect());
                 }
             }
         }
@@ -41,17 +38,10 @@ pub(crate) fn check(pipeline: &Pipeline, nodes: &[Node]) -> Vec<Diagnostic> {
 }
 
 fn refuse(pipeline: &Pipeline, nodes: &[Node], path: &[NodeId]) -> Diagnostic {
-    let ends = (
-        path.first().map(|&id| &nodes[id]),
-        path.last().map(|&id| &nodes[id]),
-    );
-    let (Some(source), Some(sink)) = ends else {
-        unreachable!("invariant: a path has ends")
-    };
-    let message = format!(
-        "rows of `{}` reach sink `{}` without a consent step for `{}`",
-        source.name, sink.name, pipeline.purpose
-    );
+    let ends = (path.first().map(|&id| &nodes[id]), path.last().map(|&id| &nodes[id]));
+    let (Some(source), Some(sink)) = ends else { unreachable!("invariant: a path has ends") };
+    let message =
+        format!("rows of `{}` reach sink `{}` without a consent step for `{}`", source.name, sink.name, pipeline.purpose);
     let mut diagnostic = Diagnostic::error("no-consent", format!("sinks.{}", sink.name), message);
     for &id in path {
         let node = &nodes[id];
@@ -59,10 +49,9 @@ fn refuse(pipeline: &Pipeline, nodes: &[Node], path: &[NodeId]) -> Diagnostic {
         let line = match &node.kind {
             NodeKind::Source(_) => format!("source `{}`", node.name),
             NodeKind::Sink(_) => format!("sink `{}`", node.name),
-            NodeKind::Consent(consent) => format!(
-                "step `{}` (consent) asks for another purpose, `{}`",
-                node.name, consent.purpose
-            ),
+            NodeKind::Consent(consent) => {
+                format!("step `{}` (consent) asks for another purpose, `{}`", node.name, consent.purpose)
+            }
             _ => format!("step `{}` ({kind})", node.name),
         };
         diagnostic = diagnostic.with_note(line);

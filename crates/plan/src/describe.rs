@@ -53,33 +53,20 @@ pub struct ColumnView {
 
 /// Everything about a plan that is data.
 pub fn describe(plan: &Plan) -> PlanView {
-    let name =
-        |node: &Node, index: Option<usize>| index.map(|index| node.columns[index].name.clone());
+    let name = |node: &Node, index: Option<usize>| index.map(|index| node.columns[index].name.clone());
     let node = |node: &Node| NodeView {
         name: node.name.clone(),
         kind: node.kind.as_str(),
-        inputs: node
-            .inputs
-            .iter()
-            .map(|&input| plan.nodes[input].name.clone())
-            .collect(),
+        inputs: node.inputs.iter().map(|&input| plan.nodes[input].name.clone()).collect(),
         columns: node
             .columns
             .iter()
             .zip(node.schema.fields())
-            .map(|(facts, field)| ColumnView {
-                data_type: schema::arrow_type_name(field.data_type()),
-                facts: facts.clone(),
-            })
+            .map(|(facts, field)| ColumnView { data_type: schema::arrow_type_name(field.data_type()), facts: facts.clone() })
             .collect(),
         subject: name(node, node.subject),
         event_time: name(node, node.event_time),
-        classification: node
-            .columns
-            .iter()
-            .map(|facts| facts.classification)
-            .max()
-            .unwrap_or(Classification::Public),
+        classification: node.columns.iter().map(|facts| facts.classification).max().unwrap_or(Classification::Public),
         definition: definition(node, plan),
     };
     PlanView {
@@ -111,10 +98,7 @@ fn definition(node: &Node, plan: &Plan) -> Value {
             "on_unknown": consent.on_unknown,
         }),
         NodeKind::Mask(mask) => {
-            let columns = mask
-                .masks
-                .iter()
-                .map(|masked| (node.columns[masked.column].name.clone(), mask_json(masked)));
+            let columns = mask.masks.iter().map(|masked| (node.columns[masked.column].name.clone(), mask_json(masked)));
             json!({ "columns": columns.collect::<serde_json::Map<_, _>>() })
         }
         NodeKind::Sql(sql) => json!({
@@ -132,12 +116,7 @@ fn definition(node: &Node, plan: &Plan) -> Value {
 }
 
 pub(crate) fn rules(rules: &[PlannedRule]) -> Value {
-    let json = |rule: &PlannedRule| {
-        weir_spec::write::rule_to_json(&Rule {
-            name: rule.name.clone(),
-            check: rule.check.clone(),
-        })
-    };
+    let json = |rule: &PlannedRule| weir_spec::write::rule_to_json(&Rule { name: rule.name.clone(), check: rule.check.clone() });
     rules.iter().map(json).collect()
 }
 
@@ -165,22 +144,9 @@ pub fn column_lineage_facet(node: &Node, namespace: &str, producer: &str) -> Val
     let mut fields = serde_json::Map::new();
     let mut rows = BTreeSet::new();
     for facts in &node.columns {
-        rows.extend(
-            facts
-                .lineage
-                .iter()
-                .filter(|edge| about_rows(edge))
-                .cloned(),
-        );
-        let edges = facts
-            .lineage
-            .iter()
-            .filter(|edge| !about_rows(edge))
-            .cloned();
-        fields.insert(
-            facts.name.clone(),
-            json!({ "inputFields": input_fields(edges, namespace) }),
-        );
+        rows.extend(facts.lineage.iter().filter(|edge| about_rows(edge)).cloned());
+        let edges = facts.lineage.iter().filter(|edge| !about_rows(edge)).cloned();
+        fields.insert(facts.name.clone(), json!({ "inputFields": input_fields(edges, namespace) }));
     }
     json!({
         "_producer": producer,
@@ -193,16 +159,9 @@ pub fn column_lineage_facet(node: &Node, namespace: &str, producer: &str) -> Val
 fn input_fields(edges: impl IntoIterator<Item = LineageEdge>, namespace: &str) -> Vec<Value> {
     let mut by_column: BTreeMap<(String, String), Vec<Value>> = BTreeMap::new();
     for edge in edges {
-        let kind = if edge.kind.is_direct() {
-            "DIRECT"
-        } else {
-            "INDIRECT"
-        };
+        let kind = if edge.kind.is_direct() { "DIRECT" } else { "INDIRECT" };
         let transformation = json!({ "type": kind, "subtype": edge.kind, "description": "", "masking": edge.masking });
-        by_column
-            .entry((edge.source, edge.column))
-            .or_default()
-            .push(transformation);
+        by_column.entry((edge.source, edge.column)).or_default().push(transformation);
     }
     let field = |((name, column), transformations)| json!({ "namespace": namespace, "name": name, "field": column, "transformations": transformations });
     by_column.into_iter().map(field).collect()

@@ -18,12 +18,7 @@ pub(crate) struct Influence {
 
 impl Influence {
     pub fn identity(input: NodeId, column: usize) -> Self {
-        Self {
-            input,
-            column,
-            kind: LineageKind::Identity,
-            masking: false,
-        }
+        Self { input, column, kind: LineageKind::Identity, masking: false }
     }
 
     /// Whether a column inherits classification and categories this way. A value computed under a condition tells of the
@@ -67,14 +62,8 @@ pub(crate) struct FilterUse {
 impl Flow {
     /// Every column of the input as it is.
     pub fn pass(input: NodeId, columns: usize) -> Self {
-        let columns = (0..columns).map(|i| ColumnFlow {
-            influences: BTreeSet::from([Influence::identity(input, i)]),
-            how: None,
-        });
-        Self {
-            columns: columns.collect(),
-            ..Self::default()
-        }
+        let columns = (0..columns).map(|i| ColumnFlow { influences: BTreeSet::from([Influence::identity(input, i)]), how: None });
+        Self { columns: columns.collect(), ..Self::default() }
     }
 
     /// Computes what rows of this node owe their presence to. Call it before [`Flow::facts`].
@@ -83,12 +72,7 @@ impl Flow {
             self.rows.extend(flows[input].rows.iter().cloned());
         }
         for filter in &self.filters {
-            let influence = Influence {
-                input: filter.input,
-                column: filter.column,
-                kind: LineageKind::Filter,
-                masking: false,
-            };
+            let influence = Influence { input: filter.input, column: filter.column, kind: LineageKind::Filter, masking: false };
             self.rows.extend(trace(&influence, nodes));
         }
     }
@@ -118,14 +102,8 @@ impl Flow {
 
 /// The edges that an influence adds, back to the sources. An indirect kind wins over a direct one, the later over the earlier.
 /// FILTER edges are left out: they are part of the input's rows already.
-fn trace<'n>(
-    influence: &'n Influence,
-    nodes: &'n [Node],
-) -> impl Iterator<Item = LineageEdge> + 'n {
-    let edges = nodes[influence.input].columns[influence.column]
-        .lineage
-        .iter()
-        .filter(|edge| edge.kind != LineageKind::Filter);
+fn trace<'n>(influence: &'n Influence, nodes: &'n [Node]) -> impl Iterator<Item = LineageEdge> + 'n {
+    let edges = nodes[influence.input].columns[influence.column].lineage.iter().filter(|edge| edge.kind != LineageKind::Filter);
     edges.map(move |edge| LineageEdge {
         source: edge.source.clone(),
         column: edge.column.clone(),

@@ -13,17 +13,9 @@ use crate::{
 
 /// SHA-256 over the canonical JSON (RFC 8785) of the pipeline and of the contracts it resolves to.
 pub(crate) fn document(pipeline: &Pipeline, lookup: &dyn Lookup) -> [u8; 32] {
-    let references = pipeline
-        .sources
-        .values()
-        .filter_map(|source| source.contract.as_ref());
+    let references = pipeline.sources.values().filter_map(|source| source.contract.as_ref());
     let contracts: serde_json::Map<String, Value> = references
-        .filter_map(|reference| {
-            Some((
-                reference.to_string(),
-                weir_spec::odcs::to_odcs_json(&lookup.contract(reference)?),
-            ))
-        })
+        .filter_map(|reference| Some((reference.to_string(), weir_spec::odcs::to_odcs_json(&lookup.contract(reference)?))))
         .collect();
     digest(&json!({ "pipeline": weir_spec::to_json(pipeline), "contracts": contracts }))
 }
@@ -57,16 +49,8 @@ fn definition(kind: &NodeKind, nodes: &[Node]) -> Value {
         NodeKind::Consent(consent) => {
             json!({ "purpose": consent.purpose, "on_deny": consent.on_deny, "on_unknown": consent.on_unknown, "subject": consent.subject })
         }
-        NodeKind::Mask(mask) => mask
-            .masks
-            .iter()
-            .map(|masked| json!([masked.column, describe::mask_json(masked)]))
-            .collect(),
-        NodeKind::Sql(sql) => sql
-            .branches
-            .iter()
-            .map(|branch| branch_json(branch, &nodes[branch.input].name))
-            .collect(),
+        NodeKind::Mask(mask) => mask.masks.iter().map(|masked| json!([masked.column, describe::mask_json(masked)])).collect(),
+        NodeKind::Sql(sql) => sql.branches.iter().map(|branch| branch_json(branch, &nodes[branch.input].name)).collect(),
         NodeKind::Sink(sink) => {
             json!({ "connector": sink.sink.connector.key(), "format": sink.sink.format, "delivery": sink.sink.delivery })
         }
@@ -76,16 +60,11 @@ fn definition(kind: &NodeKind, nodes: &[Node]) -> Value {
 /// A branch with every type in it, which its SQL text would leave out.
 fn branch_json(branch: &Branch, input: &str) -> Value {
     let filter: Vec<_> = branch.filter.iter().map(ToString::to_string).collect();
-    let projection: Vec<_> = branch
-        .projection
-        .iter()
-        .map(|(expr, name)| json!([name, expr.to_string()]))
-        .collect();
+    let projection: Vec<_> = branch.projection.iter().map(|(expr, name)| json!([name, expr.to_string()])).collect();
     json!({ "input": input, "filter": filter, "projection": projection })
 }
 
 fn digest(value: &Value) -> [u8; 32] {
-    let bytes = serde_json_canonicalizer::to_vec(value)
-        .expect("invariant: JSON values have a canonical form");
+    let bytes = serde_json_canonicalizer::to_vec(value).expect("invariant: JSON values have a canonical form");
     Sha256::digest(bytes).into()
 }

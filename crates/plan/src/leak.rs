@@ -15,22 +15,13 @@ use crate::{
 pub(crate) type Place = (NodeId, usize);
 
 /// Every finding about every sink that could be planned.
-pub(crate) fn check(
-    pipeline: &Pipeline,
-    known: &Known<'_>,
-    policy: &PurposePolicy,
-) -> Vec<Diagnostic> {
+pub(crate) fn check(pipeline: &Pipeline, known: &Known<'_>, policy: &PurposePolicy) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (id, node) in known.nodes.iter().enumerate() {
         let NodeKind::Sink(planned) = &node.kind else {
             continue;
         };
-        let leak = Leak {
-            known,
-            id,
-            node,
-            sink: &planned.sink,
-        };
+        let leak = Leak { known, id, node, sink: &planned.sink };
         for column in 0..node.columns.len() {
             found.extend(leak.classification(column));
             found.extend(leak.purpose(column, &pipeline.purpose, policy));
@@ -54,24 +45,17 @@ impl Leak<'_> {
         if facts.classification <= clearance {
             return None;
         }
-        let too_much =
-            |(id, column): Place| self.known.nodes[id].columns[column].classification > clearance;
+        let too_much = |(id, column): Place| self.known.nodes[id].columns[column].classification > clearance;
         let paths = paths(self.known, (self.id, column), &too_much);
         let message = format!(
             "`{}` is {} and would reach sink `{}`, which is cleared for {clearance}",
             facts.name, facts.classification, self.node.name
         );
-        let mut diagnostic =
-            Diagnostic::error("leak", format!("sinks.{}", self.node.name), message);
+        let mut diagnostic = Diagnostic::error("leak", format!("sinks.{}", self.node.name), message);
         for path in &paths {
             diagnostic.notes.extend(self.told(path));
         }
-        let mask = remedy::mask(
-            self.known,
-            &paths,
-            self.sink,
-            remedy::Target::Class(clearance),
-        );
+        let mask = remedy::mask(self.known, &paths, self.sink, remedy::Target::Class(clearance));
         let recipient = self.sink.recipient.as_deref().unwrap_or("whoever reads it");
         let implies = match facts.classification {
             Classification::Restricted => "restricted data, which needs explicit permission",
@@ -88,10 +72,7 @@ impl Leak<'_> {
 
     fn purpose(&self, column: usize, purpose: &str, policy: &PurposePolicy) -> Vec<Diagnostic> {
         let facts = &self.node.columns[column];
-        let refused = facts
-            .categories
-            .iter()
-            .filter_map(|category| Some((category, policy.refusal(category, purpose)?)));
+        let refused = facts.categories.iter().filter_map(|category| Some((category, policy.refusal(category, purpose)?)));
         refused
             .map(|(category, rule)| {
                 let holds = |(id, column): Place| self.known.nodes[id].columns[column].categories.contains(category);
@@ -107,7 +88,8 @@ impl Leak<'_> {
                 diagnostic.notes.push(format!("rule on {}: {}", rule.category, rule.reason));
                 let mask = remedy::mask(self.known, &paths, self.sink, remedy::Target::Forget(self.sink.clearance));
                 let allowed = rule.purposes.iter().map(|purpose| format!("`{purpose}`")).collect::<Vec<_>>().join(", ");
-                diagnostic.with_help(format!("{mask}\nor process it for a purpose that allows it, if that is the purpose: {allowed}"))
+                diagnostic
+                    .with_help(format!("{mask}\nor process it for a purpose that allows it, if that is the purpose: {allowed}"))
             })
             .collect()
     }
@@ -129,26 +111,14 @@ impl Leak<'_> {
                     }
                     _ => "by its schema".to_owned(),
                 };
-                let categories = if facts.categories.is_empty() {
-                    String::new()
-                } else {
-                    format!(", {}", facts.categories.join(", "))
-                };
-                format!(
-                    "source `{}`: `{}` is {class} {by}{categories}",
-                    node.name, facts.name
-                )
+                let categories =
+                    if facts.categories.is_empty() { String::new() } else { format!(", {}", facts.categories.join(", ")) };
+                format!("source `{}`: `{}` is {class} {by}{categories}", node.name, facts.name)
             }
             NodeKind::Sink(planned) => {
-                let recipient = planned
-                    .sink
-                    .recipient
-                    .as_ref()
-                    .map_or_else(String::new, |recipient| format!(", recipient {recipient}"));
-                format!(
-                    "sink `{}`: clearance {}{recipient}",
-                    node.name, planned.sink.clearance
-                )
+                let recipient =
+                    planned.sink.recipient.as_ref().map_or_else(String::new, |recipient| format!(", recipient {recipient}"));
+                format!("sink `{}`: clearance {}{recipient}", node.name, planned.sink.clearance)
             }
             kind => {
                 let did = match &self.known.flows[id].columns[column].how {
@@ -179,13 +149,9 @@ fn paths(known: &Known<'_>, end: Place, wanted: &dyn Fn(Place) -> bool) -> Vec<V
         // A masked column is its own continuation: the mask did not take away what is wanted.
         let masked = matches!(known.nodes[id].kind, NodeKind::Mask(_));
         let influences = known.flows[id].columns[column].influences.iter();
-        let carrying = influences.filter(|influence| {
-            influence.carries_class() || (masked && influence.kind.is_direct())
-        });
-        let before: BTreeSet<Place> = carrying
-            .map(|influence| (influence.input, influence.column))
-            .filter(|&place| wanted(place))
-            .collect();
+        let carrying = influences.filter(|influence| influence.carries_class() || (masked && influence.kind.is_direct()));
+        let before: BTreeSet<Place> =
+            carrying.map(|influence| (influence.input, influence.column)).filter(|&place| wanted(place)).collect();
         for place in before.into_iter().rev() {
             if seen.insert(place) {
                 let mut longer = path.clone();
@@ -226,9 +192,9 @@ fn filters(known: &Known<'_>) -> Vec<Diagnostic> {
                 continue;
             }
             let below = |&sink: &NodeId| match &known.nodes[sink].kind {
-                NodeKind::Sink(planned) if planned.sink.clearance < facts.classification => Some(
-                    format!("`{}` ({})", known.nodes[sink].name, planned.sink.clearance),
-                ),
+                NodeKind::Sink(planned) if planned.sink.clearance < facts.classification => {
+                    Some(format!("`{}` ({})", known.nodes[sink].name, planned.sink.clearance))
+                }
                 _ => None,
             };
             let reached: Vec<String> = sinks[id].iter().filter_map(below).collect();
@@ -236,16 +202,9 @@ fn filters(known: &Known<'_>) -> Vec<Diagnostic> {
                 continue;
             }
             let class = facts.classification;
-            let told = if compared {
-                "what it holds"
-            } else {
-                "whether it has a value"
-            };
-            let message = format!(
-                "the filter on `{}` ({class}) tells of every row that reaches {} {told}",
-                facts.name,
-                reached.join(", ")
-            );
+            let told = if compared { "what it holds" } else { "whether it has a value" };
+            let message =
+                format!("the filter on `{}` ({class}) tells of every row that reaches {} {told}", facts.name, reached.join(", "));
             let path = format!("steps.{}.sql", node.name);
             let refused = compared && class == Classification::Restricted;
             let diagnostic = if refused {
@@ -254,9 +213,7 @@ fn filters(known: &Known<'_>) -> Vec<Diagnostic> {
                 Diagnostic::warning("filter-leak", path, message)
             };
             let help = match compared {
-                true => {
-                    "filter on a masked or less sensitive column, or raise the clearance of the sink"
-                }
+                true => "filter on a masked or less sensitive column, or raise the clearance of the sink",
                 false => {
                     "if that is all it tells, nothing needs to be done; a quality rule `not_null` keeps it out of the filter"
                 }

@@ -38,8 +38,8 @@ mod suggest;
 pub use describe::{PlanView, column_lineage_facet, describe};
 pub use lookup::Lookup;
 pub use plan::{
-    ColumnFacts, ConsentNode, LineageEdge, LineageKind, MaskNode, Node, NodeId, NodeKind, Plan,
-    PlannedMask, PlannedRule, QualityNode, SinkNode, SourceNode, SqlNode,
+    ColumnFacts, ConsentNode, LineageEdge, LineageKind, MaskNode, Node, NodeId, NodeKind, Plan, PlannedMask, PlannedRule,
+    QualityNode, SinkNode, SourceNode, SqlNode,
 };
 pub use planner::{Planned, plan};
 pub use purpose::PurposePolicy;

@@ -94,10 +94,7 @@ pub enum LineageKind {
 impl LineageKind {
     /// Whether the value itself flows, rather than an influence on it.
     pub fn is_direct(self) -> bool {
-        matches!(
-            self,
-            Self::Identity | Self::Transformation | Self::Aggregation
-        )
+        matches!(self, Self::Identity | Self::Transformation | Self::Aggregation)
     }
 }
 
@@ -195,11 +192,7 @@ pub struct SinkNode {
 impl Plan {
     /// The nodes that read from `id`.
     pub fn consumers(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
-        self.nodes
-            .iter()
-            .enumerate()
-            .filter(move |(_, node)| node.inputs.contains(&id))
-            .map(|(i, _)| i)
+        self.nodes.iter().enumerate().filter(move |(_, node)| node.inputs.contains(&id)).map(|(i, _)| i)
     }
 
     /// The node of this name.

@@ -26,31 +26,16 @@ pub struct Planned {
 
 /// Plans a pipeline. All errors are reported at once; a node with an error hides only what comes after it.
 pub fn plan(pipeline: &Pipeline, lookup: &dyn Lookup) -> Planned {
-    let mut planner = Planner {
-        pipeline,
-        lookup,
-        nodes: Vec::new(),
-        flows: Vec::new(),
-        ids: HashMap::new(),
-        diagnostics: Vec::new(),
-    };
+    let mut planner =
+        Planner { pipeline, lookup, nodes: Vec::new(), flows: Vec::new(), ids: HashMap::new(), diagnostics: Vec::new() };
     planner.sources();
     planner.steps();
     planner.sinks();
-    let Planner {
-        nodes,
-        flows,
-        mut diagnostics,
-        ..
-    } = planner;
-    let known = Known {
-        nodes: &nodes,
-        flows: &flows,
-    };
+    let Planner { nodes, flows, mut diagnostics, .. } = planner;
+    let known = Known { nodes: &nodes, flows: &flows };
     diagnostics.extend(leak::check(pipeline, &known, &lookup.purpose_policy()));
     diagnostics.extend(consent::check(pipeline, &nodes));
-    let plan =
-        (!diagnostics.iter().any(Diagnostic::is_error)).then(|| finish(pipeline, lookup, nodes));
+    let plan = (!diagnostics.iter().any(Diagnostic::is_error)).then(|| finish(pipeline, lookup, nodes));
     Planned { plan, diagnostics }
 }
 
@@ -81,7 +66,7 @@ struct Planner<'p> {
 /// What a step reads, as far as its text tells.
 enum Reads {
     From(String),
-    Tables(Query),
+    Tables(Box<Query>),
     /// Its query cannot be read; the findings are reported in the step's turn.
     Unreadable(Vec<Issue>),
 }
@@ -90,11 +75,7 @@ impl Reads {
     fn names(&self) -> Vec<&str> {
         match self {
             Self::From(name) => vec![name],
-            Self::Tables(query) => query
-                .tables
-                .iter()
-                .map(|table| table.name.as_str())
-                .collect(),
+            Self::Tables(query) => query.tables.iter().map(|table| table.name.as_str()).collect(),
             Self::Unreadable(_) => Vec::new(),
         }
     }
@@ -105,7 +86,7 @@ fn reads(step: &Step) -> Reads {
         Step::Quality(step) => Reads::From(step.from.clone()),
         Step::Consent(step) => Reads::From(step.from.clone()),
         Step::Mask(step) => Reads::From(step.from.clone()),
-        Step::Sql(text) => Query::parse(text).map_or_else(Reads::Unreadable, Reads::Tables),
+        Step::Sql(text) => Query::parse(text).map_or_else(Reads::Unreadable, |query| Reads::Tables(Box::new(query))),
     }
 }
 
@@ -132,44 +113,21 @@ impl Planner<'_> {
     }
 
     fn unknown(&self, path: String, name: &str) -> Diagnostic {
-        let names = self
-            .pipeline
-            .sources
-            .keys()
-            .chain(self.pipeline.steps.keys())
-            .map(String::as_str);
+        let names = self.pipeline.sources.keys().chain(self.pipeline.steps.keys()).map(String::as_str);
         let message = format!("`{name}` is neither a source nor a step");
-        Diagnostic::error("unknown-reference", path, message).with_help(suggest::among(
-            "source or step",
-            name,
-            names,
-        ))
+        Diagnostic::error("unknown-reference", path, message).with_help(suggest::among("source or step", name, names))
     }
 
     /// Plans steps as their inputs become known: in topological order, ties in the document's order.
     fn steps(&mut self) {
-        let mut waiting: Vec<(&String, &Step, Reads)> = self
-            .pipeline
-            .steps
-            .iter()
-            .map(|(name, step)| (name, step, reads(step)))
-            .collect();
+        let mut waiting: Vec<(&String, &Step, Reads)> =
+            self.pipeline.steps.iter().map(|(name, step)| (name, step, reads(step))).collect();
         // Steps that will never be planned, because they or what they read have errors.
-        let mut poisoned: Vec<&str> = self
-            .pipeline
-            .sources
-            .keys()
-            .map(String::as_str)
-            .filter(|name| !self.ids.contains_key(*name))
-            .collect();
+        let mut poisoned: Vec<&str> =
+            self.pipeline.sources.keys().map(String::as_str).filter(|name| !self.ids.contains_key(*name)).collect();
         loop {
-            let settled = |name: &&str| {
-                self.ids.contains_key(*name) || poisoned.contains(name) || !self.exists(name)
-            };
-            let Some(next) = waiting
-                .iter()
-                .position(|(_, _, reads)| reads.names().iter().all(|name| settled(name)))
-            else {
+            let settled = |name: &&str| self.ids.contains_key(*name) || poisoned.contains(name) || !self.exists(name);
+            let Some(next) = waiting.iter().position(|(_, _, reads)| reads.names().iter().all(settled)) else {
                 break;
             };
             let (name, step, reads) = waiting.remove(next);
@@ -182,20 +140,12 @@ impl Planner<'_> {
 
     /// What is left when nothing can go on: steps on a cycle, and steps behind one.
     fn cycles(&mut self, waiting: &[(&String, &Step, Reads)]) {
-        let reads = |name: &str| {
-            waiting
-                .iter()
-                .find(|(step, ..)| *step == name)
-                .map(|(_, _, reads)| reads.names())
-        };
+        let reads = |name: &str| waiting.iter().find(|(step, ..)| *step == name).map(|(_, _, reads)| reads.names());
         let mut told: Vec<&str> = Vec::new();
         for (start, step, _) in waiting {
             let mut path: Vec<&str> = vec![start];
             // Follow the first input that waits too; a step behind a cycle runs into it without coming back to itself.
-            while let Some(next) = path
-                .last()
-                .and_then(|last| reads(last)?.into_iter().find(|name| reads(name).is_some()))
-            {
+            while let Some(next) = path.last().and_then(|last| reads(last)?.into_iter().find(|name| reads(name).is_some())) {
                 if next == start.as_str() {
                     if !path.iter().any(|name| told.contains(name)) {
                         told.extend(&path);
@@ -203,14 +153,8 @@ impl Planner<'_> {
                         path.reverse();
                         let message = format!("`{start}` depends on itself: {}", path.join(" -> "));
                         let help = "read from a source or from a step that comes before it";
-                        self.diagnostics.push(
-                            Diagnostic::error(
-                                "cycle",
-                                format!("steps.{start}.{}", step.key()),
-                                message,
-                            )
-                            .with_help(help),
-                        );
+                        self.diagnostics
+                            .push(Diagnostic::error("cycle", format!("steps.{start}.{}", step.key()), message).with_help(help));
                     }
                     break;
                 }
@@ -225,31 +169,15 @@ impl Planner<'_> {
     /// Plans one step whose inputs are settled; false when it has no rows to offer to others.
     fn step(&mut self, name: &str, step: &Step, reads: Reads) -> bool {
         let path = format!("steps.{name}.{}", step.key());
-        let missing: Vec<String> = reads
-            .names()
-            .into_iter()
-            .filter(|name| !self.exists(name))
-            .map(str::to_owned)
-            .collect();
+        let missing: Vec<String> = reads.names().into_iter().filter(|name| !self.exists(name)).map(str::to_owned).collect();
         if !missing.is_empty() {
             for missing in missing {
                 let unknown = match (&reads, step) {
                     (Reads::Tables(query), Step::Sql(text)) => {
-                        let span = query
-                            .tables
-                            .iter()
-                            .find(|table| table.name == missing)
-                            .map(|table| table.span);
+                        let span = query.tables.iter().find(|table| table.name == missing).map(|table| table.span);
                         let unknown = self.unknown(path.clone(), &missing);
-                        let placed = span.map(|span| {
-                            Issue::new("unknown-reference", "")
-                                .at(span)
-                                .diagnostic(&path, text)
-                        });
-                        Diagnostic {
-                            notes: placed.map_or_else(Vec::new, |placed| placed.notes),
-                            ..unknown
-                        }
+                        let placed = span.map(|span| Issue::new("unknown-reference", "").at(span).diagnostic(&path, text));
+                        Diagnostic { notes: placed.map_or_else(Vec::new, |placed| placed.notes), ..unknown }
                     }
                     _ => self.unknown(format!("{path}.from"), &missing),
                 };
@@ -258,12 +186,7 @@ impl Planner<'_> {
             return false;
         }
         if let (Reads::Unreadable(issues), Step::Sql(text)) = (&reads, step) {
-            self.diagnostics.extend(
-                issues
-                    .iter()
-                    .cloned()
-                    .map(|issue| issue.diagnostic(&path, text)),
-            );
+            self.diagnostics.extend(issues.iter().cloned().map(|issue| issue.diagnostic(&path, text)));
             return false;
         }
         let Some(inputs) = reads
@@ -274,28 +197,15 @@ impl Planner<'_> {
         else {
             return false;
         };
-        let known = Known {
-            nodes: &self.nodes,
-            flows: &self.flows,
-        };
+        let known = Known { nodes: &self.nodes, flows: &self.flows };
         let first = inputs.values().next().copied();
         let planned = match (step, reads, first) {
-            (Step::Quality(step), _, Some(input)) => {
-                Some(known.quality(name, step, input, &mut self.diagnostics))
+            (Step::Quality(step), _, Some(input)) => Some(known.quality(name, step, input, &mut self.diagnostics)),
+            (Step::Consent(step), _, Some(input)) => {
+                Some(known.consent(name, step, &self.pipeline.purpose, input, &mut self.diagnostics))
             }
-            (Step::Consent(step), _, Some(input)) => Some(known.consent(
-                name,
-                step,
-                &self.pipeline.purpose,
-                input,
-                &mut self.diagnostics,
-            )),
-            (Step::Mask(step), _, Some(input)) => {
-                known.mask(name, step, input, &mut self.diagnostics)
-            }
-            (Step::Sql(text), Reads::Tables(query), Some(_)) => {
-                known.sql(name, text, query, &inputs, &mut self.diagnostics)
-            }
+            (Step::Mask(step), _, Some(input)) => known.mask(name, step, input, &mut self.diagnostics),
+            (Step::Sql(text), Reads::Tables(query), Some(_)) => known.sql(name, text, *query, &inputs, &mut self.diagnostics),
             _ => None,
         };
         match planned {
@@ -317,10 +227,7 @@ impl Planner<'_> {
                 }
                 continue;
             };
-            let known = Known {
-                nodes: &self.nodes,
-                flows: &self.flows,
-            };
+            let known = Known { nodes: &self.nodes, flows: &self.flows };
             let planned = known.sink(name, sink, input, &mut self.diagnostics);
             self.push(planned);
         }

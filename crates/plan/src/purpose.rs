@@ -36,10 +36,7 @@ impl CategoryRule {
 impl PurposePolicy {
     /// The rule that governs a category: the one with the longest matching key.
     pub fn rule(&self, category: &str) -> Option<&CategoryRule> {
-        self.rules
-            .iter()
-            .filter(|rule| covers(&rule.category, category))
-            .max_by_key(|rule| rule.category.len())
+        self.rules.iter().filter(|rule| covers(&rule.category, category)).max_by_key(|rule| rule.category.len())
     }
 
     /// The rule that forbids this category for this purpose, if any.
@@ -50,9 +47,7 @@ impl PurposePolicy {
 
 /// Whether a dotted key is the other or an ancestor of it: `user.financial` covers `user.financial.credit_card`.
 fn covers(key: &str, other: &str) -> bool {
-    other
-        .strip_prefix(key)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    other.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 impl Default for PurposePolicy {
@@ -61,11 +56,7 @@ impl Default for PurposePolicy {
     fn default() -> Self {
         const SPECIAL: &str = "special category of personal data, GDPR Art. 9";
         let rules = vec![
-            CategoryRule::new(
-                "user.health_and_medical",
-                &["essential", "employment"],
-                SPECIAL,
-            ),
+            CategoryRule::new("user.health_and_medical", &["essential", "employment"], SPECIAL),
             CategoryRule::new(
                 "user.biometric",
                 &[
@@ -78,26 +69,10 @@ impl Default for PurposePolicy {
             ),
             CategoryRule::new("user.biometric_health", &["essential"], SPECIAL),
             CategoryRule::new("user.genetic", &["essential"], SPECIAL),
-            CategoryRule::new(
-                "user.demographic.race_ethnicity",
-                &["essential.legal_obligation"],
-                SPECIAL,
-            ),
-            CategoryRule::new(
-                "user.demographic.religious_belief",
-                &["essential.legal_obligation"],
-                SPECIAL,
-            ),
-            CategoryRule::new(
-                "user.demographic.political_opinion",
-                &["essential.legal_obligation"],
-                SPECIAL,
-            ),
-            CategoryRule::new(
-                "user.demographic.sexual_orientation",
-                &["essential.legal_obligation"],
-                SPECIAL,
-            ),
+            CategoryRule::new("user.demographic.race_ethnicity", &["essential.legal_obligation"], SPECIAL),
+            CategoryRule::new("user.demographic.religious_belief", &["essential.legal_obligation"], SPECIAL),
+            CategoryRule::new("user.demographic.political_opinion", &["essential.legal_obligation"], SPECIAL),
+            CategoryRule::new("user.demographic.sexual_orientation", &["essential.legal_obligation"], SPECIAL),
             CategoryRule::new(
                 "user.criminal_history",
                 &["essential.legal_obligation", "employment"],
@@ -110,23 +85,12 @@ impl Default for PurposePolicy {
             ),
             CategoryRule::new(
                 "user.authorization",
-                &[
-                    "essential.fraud_detection",
-                    "essential.service.authentication",
-                    "essential.service.security",
-                ],
+                &["essential.fraud_detection", "essential.service.authentication", "essential.service.security"],
                 "credentials serve to sign in, nothing else",
             ),
             CategoryRule::new(
                 "user.financial",
-                &[
-                    "essential",
-                    "finance",
-                    "analytics",
-                    "employment",
-                    "functional",
-                    "sales",
-                ],
+                &["essential", "finance", "analytics", "employment", "functional", "sales"],
                 "financial data of people, purpose limitation of GDPR Art. 5(1)(b)",
             ),
         ];

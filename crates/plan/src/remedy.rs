@@ -30,13 +30,9 @@ fn existing(known: &Known<'_>, paths: &[Vec<Place>], target: Target) -> Option<S
     let mut step: Option<NodeId> = None;
     let mut columns: BTreeMap<String, String> = BTreeMap::new();
     for path in paths {
-        let at = path
-            .iter()
-            .rposition(|&(id, _)| matches!(known.nodes[id].kind, NodeKind::Mask(_)))?;
+        let at = path.iter().rposition(|&(id, _)| matches!(known.nodes[id].kind, NodeKind::Mask(_)))?;
         let (id, column) = path[at];
-        let undisturbed = path[at + 1..]
-            .iter()
-            .all(|&(id, column)| known.flows[id].columns[column].how.is_none());
+        let undisturbed = path[at + 1..].iter().all(|&(id, column)| known.flows[id].columns[column].how.is_none());
         // What the step already masks in vain would have to be masked otherwise; the same holds for a name used twice.
         if !undisturbed || *step.get_or_insert(id) != id {
             return None;
@@ -46,13 +42,8 @@ fn existing(known: &Known<'_>, paths: &[Vec<Place>], target: Target) -> Option<S
         columns.insert(known.nodes[id].columns[column].name.clone(), operator);
     }
     let name = &known.nodes[step?].name;
-    let names = columns
-        .keys()
-        .map(|column| format!("`{column}`"))
-        .collect::<Vec<_>>()
-        .join(" and ");
-    let mut text =
-        format!("mask {names} at step `{name}`:\nsteps:\n  {name}:\n    mask:\n      columns:");
+    let names = columns.keys().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(" and ");
+    let mut text = format!("mask {names} at step `{name}`:\nsteps:\n  {name}:\n    mask:\n      columns:");
     for (column, operator) in &columns {
         text.push_str(&format!("\n        {column}: {{ {operator} }}"));
     }
@@ -86,29 +77,16 @@ fn operator(known: &Known<'_>, (id, column): Place, target: Target) -> String {
         Target::Class(clearance) => (clearance, facts.classification.lowered() <= clearance),
         Target::Forget(clearance) => (clearance, false),
     };
-    let has = |part: &str| {
-        facts
-            .categories
-            .iter()
-            .any(|category| category.contains(part))
-    };
+    let has = |part: &str| facts.categories.iter().any(|category| category.contains(part));
     let pseudonym = clearance > Classification::Public;
     let text = match data_type {
-        Some(DataType::Date | DataType::Timestamp) if coarser_suffices => {
-            "generalize: { to: year }"
-        }
+        Some(DataType::Date | DataType::Timestamp) if coarser_suffices => "generalize: { to: year }",
         Some(DataType::String) if !pseudonym => "redact: {}",
-        Some(DataType::String)
-            if has("credit_card") || has("payment") || facts.name.contains("card") =>
-        {
+        Some(DataType::String) if has("credit_card") || has("payment") || facts.name.contains("card") => {
             "token: { keep_last: 4 }"
         }
         Some(DataType::String) => "hash: {}",
-        Some(DataType::Int32 | DataType::Int64)
-            if pseudonym && (has("unique_id") || node.subject == Some(column)) =>
-        {
-            "hash: {}"
-        }
+        Some(DataType::Int32 | DataType::Int64) if pseudonym && (has("unique_id") || node.subject == Some(column)) => "hash: {}",
         _ => "null: {}",
     };
     text.to_owned()

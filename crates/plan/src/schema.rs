@@ -12,10 +12,7 @@ pub fn arrow_schema(columns: &[Column]) -> SchemaRef {
 }
 
 fn arrow_fields(columns: &[Column]) -> Fields {
-    columns
-        .iter()
-        .map(|column| Field::new(&column.name, arrow_type(&column.data_type), true))
-        .collect()
+    columns.iter().map(|column| Field::new(&column.name, arrow_type(&column.data_type), true)).collect()
 }
 
 /// The Arrow type of a logical type.
@@ -44,16 +41,11 @@ pub fn logical_type(arrow: &Arrow) -> Option<DataType> {
         Arrow::Int64 => DataType::Int64,
         Arrow::Float32 => DataType::Float32,
         Arrow::Float64 => DataType::Float64,
-        Arrow::Decimal128(precision, scale) => DataType::Decimal {
-            precision: *precision,
-            scale: *scale,
-        },
+        Arrow::Decimal128(precision, scale) => DataType::Decimal { precision: *precision, scale: *scale },
         Arrow::Utf8 => DataType::String,
         Arrow::Binary => DataType::Bytes,
         Arrow::Date32 => DataType::Date,
-        Arrow::Timestamp(TimeUnit::Microsecond, Some(zone)) if zone.as_ref() == "UTC" => {
-            DataType::Timestamp
-        }
+        Arrow::Timestamp(TimeUnit::Microsecond, Some(zone)) if zone.as_ref() == "UTC" => DataType::Timestamp,
         Arrow::List(item) => DataType::List(Box::new(logical_type(item.data_type())?)),
         Arrow::Struct(fields) => DataType::Struct(
             fields
@@ -73,26 +65,18 @@ pub(crate) fn representable(arrow: &Arrow) -> Option<Arrow> {
         Arrow::UInt32 => Arrow::Int64,
         Arrow::UInt64 => Arrow::Decimal128(20, 0),
         Arrow::Float16 => Arrow::Float32,
-        Arrow::Decimal32(precision, scale) | Arrow::Decimal64(precision, scale) => {
-            Arrow::Decimal128(*precision, *scale)
-        }
+        Arrow::Decimal32(precision, scale) | Arrow::Decimal64(precision, scale) => Arrow::Decimal128(*precision, *scale),
         Arrow::LargeUtf8 | Arrow::Utf8View => Arrow::Utf8,
         Arrow::LargeBinary | Arrow::BinaryView | Arrow::FixedSizeBinary(_) => Arrow::Binary,
         Arrow::Timestamp(..) | Arrow::Date64 => arrow_type(&DataType::Timestamp),
         Arrow::Dictionary(_, values) => representable(values)?,
-        Arrow::List(item) | Arrow::LargeList(item) | Arrow::FixedSizeList(item, _) => Arrow::List(
-            Arc::new(Field::new("item", representable(item.data_type())?, true)),
-        ),
+        Arrow::List(item) | Arrow::LargeList(item) | Arrow::FixedSizeList(item, _) => {
+            Arrow::List(Arc::new(Field::new("item", representable(item.data_type())?, true)))
+        }
         Arrow::Struct(fields) => Arrow::Struct(
             fields
                 .iter()
-                .map(|field| {
-                    Some(Field::new(
-                        field.name(),
-                        representable(field.data_type())?,
-                        true,
-                    ))
-                })
+                .map(|field| Some(Field::new(field.name(), representable(field.data_type())?, true)))
                 .collect::<Option<_>>()?,
         ),
         other => {
@@ -117,10 +101,7 @@ pub(crate) fn type_name(data_type: &DataType) -> String {
         DataType::Timestamp => "timestamp".into(),
         DataType::List(item) => format!("list<{}>", type_name(item)),
         DataType::Struct(columns) => {
-            let fields: Vec<_> = columns
-                .iter()
-                .map(|c| format!("{}: {}", c.name, type_name(&c.data_type)))
-                .collect();
+            let fields: Vec<_> = columns.iter().map(|c| format!("{}: {}", c.name, type_name(&c.data_type))).collect();
             format!("struct<{}>", fields.join(", "))
         }
     }

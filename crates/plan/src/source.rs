@@ -20,59 +20,26 @@ use crate::{
 };
 
 /// Plans a source; `None` when its columns cannot be told.
-pub(crate) fn plan(
-    name: &str,
-    source: &Source,
-    lookup: &dyn Lookup,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Option<(Node, Flow)> {
+pub(crate) fn plan(name: &str, source: &Source, lookup: &dyn Lookup, diagnostics: &mut Vec<Diagnostic>) -> Option<(Node, Flow)> {
     let path = format!("sources.{name}");
     let declared = declared(&path, source, lookup, diagnostics)?;
     let before = diagnostics.len();
     check_columns(&declared, source, lookup, diagnostics);
     let schema = schema::arrow_schema(&declared.columns);
-    let rules = rules::bind(
-        &declared.rules,
-        &schema,
-        &|_| declared.path.clone(),
-        diagnostics,
-    );
+    let rules = rules::bind(&declared.rules, &schema, &|_| declared.path.clone(), diagnostics);
     let subject = source.subject.as_deref().and_then(|column| {
-        let fits = |data_type: &DataType| {
-            matches!(
-                data_type,
-                DataType::String | DataType::Int32 | DataType::Int64
-            )
-        };
-        role(
-            &format!("{path}.subject"),
-            "subject",
-            column,
-            &declared.columns,
-            fits,
-            "a string or an integer",
-            diagnostics,
-        )
+        let fits = |data_type: &DataType| matches!(data_type, DataType::String | DataType::Int32 | DataType::Int64);
+        role(&format!("{path}.subject"), "subject", column, &declared.columns, fits, "a string or an integer", diagnostics)
     });
     let event_time = source.event_time.as_ref().and_then(|event_time| {
         let path = format!("{path}.event_time.column");
         let fits = |data_type: &DataType| *data_type == DataType::Timestamp;
-        role(
-            &path,
-            "event time",
-            &event_time.column,
-            &declared.columns,
-            fits,
-            "a timestamp",
-            diagnostics,
-        )
+        role(&path, "event time", &event_time.column, &declared.columns, fits, "a timestamp", diagnostics)
     });
     if diagnostics[before..].iter().any(Diagnostic::is_error) {
         return None;
     }
-    Some(node(
-        name, source, declared, schema, rules, subject, event_time,
-    ))
+    Some(node(name, source, declared, schema, rules, subject, event_time))
 }
 
 /// What a source is declared to bring, and where in the document that is said.
@@ -83,12 +50,7 @@ struct Declared {
     contract: Option<(ContractRef, String)>,
 }
 
-fn declared(
-    path: &str,
-    source: &Source,
-    lookup: &dyn Lookup,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Option<Declared> {
+fn declared(path: &str, source: &Source, lookup: &dyn Lookup, diagnostics: &mut Vec<Diagnostic>) -> Option<Declared> {
     if let Some(reference) = &source.contract {
         let path = format!("{path}.contract");
         let Some(contract) = lookup.contract(reference) else {
@@ -96,95 +58,44 @@ fn declared(
             let help = if names.is_empty() {
                 "no contract is registered; register it first, or declare the columns with `schema:`".to_owned()
             } else {
-                suggest::among(
-                    "contract",
-                    &reference.to_string(),
-                    names.iter().map(String::as_str),
-                )
+                suggest::among("contract", &reference.to_string(), names.iter().map(String::as_str))
             };
-            diagnostics.push(
-                Diagnostic::error(
-                    "unknown-contract",
-                    path,
-                    format!("unknown contract `{reference}`"),
-                )
-                .with_help(help),
-            );
+            diagnostics
+                .push(Diagnostic::error("unknown-contract", path, format!("unknown contract `{reference}`")).with_help(help));
             return None;
         };
         let contract_ref = Some((reference.clone(), contract.version));
-        return Some(Declared {
-            path,
-            columns: contract.columns,
-            rules: contract.rules,
-            contract: contract_ref,
-        });
+        return Some(Declared { path, columns: contract.columns, rules: contract.rules, contract: contract_ref });
     }
     if let Some(columns) = &source.schema {
-        return Some(Declared {
-            path: format!("{path}.schema"),
-            columns: columns.clone(),
-            rules: Vec::new(),
-            contract: None,
-        });
+        return Some(Declared { path: format!("{path}.schema"), columns: columns.clone(), rules: Vec::new(), contract: None });
     }
     if let SourceConnector::Generator(generator) = &source.connector {
         let columns = lookup.generator_columns(generator.kind);
-        return Some(Declared {
-            path: format!("{path}.generator"),
-            columns,
-            rules: Vec::new(),
-            contract: None,
-        });
+        return Some(Declared { path: format!("{path}.generator"), columns, rules: Vec::new(), contract: None });
     }
-    let error = Diagnostic::error(
-        "missing-schema",
-        path,
-        "the source does not say which columns it brings",
-    );
+    let error = Diagnostic::error("missing-schema", path, "the source does not say which columns it brings");
     diagnostics.push(error.with_help("add `contract: name@1` or an inline `schema:`"));
     None
 }
 
-fn check_columns(
-    declared: &Declared,
-    source: &Source,
-    lookup: &dyn Lookup,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
-    let Declared {
-        path,
-        columns,
-        contract,
-        ..
-    } = declared;
-    let promised = contract.as_ref().map_or_else(
-        || "the schema".to_owned(),
-        |(reference, _)| format!("contract `{reference}`"),
-    );
+fn check_columns(declared: &Declared, source: &Source, lookup: &dyn Lookup, diagnostics: &mut Vec<Diagnostic>) {
+    let Declared { path, columns, contract, .. } = declared;
+    let promised = contract.as_ref().map_or_else(|| "the schema".to_owned(), |(reference, _)| format!("contract `{reference}`"));
     if columns.is_empty() {
         diagnostics.push(
-            Diagnostic::error("empty-schema", path, format!("{promised} has no columns"))
-                .with_help("declare at least one"),
+            Diagnostic::error("empty-schema", path, format!("{promised} has no columns")).with_help("declare at least one"),
         );
     }
     let mut names = HashSet::new();
     for column in columns {
         if !names.insert(column.name.as_str()) {
-            diagnostics.push(Diagnostic::error(
-                "duplicate-column",
-                path,
-                format!("{promised} declares `{}` twice", column.name),
-            ));
+            diagnostics.push(Diagnostic::error("duplicate-column", path, format!("{promised} declares `{}` twice", column.name)));
         }
         if column.name.to_lowercase().starts_with(RESERVED_PREFIX) {
-            let message = format!(
-                "the name `{}` is reserved: names that begin with `{RESERVED_PREFIX}` belong to Weir",
-                column.name
-            );
-            diagnostics.push(
-                Diagnostic::error("reserved-name", path, message).with_help("rename the column"),
-            );
+            let message =
+                format!("the name `{}` is reserved: names that begin with `{RESERVED_PREFIX}` belong to Weir", column.name);
+            diagnostics.push(Diagnostic::error("reserved-name", path, message).with_help("rename the column"));
         }
     }
     match &source.connector {
@@ -194,9 +105,7 @@ fn check_columns(
                 diagnostics.extend(undelivered(path, &promised, column, &brought));
             }
         }
-        SourceConnector::File(_) | SourceConnector::Http(_)
-            if source.format == Some(Format::Csv) =>
-        {
+        SourceConnector::File(_) | SourceConnector::Http(_) if source.format == Some(Format::Csv) => {
             for column in columns.iter().filter(|column| is_nested(&column.data_type)) {
                 let message = format!(
                     "{promised} wants `{}` as {}, which csv cannot deliver",
@@ -204,8 +113,7 @@ fn check_columns(
                     schema::type_name(&column.data_type)
                 );
                 diagnostics.push(
-                    Diagnostic::error("undeliverable-column", path, message)
-                        .with_help("use json or parquet, or a flat type"),
+                    Diagnostic::error("undeliverable-column", path, message).with_help("use json or parquet, or a flat type"),
                 );
             }
         }
@@ -213,40 +121,17 @@ fn check_columns(
     }
 }
 
-fn undelivered(
-    path: &str,
-    promised: &str,
-    wanted: &Column,
-    brought: &[Column],
-) -> Option<Diagnostic> {
+fn undelivered(path: &str, promised: &str, wanted: &Column, brought: &[Column]) -> Option<Diagnostic> {
     match brought.iter().find(|column| column.name == wanted.name) {
         None => {
-            let message = format!(
-                "{promised} wants the column `{}`, which the generator does not deliver",
-                wanted.name
-            );
-            let help = suggest::among(
-                "column",
-                &wanted.name,
-                brought.iter().map(|column| column.name.as_str()),
-            );
+            let message = format!("{promised} wants the column `{}`, which the generator does not deliver", wanted.name);
+            let help = suggest::among("column", &wanted.name, brought.iter().map(|column| column.name.as_str()));
             Some(Diagnostic::error("undeliverable-column", path, message).with_help(help))
         }
-        Some(column)
-            if schema::arrow_type(&column.data_type) != schema::arrow_type(&wanted.data_type) =>
-        {
-            let (want, have) = (
-                schema::type_name(&wanted.data_type),
-                schema::type_name(&column.data_type),
-            );
-            let message = format!(
-                "{promised} wants `{}` as {want}, but the generator delivers {have}",
-                wanted.name
-            );
-            Some(
-                Diagnostic::error("undeliverable-column", path, message)
-                    .with_help(format!("declare it as {have}")),
-            )
+        Some(column) if schema::arrow_type(&column.data_type) != schema::arrow_type(&wanted.data_type) => {
+            let (want, have) = (schema::type_name(&wanted.data_type), schema::type_name(&column.data_type));
+            let message = format!("{promised} wants `{}` as {want}, but the generator delivers {have}", wanted.name);
+            Some(Diagnostic::error("undeliverable-column", path, message).with_help(format!("declare it as {have}")))
         }
         Some(_) => None,
     }
@@ -266,28 +151,14 @@ fn role(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<usize> {
     let Some(index) = columns.iter().position(|column| column.name == name) else {
-        let help = suggest::among(
-            "column",
-            name,
-            columns.iter().map(|column| column.name.as_str()),
-        );
-        diagnostics.push(
-            Diagnostic::error("unknown-column", path, format!("unknown column `{name}`"))
-                .with_help(help),
-        );
+        let help = suggest::among("column", name, columns.iter().map(|column| column.name.as_str()));
+        diagnostics.push(Diagnostic::error("unknown-column", path, format!("unknown column `{name}`")).with_help(help));
         return None;
     };
     let data_type = &columns[index].data_type;
     if !fits(data_type) {
-        let message = format!(
-            "the {what} column must be {expected}, but `{name}` is {}",
-            schema::type_name(data_type)
-        );
-        let fitting: Vec<_> = columns
-            .iter()
-            .filter(|c| fits(&c.data_type))
-            .map(|c| format!("`{}`", c.name))
-            .collect();
+        let message = format!("the {what} column must be {expected}, but `{name}` is {}", schema::type_name(data_type));
+        let fitting: Vec<_> = columns.iter().filter(|c| fits(&c.data_type)).map(|c| format!("`{}`", c.name)).collect();
         let help = if fitting.is_empty() {
             format!("no column is {expected}")
         } else {
@@ -317,25 +188,14 @@ fn node(
     let facts = |column: &Column| ColumnFacts {
         name: column.name.clone(),
         classification: column.classification,
-        categories: column
-            .categories
-            .iter()
-            .cloned()
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect(),
+        categories: column.categories.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect(),
         lineage: vec![edge(column)],
     };
     let columns: Vec<_> = declared.columns.iter().map(facts).collect();
-    let flow = Flow {
-        columns: vec![ColumnFlow::default(); columns.len()],
-        ..Flow::default()
-    };
+    let flow = Flow { columns: vec![ColumnFlow::default(); columns.len()], ..Flow::default() };
     let format = match source.connector {
         SourceConnector::Generator(_) => None,
-        SourceConnector::File(_) | SourceConnector::Http(_) => {
-            Some(source.format.unwrap_or(Format::Json))
-        }
+        SourceConnector::File(_) | SourceConnector::Http(_) => Some(source.format.unwrap_or(Format::Json)),
     };
     let (contract, contract_version) = declared.contract.unzip();
     let kind = NodeKind::Source(SourceNode {
@@ -348,16 +208,5 @@ fn node(
         event_time: source.event_time.clone(),
         on_malformed: source.on_malformed,
     });
-    (
-        Node {
-            name: name.to_owned(),
-            inputs: Vec::new(),
-            kind,
-            schema,
-            columns,
-            subject,
-            event_time,
-        },
-        flow,
-    )
+    (Node { name: name.to_owned(), inputs: Vec::new(), kind, schema, columns, subject, event_time }, flow)
 }

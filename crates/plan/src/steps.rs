@@ -15,8 +15,7 @@ use weir_spec::{
 use crate::{
     flow::{ColumnFlow, FilterUse, Flow, Influence},
     plan::{
-        ColumnFacts, ConsentNode, LineageKind, MaskNode, Node, NodeId, NodeKind, PlannedMask,
-        QualityNode, SinkNode, SqlNode,
+        ColumnFacts, ConsentNode, LineageKind, MaskNode, Node, NodeId, NodeKind, PlannedMask, QualityNode, SinkNode, SqlNode,
     },
     rules, schema,
     source::is_nested,
@@ -35,12 +34,7 @@ impl Known<'_> {
     fn passing(&self, name: &str, input: NodeId, kind: NodeKind, mut flow: Flow) -> (Node, Flow) {
         let from = &self.nodes[input];
         flow.trace_rows(&[input], self.nodes, self.flows);
-        let columns = from
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(i, facts)| flow.facts(i, &facts.name, self.nodes))
-            .collect();
+        let columns = from.columns.iter().enumerate().map(|(i, facts)| flow.facts(i, &facts.name, self.nodes)).collect();
         let node = Node {
             name: name.to_owned(),
             inputs: vec![input],
@@ -54,20 +48,11 @@ impl Known<'_> {
     }
 
     /// Rules decide which rows go on, but what they reject goes to quarantine and is accounted for there: no filter lineage.
-    pub fn quality(
-        &self,
-        name: &str,
-        step: &QualityStep,
-        input: NodeId,
-        diagnostics: &mut Vec<Diagnostic>,
-    ) -> (Node, Flow) {
+    pub fn quality(&self, name: &str, step: &QualityStep, input: NodeId, diagnostics: &mut Vec<Diagnostic>) -> (Node, Flow) {
         let from = &self.nodes[input];
         let path = |i| format!("steps.{name}.quality.rules[{i}]");
         let rules = rules::bind(&step.rules, &from.schema, &path, diagnostics);
-        let kind = NodeKind::Quality(QualityNode {
-            on_fail: step.on_fail,
-            rules,
-        });
+        let kind = NodeKind::Quality(QualityNode { on_fail: step.on_fail, rules });
         self.passing(name, input, kind, Flow::pass(input, from.columns.len()))
     }
 
@@ -84,26 +69,15 @@ impl Known<'_> {
         let mut flow = Flow::pass(input, from.columns.len());
         if from.subject.is_none() {
             let path = format!("steps.{name}.consent.from");
-            let message = format!(
-                "consent needs to know whom a row is about, but `{}` has no subject column",
-                from.name
-            );
-            diagnostics
-                .push(self.without_subject(Diagnostic::error("no-subject", path, message), input));
+            let message = format!("consent needs to know whom a row is about, but `{}` has no subject column", from.name);
+            diagnostics.push(self.without_subject(Diagnostic::error("no-subject", path, message), input));
         }
         let subject = from.subject.unwrap_or_default();
         if from.subject.is_some() {
-            flow.filters.push(FilterUse {
-                input,
-                column: subject,
-                only_null_test: true,
-            });
+            flow.filters.push(FilterUse { input, column: subject, only_null_test: true });
         }
         let kind = NodeKind::Consent(ConsentNode {
-            purpose: step
-                .purpose
-                .clone()
-                .unwrap_or_else(|| default_purpose.to_owned()),
+            purpose: step.purpose.clone().unwrap_or_else(|| default_purpose.to_owned()),
             on_deny: step.on_deny,
             on_unknown: step.on_unknown,
             subject,
@@ -125,40 +99,20 @@ impl Known<'_> {
             match &self.flows[id].subject_lost {
                 Some(reason) => {
                     diagnostic.notes.push(reason.clone());
-                    help.get_or_insert_with(|| {
-                        format!(
-                            "do this before `{}`, or keep the subject column there",
-                            node.name
-                        )
-                    });
+                    help.get_or_insert_with(|| format!("do this before `{}`, or keep the subject column there", node.name));
                 }
                 None if node.inputs.is_empty() && node.subject.is_none() => {
-                    diagnostic
-                        .notes
-                        .push(format!("the source `{}` declares no subject", node.name));
-                    help.get_or_insert_with(|| {
-                        format!("add `subject: column` to `sources.{}`", node.name)
-                    });
+                    diagnostic.notes.push(format!("the source `{}` declares no subject", node.name));
+                    help.get_or_insert_with(|| format!("add `subject: column` to `sources.{}`", node.name));
                 }
-                None => pending.extend(
-                    node.inputs
-                        .iter()
-                        .copied()
-                        .filter(|&input| self.nodes[input].subject.is_none()),
-                ),
+                None => pending.extend(node.inputs.iter().copied().filter(|&input| self.nodes[input].subject.is_none())),
             }
         }
         diagnostic.help = help;
         diagnostic
     }
 
-    pub fn mask(
-        &self,
-        name: &str,
-        step: &MaskStep,
-        input: NodeId,
-        diagnostics: &mut Vec<Diagnostic>,
-    ) -> Option<(Node, Flow)> {
+    pub fn mask(&self, name: &str, step: &MaskStep, input: NodeId, diagnostics: &mut Vec<Diagnostic>) -> Option<(Node, Flow)> {
         let from = &self.nodes[input];
         let before = diagnostics.len();
         let mut flow = Flow::pass(input, from.columns.len());
@@ -167,15 +121,8 @@ impl Known<'_> {
         for (column, mask) in &step.columns {
             let path = format!("steps.{name}.mask.columns.{column}");
             let Some(index) = from.columns.iter().position(|facts| facts.name == *column) else {
-                let help = suggest::among(
-                    "column",
-                    column,
-                    from.columns.iter().map(|facts| facts.name.as_str()),
-                );
-                diagnostics.push(
-                    Diagnostic::error("unknown-column", path, format!("unknown column `{column}`"))
-                        .with_help(help),
-                );
+                let help = suggest::among("column", column, from.columns.iter().map(|facts| facts.name.as_str()));
+                diagnostics.push(Diagnostic::error("unknown-column", path, format!("unknown column `{column}`")).with_help(help));
                 continue;
             };
             let facts = &from.columns[index];
@@ -185,22 +132,14 @@ impl Known<'_> {
                 continue;
             };
             let masked = &mut flow.columns[index];
-            masked.influences = BTreeSet::from([Influence {
-                input,
-                column: index,
-                kind: LineageKind::Transformation,
-                masking: true,
-            }]);
+            masked.influences =
+                BTreeSet::from([Influence { input, column: index, kind: LineageKind::Transformation, masking: true }]);
             let class = mask.result_class(facts.classification);
             masked.how = Some(match class {
                 _ if class == facts.classification => {
                     format!("masks `{column}` with {}: it stays {class}", mask.key())
                 }
-                _ => format!(
-                    "masks `{column}` with {}: {} becomes {class}",
-                    mask.key(),
-                    facts.classification
-                ),
+                _ => format!("masks `{column}` with {}: {} becomes {class}", mask.key(), facts.classification),
             });
             if *mask == Mask::Encrypt {
                 match from.subject {
@@ -213,44 +152,26 @@ impl Known<'_> {
                         });
                     }
                     None => {
-                        let message = format!(
-                            "`{column}` cannot be encrypted: `{}` has no subject column whose key to use",
-                            from.name
-                        );
-                        diagnostics.push(self.without_subject(
-                            Diagnostic::error("no-subject", &path, message),
-                            input,
-                        ));
+                        let message =
+                            format!("`{column}` cannot be encrypted: `{}` has no subject column whose key to use", from.name);
+                        diagnostics.push(self.without_subject(Diagnostic::error("no-subject", &path, message), input));
                     }
                 }
-            } else if class == facts.classification
-                && class > weir_spec::Classification::Public
-                && !is_pseudonym(mask)
-            {
-                let message = format!(
-                    "this mask leaves so much of `{column}` readable that it stays {class}"
-                );
+            } else if class == facts.classification && class > weir_spec::Classification::Public && !is_pseudonym(mask) {
+                let message = format!("this mask leaves so much of `{column}` readable that it stays {class}");
                 diagnostics.push(
-                    Diagnostic::warning("weak-mask", &path, message)
-                        .with_help("keep fewer characters, or use hash or token"),
+                    Diagnostic::warning("weak-mask", &path, message).with_help("keep fewer characters, or use hash or token"),
                 );
             }
             fields[index] = Arc::new(Field::new(column, schema::arrow_type(&result), true));
-            masks.push(PlannedMask {
-                column: index,
-                mask: mask.clone(),
-            });
+            masks.push(PlannedMask { column: index, mask: mask.clone() });
         }
         if diagnostics[before..].iter().any(Diagnostic::is_error) {
             return None;
         }
         flow.trace_rows(&[input], self.nodes, self.flows);
-        let mut columns: Vec<ColumnFacts> = from
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(i, facts)| flow.facts(i, &facts.name, self.nodes))
-            .collect();
+        let mut columns: Vec<ColumnFacts> =
+            from.columns.iter().enumerate().map(|(i, facts)| flow.facts(i, &facts.name, self.nodes)).collect();
         for masked in &masks {
             let facts = &from.columns[masked.column];
             columns[masked.column].classification = masked.mask.result_class(facts.classification);
@@ -260,10 +181,8 @@ impl Known<'_> {
         let subject = from.subject.filter(|&subject| masking(subject).is_none());
         if let (Some(subject), None) = (from.subject, subject) {
             let operator = masking(subject).map_or("a mask", |masked| masked.mask.key());
-            flow.subject_lost = Some(format!(
-                "step `{name}` masks the subject column `{}` with {operator}",
-                from.columns[subject].name
-            ));
+            flow.subject_lost =
+                Some(format!("step `{name}` masks the subject column `{}` with {operator}", from.columns[subject].name));
         }
         let event_time = from.event_time.filter(|&column| masking(column).is_none());
         let node = Node {
@@ -286,43 +205,26 @@ impl Known<'_> {
         inputs: &BTreeMap<String, NodeId>,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Option<(Node, Flow)> {
-        let tables = inputs
-            .iter()
-            .map(|(table, &id)| (table.clone(), (id, Arc::clone(&self.nodes[id].schema))))
-            .collect();
+        let tables = inputs.iter().map(|(table, &id)| (table.clone(), (id, Arc::clone(&self.nodes[id].schema)))).collect();
         let typed = match query.plan(&tables) {
             Ok(typed) => typed,
             Err(issues) => {
                 let path = format!("steps.{name}.sql");
-                diagnostics.extend(
-                    issues
-                        .into_iter()
-                        .map(|issue| issue.diagnostic(&path, text)),
-                );
+                diagnostics.extend(issues.into_iter().map(|issue| issue.diagnostic(&path, text)));
                 return None;
             }
         };
         let mut flow = self.sql_flow(&typed);
         let inputs: Vec<NodeId> = inputs.values().copied().collect();
         flow.trace_rows(&inputs, self.nodes, self.flows);
-        let columns = typed
-            .schema
-            .fields()
-            .iter()
-            .enumerate()
-            .map(|(i, field)| flow.facts(i, field.name(), self.nodes))
-            .collect();
+        let columns =
+            typed.schema.fields().iter().enumerate().map(|(i, field)| flow.facts(i, field.name(), self.nodes)).collect();
         let subject = self.surviving(&typed, |node| node.subject);
         if subject.is_none() {
-            let lost = inputs
-                .iter()
-                .find_map(|&input| self.nodes[input].subject.map(|subject| (input, subject)));
+            let lost = inputs.iter().find_map(|&input| self.nodes[input].subject.map(|subject| (input, subject)));
             flow.subject_lost = lost.map(|(input, subject)| {
                 let column = &self.nodes[input].columns[subject].name;
-                format!(
-                    "step `{name}` does not pass the subject column `{column}` of `{}` on as it is",
-                    self.nodes[input].name
-                )
+                format!("step `{name}` does not pass the subject column `{column}` of `{}` on as it is", self.nodes[input].name)
             });
         }
         let node = Node {
@@ -332,59 +234,35 @@ impl Known<'_> {
             subject,
             event_time: self.surviving(&typed, |node| node.event_time),
             schema: Arc::clone(&typed.schema),
-            kind: NodeKind::Sql(SqlNode {
-                text: text.to_owned(),
-                logical: typed.logical,
-                branches: typed.branches,
-            }),
+            kind: NodeKind::Sql(SqlNode { text: text.to_owned(), logical: typed.logical, branches: typed.branches }),
         };
         Some((node, flow))
     }
 
     fn sql_flow(&self, typed: &sql::Typed) -> Flow {
-        let mut flow = Flow {
-            columns: vec![ColumnFlow::default(); typed.schema.fields().len()],
-            ..Flow::default()
-        };
+        let mut flow = Flow { columns: vec![ColumnFlow::default(); typed.schema.fields().len()], ..Flow::default() };
         for branch in &typed.branches {
             let schema = &self.nodes[branch.input].schema;
-            let index = |column: &str| {
-                schema
-                    .index_of(column)
-                    .expect("invariant: branches refer to columns of their input")
-            };
+            let index = |column: &str| schema.index_of(column).expect("invariant: branches refer to columns of their input");
             for (column, (expr, name)) in flow.columns.iter_mut().zip(&branch.projection) {
                 for (used, kinds) in column_uses(expr) {
-                    let influence = |kind| Influence {
-                        input: branch.input,
-                        column: index(&used),
-                        kind,
-                        masking: false,
-                    };
+                    let influence = |kind| Influence { input: branch.input, column: index(&used), kind, masking: false };
                     column.influences.extend(kinds.into_iter().map(influence));
                 }
                 let plain = matches!(expr, datafusion::logical_expr::Expr::Column(column) if column.name == *name);
                 if !plain {
                     let text = sql::text(expr);
                     let arm = format!("{text} AS {name}");
-                    column.how = Some(column.how.take().map_or(arm.clone(), |how| {
-                        if how == arm {
-                            how
-                        } else {
-                            format!("{how} or {arm}")
-                        }
-                    }));
+                    column.how = Some(
+                        column.how.take().map_or(arm.clone(), |how| if how == arm { how } else { format!("{how} or {arm}") }),
+                    );
                 }
             }
             for filter in &branch.filter {
                 let only_tested = null_tested_only(filter);
                 for used in column_uses(filter).into_keys() {
                     let only_null_test = only_tested.contains(&used);
-                    flow.filters.push(FilterUse {
-                        input: branch.input,
-                        column: index(&used),
-                        only_null_test,
-                    });
+                    flow.filters.push(FilterUse { input: branch.input, column: index(&used), only_null_test });
                 }
             }
         }
@@ -394,48 +272,29 @@ impl Known<'_> {
     }
 
     /// The first result column that is, in every branch, the input's column of this role.
-    fn surviving(
-        &self,
-        typed: &sql::Typed,
-        role: impl Fn(&Node) -> Option<usize>,
-    ) -> Option<usize> {
+    fn surviving(&self, typed: &sql::Typed, role: impl Fn(&Node) -> Option<usize>) -> Option<usize> {
         (0..typed.schema.fields().len()).find(|&position| {
             typed.branches.iter().all(|branch| {
                 let input = &self.nodes[branch.input];
                 let column = role(input).map(|column| input.columns[column].name.as_str());
                 match &branch.projection[position].0 {
-                    datafusion::logical_expr::Expr::Column(used) => {
-                        column == Some(used.name.as_str())
-                    }
+                    datafusion::logical_expr::Expr::Column(used) => column == Some(used.name.as_str()),
                     _ => false,
                 }
             })
         })
     }
 
-    pub fn sink(
-        &self,
-        name: &str,
-        sink: &Sink,
-        input: NodeId,
-        diagnostics: &mut Vec<Diagnostic>,
-    ) -> (Node, Flow) {
+    pub fn sink(&self, name: &str, sink: &Sink, input: NodeId, diagnostics: &mut Vec<Diagnostic>) -> (Node, Flow) {
         let from = &self.nodes[input];
         let path = format!("sinks.{name}");
         if sink.format == Format::Csv {
             for (i, field) in from.schema.fields().iter().enumerate() {
                 let data_type = logical(&from.schema, i);
                 if is_nested(&data_type) {
-                    let message = format!(
-                        "csv cannot hold `{}`, which is {}",
-                        field.name(),
-                        schema::type_name(&data_type)
-                    );
+                    let message = format!("csv cannot hold `{}`, which is {}", field.name(), schema::type_name(&data_type));
                     let help = "use json or parquet, or project its fields in a sql step";
-                    diagnostics.push(
-                        Diagnostic::error("column-type", format!("{path}.format"), message)
-                            .with_help(help),
-                    );
+                    diagnostics.push(Diagnostic::error("column-type", format!("{path}.format"), message).with_help(help));
                 }
             }
         }
@@ -455,31 +314,16 @@ impl Known<'_> {
                     diagnostics,
                 );
             }
-            if !file.partition_by.is_empty()
-                && from
-                    .columns
-                    .iter()
-                    .all(|facts| file.partition_by.contains(&facts.name))
-            {
+            if !file.partition_by.is_empty() && from.columns.iter().all(|facts| file.partition_by.contains(&facts.name)) {
                 let message = "every column is a partition column, so the files would be empty";
                 diagnostics.push(
-                    Diagnostic::error("partition", format!("{path}.file.partition_by"), message)
-                        .with_help("leave one out"),
+                    Diagnostic::error("partition", format!("{path}.file.partition_by"), message).with_help("leave one out"),
                 );
             }
             if let Some(by) = &file.partition_time {
-                let fits = |data_type: &DataType| {
-                    matches!(data_type, DataType::Date | DataType::Timestamp)
-                };
+                let fits = |data_type: &DataType| matches!(data_type, DataType::Date | DataType::Timestamp);
                 let path = format!("{path}.file.partition_time.column");
-                self.sink_column(
-                    &path,
-                    &by.column,
-                    input,
-                    fits,
-                    "partition_time needs a date or a timestamp",
-                    diagnostics,
-                );
+                self.sink_column(&path, &by.column, input, fits, "partition_time needs a date or a timestamp", diagnostics);
             }
         }
         let kind = NodeKind::Sink(SinkNode { sink: sink.clone() });
@@ -497,49 +341,31 @@ impl Known<'_> {
     ) {
         let schema = &self.nodes[input].schema;
         let Ok(index) = schema.index_of(column) else {
-            let help = suggest::among(
-                "column",
-                column,
-                schema.fields().iter().map(|field| field.name().as_str()),
-            );
-            diagnostics.push(
-                Diagnostic::error("unknown-column", path, format!("unknown column `{column}`"))
-                    .with_help(help),
-            );
+            let help = suggest::among("column", column, schema.fields().iter().map(|field| field.name().as_str()));
+            diagnostics.push(Diagnostic::error("unknown-column", path, format!("unknown column `{column}`")).with_help(help));
             return;
         };
         let data_type = logical(schema, index);
         if !fits(&data_type) {
-            let message = format!(
-                "{expected}, but `{column}` is {}",
-                schema::type_name(&data_type)
-            );
-            diagnostics.push(
-                Diagnostic::error("column-type", path, message).with_help("choose another column"),
-            );
+            let message = format!("{expected}, but `{column}` is {}", schema::type_name(&data_type));
+            diagnostics.push(Diagnostic::error("column-type", path, message).with_help("choose another column"));
         }
     }
 }
 
 fn logical(schema: &SchemaRef, index: usize) -> DataType {
-    schema::logical_type(schema.field(index).data_type())
-        .expect("invariant: columns between nodes have logical types")
+    schema::logical_type(schema.field(index).data_type()).expect("invariant: columns between nodes have logical types")
 }
 
 fn is_pseudonym(mask: &Mask) -> bool {
-    matches!(mask, Mask::Hash)
-        || matches!(mask, Mask::Token { keep_last, .. } if *keep_last <= Mask::MAX_TOKEN_KEPT)
+    matches!(mask, Mask::Hash) || matches!(mask, Mask::Token { keep_last, .. } if *keep_last <= Mask::MAX_TOKEN_KEPT)
 }
 
 /// Nothing is left of what was redacted; a keyed pseudonym is a category of its own; everything else stays what it was.
 fn masked_categories(mask: &Mask, categories: &[String]) -> Vec<String> {
     match mask {
         Mask::Redact { .. } | Mask::Null => Vec::new(),
-        mask if is_pseudonym(mask)
-            && categories
-                .iter()
-                .any(|category| category.starts_with("user")) =>
-        {
+        mask if is_pseudonym(mask) && categories.iter().any(|category| category.starts_with("user")) => {
             vec!["user.unique_id.pseudonymous".to_owned()]
         }
         _ => categories.to_vec(),
@@ -554,23 +380,14 @@ fn unsupported(path: &str, column: &str, mask: &Mask, data_type: &DataType) -> D
     let fitting = match data_type {
         DataType::String => "redact, null, partial, hash, token, encrypt, generalize to prefix",
         DataType::Date => "redact, null, hash, token, encrypt, generalize to year or month",
-        DataType::Timestamp => {
-            "redact, null, hash, token, encrypt, generalize to year, month, day or hour"
-        }
-        DataType::Int32
-        | DataType::Int64
-        | DataType::Float32
-        | DataType::Float64
-        | DataType::Decimal { .. } => {
+        DataType::Timestamp => "redact, null, hash, token, encrypt, generalize to year, month, day or hour",
+        DataType::Int32 | DataType::Int64 | DataType::Float32 | DataType::Float64 | DataType::Decimal { .. } => {
             "redact, null, hash, token, encrypt, generalize to a width of more than one unit; partial for integers"
         }
         DataType::Boolean | DataType::Bytes => "redact, null, hash, token, encrypt",
         DataType::List(_) | DataType::Struct(_) => "redact, null",
     };
-    let message = format!(
-        "{operator} cannot mask `{column}`, which is {}",
-        schema::type_name(data_type)
-    );
+    let message = format!("{operator} cannot mask `{column}`, which is {}", schema::type_name(data_type));
     Diagnostic::error("mask-type", path, message).with_help(format!("fitting operators: {fitting}"))
 }
 

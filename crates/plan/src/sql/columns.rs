@@ -31,19 +31,11 @@ fn collect(expr: &Expr, kind: LineageKind, uses: &mut BTreeMap<String, BTreeSet<
         match node {
             Expr::Column(column) => record(uses, &column.name, kind),
             Expr::Case(case) => {
-                let conditions = case
-                    .expr
-                    .iter()
-                    .chain(case.when_then_expr.iter().map(|(when, _)| when));
+                let conditions = case.expr.iter().chain(case.when_then_expr.iter().map(|(when, _)| when));
                 for condition in conditions {
                     collect(condition, LineageKind::Conditional, uses);
                 }
-                for value in case
-                    .when_then_expr
-                    .iter()
-                    .map(|(_, then)| then)
-                    .chain(&case.else_expr)
-                {
+                for value in case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr) {
                     collect(value, kind, uses);
                 }
                 return Ok(TreeNodeRecursion::Jump);

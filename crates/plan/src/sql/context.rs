@@ -11,8 +11,7 @@ use datafusion::{
     execution::SessionStateDefaults,
     functions::core::expr_fn::get_field,
     logical_expr::{
-        AggregateUDF, GetFieldAccess, HigherOrderUDF, LogicalTableSource, ScalarUDF, TableSource,
-        Volatility, WindowUDF,
+        AggregateUDF, GetFieldAccess, HigherOrderUDF, LogicalTableSource, ScalarUDF, TableSource, Volatility, WindowUDF,
         planner::{ExprPlanner, PlannerResult, RawFieldAccessExpr},
     },
     sql::planner::{ContextProvider, ParserOptions},
@@ -39,9 +38,7 @@ pub(crate) enum FunctionKind {
 pub(crate) static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
     let mut scalar = HashMap::new();
     for function in SessionStateDefaults::default_scalar_functions() {
-        for name in
-            std::iter::once(function.name()).chain(function.aliases().iter().map(String::as_str))
-        {
+        for name in std::iter::once(function.name()).chain(function.aliases().iter().map(String::as_str)) {
             scalar.insert(name.to_owned(), Arc::clone(&function));
         }
     }
@@ -57,12 +54,7 @@ pub(crate) static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
     }
     let mut planners = SessionStateDefaults::default_expr_planners();
     planners.push(Arc::new(StructFields));
-    Functions {
-        scalar,
-        aggregate,
-        window,
-        planners,
-    }
+    Functions { scalar, aggregate, window, planners }
 });
 
 /// Functions about the running session rather than the row.
@@ -71,10 +63,7 @@ const SESSION: [&str; 2] = ["version", "arrow_metadata"];
 impl Functions {
     pub fn kind(&self, name: &str) -> FunctionKind {
         match self.scalar.get(name) {
-            Some(function)
-                if function.signature().volatility != Volatility::Immutable
-                    || SESSION.contains(&name) =>
-            {
+            Some(function) if function.signature().volatility != Volatility::Immutable || SESSION.contains(&name) => {
                 FunctionKind::Volatile
             }
             Some(_) => FunctionKind::Scalar,
@@ -86,10 +75,7 @@ impl Functions {
 
     /// The names of the functions that a query may call.
     pub fn supported(&self) -> impl Iterator<Item = &str> {
-        self.scalar
-            .keys()
-            .map(String::as_str)
-            .filter(|name| matches!(self.kind(name), FunctionKind::Scalar))
+        self.scalar.keys().map(String::as_str).filter(|name| matches!(self.kind(name), FunctionKind::Scalar))
     }
 }
 
@@ -98,15 +84,9 @@ impl Functions {
 struct StructFields;
 
 impl ExprPlanner for StructFields {
-    fn plan_field_access(
-        &self,
-        access: RawFieldAccessExpr,
-        _schema: &DFSchema,
-    ) -> Result<PlannerResult<RawFieldAccessExpr>> {
+    fn plan_field_access(&self, access: RawFieldAccessExpr, _schema: &DFSchema) -> Result<PlannerResult<RawFieldAccessExpr>> {
         match access.field_access {
-            GetFieldAccess::NamedStructField { name } => {
-                Ok(PlannerResult::Planned(get_field(access.expr, name)))
-            }
+            GetFieldAccess::NamedStructField { name } => Ok(PlannerResult::Planned(get_field(access.expr, name))),
             GetFieldAccess::ListIndex { .. } | GetFieldAccess::ListRange { .. } => {
                 not_impl_err!("elements of a list")
             }
@@ -116,9 +96,7 @@ impl ExprPlanner for StructFields {
 
 /// How SQL text is read: text types are plain strings, unquoted names are lower-cased, places are remembered for messages.
 pub fn parser_options() -> ParserOptions {
-    ParserOptions::new()
-        .with_collect_spans(true)
-        .with_map_string_types_to_utf8view(false)
+    ParserOptions::new().with_collect_spans(true).with_map_string_types_to_utf8view(false)
 }
 
 /// The tables of one query.
@@ -131,10 +109,7 @@ impl Context {
     pub fn new<'t>(tables: impl IntoIterator<Item = (&'t str, SchemaRef)>) -> Self {
         let source = |schema| Arc::new(LogicalTableSource::new(schema)) as Arc<dyn TableSource>;
         Self {
-            tables: tables
-                .into_iter()
-                .map(|(name, schema)| (name.to_owned(), source(schema)))
-                .collect(),
+            tables: tables.into_iter().map(|(name, schema)| (name.to_owned(), source(schema))).collect(),
             options: ConfigOptions::default(),
         }
     }

@@ -20,12 +20,7 @@ pub(crate) struct Issue {
 
 impl Issue {
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            help: None,
-            at: None,
-        }
+        Self { code, message: message.into(), help: None, at: None }
     }
 
     pub fn help(mut self, help: impl Into<String>) -> Self {
@@ -43,15 +38,11 @@ impl Issue {
     /// As a diagnostic of the document, with the place in the text drawn as a note.
     pub fn diagnostic(self, path: &str, text: &str) -> Diagnostic {
         let mut diagnostic = Diagnostic::error(self.code, path, self.message);
-        if let Some((line, column)) = self.at {
-            if let Some(source) = text.lines().nth(line as usize - 1) {
-                diagnostic.notes = excerpt(
-                    source,
-                    column as usize,
-                    line,
-                    text.trim_end().contains('\n'),
-                );
-            }
+        if let Some((line, column)) = self.at
+            && let Some(source) = text.lines().nth(line as usize - 1)
+        {
+            let several = text.trim_end().contains('\n');
+            diagnostic.notes = excerpt(source, column as usize, line, several);
         }
         diagnostic.help = self.help;
         diagnostic
@@ -68,25 +59,15 @@ fn excerpt(line: &str, column: usize, number: u64, several: bool) -> Vec<String>
     let before = if start > 0 { "…" } else { "" };
     let after = if end < chars.len() { "…" } else { "" };
     let shown: String = chars[start..end].iter().collect();
-    let place = if several {
-        format!("line {number} of the query: ")
-    } else {
-        String::new()
-    };
+    let place = if several { format!("line {number} of the query: ") } else { String::new() };
     let caret = " ".repeat(place.chars().count() + before.chars().count() + at - start);
-    vec![
-        format!("{place}{before}{}{after}", shown.trim_end()),
-        format!("{caret}^"),
-    ]
+    vec![format!("{place}{before}{}{after}", shown.trim_end()), format!("{caret}^")]
 }
 
 /// Translates an error of DataFusion's planner. `columns` are the columns in scope, for suggestions.
 pub(crate) fn issues(error: DataFusionError, columns: &[String]) -> Vec<Issue> {
     match error {
-        DataFusionError::Collection(errors) => errors
-            .into_iter()
-            .flat_map(|error| issues(error, columns))
-            .collect(),
+        DataFusionError::Collection(errors) => errors.into_iter().flat_map(|error| issues(error, columns)).collect(),
         DataFusionError::Context(_, inner) => issues(*inner, columns),
         DataFusionError::Diagnostic(diagnostic, inner) => {
             let mut found = issues(*inner, columns);
@@ -101,10 +82,7 @@ pub(crate) fn issues(error: DataFusionError, columns: &[String]) -> Vec<Issue> {
             vec![plan_issue(&message)]
         }
         DataFusionError::NotImplemented(message) => {
-            vec![Issue::new(
-                "sql-unsupported",
-                format!("not supported: {}", readable(&message)),
-            )]
+            vec![Issue::new("sql-unsupported", format!("not supported: {}", readable(&message)))]
         }
         other => vec![Issue::new("sql", readable(&other.strip_backtrace()))],
     }
@@ -112,58 +90,31 @@ pub(crate) fn issues(error: DataFusionError, columns: &[String]) -> Vec<Issue> {
 
 fn schema_issue(error: SchemaError, columns: &[String]) -> Issue {
     match error {
-        SchemaError::FieldNotFound {
-            field,
-            valid_fields,
-        } => {
-            let mut names: Vec<String> = valid_fields
-                .iter()
-                .map(|column| column.name.clone())
-                .collect();
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let mut names: Vec<String> = valid_fields.iter().map(|column| column.name.clone()).collect();
             if names.is_empty() {
                 names = columns.to_vec();
             }
-            let issue = Issue::new(
-                "unknown-column",
-                format!("unknown column `{}`", shown(&field)),
-            );
-            let issue = match names
-                .iter()
-                .find(|name| **name != field.name && name.eq_ignore_ascii_case(&field.name))
-            {
-                Some(name) => {
-                    issue.help(format!("unquoted names are lower-cased; write \"{name}\""))
-                }
-                None => issue.help(suggest::among(
-                    "column",
-                    &field.name,
-                    names.iter().map(String::as_str),
-                )),
+            let issue = Issue::new("unknown-column", format!("unknown column `{}`", shown(&field)));
+            let issue = match names.iter().find(|name| **name != field.name && name.eq_ignore_ascii_case(&field.name)) {
+                Some(name) => issue.help(format!("unquoted names are lower-cased; write \"{name}\"")),
+                None => issue.help(suggest::among("column", &field.name, names.iter().map(String::as_str))),
             };
             match field.spans.first() {
-                Some(span) => Issue {
-                    at: Some((span.start.line, span.start.column)),
-                    ..issue
-                },
+                Some(span) => Issue { at: Some((span.start.line, span.start.column)), ..issue },
                 None => issue,
             }
         }
-        SchemaError::AmbiguousReference { field } => Issue::new(
-            "ambiguous-column",
-            format!("`{}` could be more than one column", field.name),
-        )
-        .help("write its table before it"),
-        SchemaError::DuplicateQualifiedField { name, .. }
-        | SchemaError::DuplicateUnqualifiedField { name } => duplicate(&name),
+        SchemaError::AmbiguousReference { field } => {
+            Issue::new("ambiguous-column", format!("`{}` could be more than one column", field.name))
+                .help("write its table before it")
+        }
+        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => duplicate(&name),
     }
 }
 
 pub(crate) fn duplicate(name: &str) -> Issue {
-    Issue::new(
-        "duplicate-column",
-        format!("two columns are named `{name}`"),
-    )
-    .help("give one of them another name with AS")
+    Issue::new("duplicate-column", format!("two columns are named `{name}`")).help("give one of them another name with AS")
 }
 
 fn shown(column: &Column) -> String {
@@ -175,10 +126,7 @@ fn shown(column: &Column) -> String {
 
 fn plan_issue(message: &str) -> Issue {
     if message.starts_with("Projections require unique expression names") {
-        let name = message
-            .split('"')
-            .nth(1)
-            .map(|expr| expr.rsplit([' ', '.']).next().unwrap_or(expr));
+        let name = message.split('"').nth(1).map(|expr| expr.rsplit([' ', '.']).next().unwrap_or(expr));
         return duplicate(name.unwrap_or("?"));
     }
     Issue::new("sql", readable(message))
@@ -191,22 +139,14 @@ pub(crate) fn syntax_issue(error: ParserError) -> Issue {
         ParserError::RecursionLimitExceeded => "nested too deeply".to_owned(),
     };
     let (text, place) = message.rsplit_once(" at Line: ").unwrap_or((&message, ""));
-    let mut numbers = place
-        .split(", Column: ")
-        .map(|n| n.trim().parse::<u64>().ok());
+    let mut numbers = place.split(", Column: ").map(|n| n.trim().parse::<u64>().ok());
     let at = numbers.next().flatten().zip(numbers.next().flatten());
-    Issue {
-        at,
-        ..Issue::new("sql-syntax", format!("SQL syntax: {}", readable(text)))
-    }
+    Issue { at, ..Issue::new("sql-syntax", format!("SQL syntax: {}", readable(text))) }
 }
 
 /// One line, types by the names that documents use.
 fn readable(message: &str) -> String {
-    let mut text = message
-        .trim()
-        .trim_start_matches("Error during planning: ")
-        .to_owned();
+    let mut text = message.trim().trim_start_matches("Error during planning: ").to_owned();
     if let Some((first, _)) = text.split_once("\n\nbacktrace") {
         text = first.to_owned();
     }
@@ -240,9 +180,7 @@ fn readable(message: &str) -> String {
     let mut chars = text.trim_end_matches('.').chars();
     match chars.next() {
         // A word in capitals (CASE, CAST) stays.
-        Some(first) if !chars.as_str().starts_with(char::is_uppercase) => {
-            first.to_lowercase().chain(chars).collect()
-        }
+        Some(first) if !chars.as_str().starts_with(char::is_uppercase) => first.to_lowercase().chain(chars).collect(),
         Some(first) => std::iter::once(first).chain(chars).collect(),
         None => "the query cannot be planned".to_owned(),
     }

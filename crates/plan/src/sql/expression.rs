@@ -37,11 +37,7 @@ fn typed(text: &str, schema: &SchemaRef) -> Result<Expr, Vec<Issue>> {
     if !refused.is_empty() {
         return Err(refused);
     }
-    let columns: Vec<String> = schema
-        .fields()
-        .iter()
-        .map(|field| field.name().clone())
-        .collect();
+    let columns: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
     let fail = |error: DataFusionError| issues(error, &columns);
     let types = DFSchema::try_from(schema.as_ref().clone()).map_err(fail)?;
     let context = Context::new([]);
@@ -50,21 +46,12 @@ fn typed(text: &str, schema: &SchemaRef) -> Result<Expr, Vec<Issue>> {
         .map_err(fail)?;
     allowed(&expr)?;
     check_size(std::slice::from_ref(&expr))?;
-    let simplifier = ExprSimplifier::new(
-        SimplifyContext::builder()
-            .with_schema(Arc::new(types.clone()))
-            .build(),
-    );
+    let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(types.clone())).build());
     let expr = simplifier.coerce(expr, &types).map_err(fail)?;
     let data_type = expr.get_type(&types).map_err(fail)?;
     if data_type != DataType::Boolean {
-        let message = format!(
-            "a rule needs a boolean, but this is {}",
-            schema::arrow_type_name(&data_type)
-        );
-        return Err(vec![
-            Issue::new("rule-type", message).help("compare it with something, such as amount > 0"),
-        ]);
+        let message = format!("a rule needs a boolean, but this is {}", schema::arrow_type_name(&data_type));
+        return Err(vec![Issue::new("rule-type", message).help("compare it with something, such as amount > 0")]);
     }
     let expr = simplifier.simplify(expr).map_err(fail)?;
     check_size(std::slice::from_ref(&expr))?;

@@ -35,29 +35,17 @@ const MAX_DEPTH: usize = 200;
 
 /// Flattens an analysed plan of projections, filters, unions, aliases and scans into one branch for each arm, in the order of
 /// the arms. `inputs` tells which node a scanned table is.
-pub(crate) fn lower(
-    logical: &LogicalPlan,
-    inputs: &BTreeMap<String, (NodeId, SchemaRef)>,
-) -> Result<Vec<Branch>, Vec<Issue>> {
+pub(crate) fn lower(logical: &LogicalPlan, inputs: &BTreeMap<String, (NodeId, SchemaRef)>) -> Result<Vec<Branch>, Vec<Issue>> {
     let arms = flatten(logical, inputs)?;
     let schema = logical.schema();
     let mut branches = Vec::new();
     for arm in arms {
         let input_schema = &inputs[&arm.table].1;
-        let types: DFSchemaRef = Arc::new(
-            DFSchema::try_from(input_schema.as_ref().clone())
-                .map_err(|error| issues(error, &[]))?,
-        );
-        let simplifier = ExprSimplifier::new(
-            SimplifyContext::builder()
-                .with_schema(Arc::clone(&types))
-                .build(),
-        );
+        let types: DFSchemaRef = Arc::new(DFSchema::try_from(input_schema.as_ref().clone()).map_err(|error| issues(error, &[]))?);
+        let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::clone(&types)).build());
         let simplify = |expr: Expr| {
             allowed(&expr)?;
-            simplifier
-                .simplify(expr)
-                .map_err(|error| issues(error, &[]))
+            simplifier.simplify(expr).map_err(|error| issues(error, &[]))
         };
         let mut filter = Vec::new();
         for expr in arm.filter {
@@ -70,16 +58,10 @@ pub(crate) fn lower(
         for (expr, field) in arm.columns.into_iter().zip(schema.fields()) {
             use datafusion::logical_expr::ExprSchemable;
             let expr = simplify(expr)?;
-            let expr = expr
-                .cast_to(field.data_type(), &types)
-                .map_err(|error| issues(error, &[]))?;
+            let expr = expr.cast_to(field.data_type(), &types).map_err(|error| issues(error, &[]))?;
             projection.push((expr, field.name().clone()));
         }
-        branches.push(Branch {
-            input: inputs[&arm.table].0,
-            filter,
-            projection,
-        });
+        branches.push(Branch { input: inputs[&arm.table].0, filter, projection });
     }
     Ok(branches)
 }
@@ -92,32 +74,17 @@ struct Arm {
     columns: Vec<Expr>,
 }
 
-fn flatten(
-    logical: &LogicalPlan,
-    inputs: &BTreeMap<String, (NodeId, SchemaRef)>,
-) -> Result<Vec<Arm>, Vec<Issue>> {
+fn flatten(logical: &LogicalPlan, inputs: &BTreeMap<String, (NodeId, SchemaRef)>) -> Result<Vec<Arm>, Vec<Issue>> {
     match logical {
         LogicalPlan::TableScan(scan) => {
             let table = scan.table_name.table().to_owned();
             if !inputs.contains_key(&table) || scan.fetch.is_some() {
                 return Err(unsupported("this scan"));
             }
-            let columns = scan
-                .projected_schema
-                .fields()
-                .iter()
-                .map(|field| Expr::Column(Column::new_unqualified(field.name())))
-                .collect();
-            let filter = scan
-                .filters
-                .iter()
-                .map(|expr| unqualified(expr.clone()))
-                .collect();
-            Ok(vec![Arm {
-                table,
-                filter,
-                columns,
-            }])
+            let columns =
+                scan.projected_schema.fields().iter().map(|field| Expr::Column(Column::new_unqualified(field.name()))).collect();
+            let filter = scan.filters.iter().map(|expr| unqualified(expr.clone())).collect();
+            Ok(vec![Arm { table, filter, columns }])
         }
         LogicalPlan::SubqueryAlias(alias) => flatten(&alias.input, inputs),
         LogicalPlan::Filter(filter) => {
@@ -132,21 +99,14 @@ fn flatten(
         LogicalPlan::Projection(projection) => {
             let mut arms = flatten(&projection.input, inputs)?;
             for arm in &mut arms {
-                let columns = projection
-                    .expr
-                    .iter()
-                    .map(|expr| substitute(expr, projection.input.schema(), &arm.columns));
+                let columns = projection.expr.iter().map(|expr| substitute(expr, projection.input.schema(), &arm.columns));
                 arm.columns = columns.collect::<Result<_, _>>()?;
                 check_size(&arm.columns)?;
             }
             Ok(arms)
         }
         LogicalPlan::Union(union) => {
-            let arms: Result<Vec<_>, _> = union
-                .inputs
-                .iter()
-                .map(|input| flatten(input, inputs))
-                .collect();
+            let arms: Result<Vec<_>, _> = union.inputs.iter().map(|input| flatten(input, inputs)).collect();
             Ok(arms?.into_iter().flatten().collect())
         }
         other => Err(unsupported(&other.display().to_string())),
@@ -154,42 +114,29 @@ fn flatten(
 }
 
 fn unsupported(what: &str) -> Vec<Issue> {
-    vec![Issue::new(
-        "sql-unsupported",
-        format!("{what} is not supported"),
-    )]
+    vec![Issue::new("sql-unsupported", format!("{what} is not supported"))]
 }
 
 /// Replaces the columns of `schema` in an expression by what they stand for.
 fn substitute(expr: &Expr, schema: &DFSchema, columns: &[Expr]) -> Result<Expr, Vec<Issue>> {
-    let replaced = expr
-        .clone()
-        .unalias_nested()
-        .data
-        .transform_up(|expr| match &expr {
-            Expr::Column(column) => {
-                let index = schema.index_of_column(column)?;
-                Ok(Transformed::yes(columns[index].clone()))
-            }
-            _ => Ok(Transformed::no(expr)),
-        });
-    replaced
-        .map(|transformed| transformed.data)
-        .map_err(|error: DataFusionError| issues(error, &[]))
+    let replaced = expr.clone().unalias_nested().data.transform_up(|expr| match &expr {
+        Expr::Column(column) => {
+            let index = schema.index_of_column(column)?;
+            Ok(Transformed::yes(columns[index].clone()))
+        }
+        _ => Ok(Transformed::no(expr)),
+    });
+    replaced.map(|transformed| transformed.data).map_err(|error: DataFusionError| issues(error, &[]))
 }
 
 fn unqualified(expr: Expr) -> Expr {
     let stripped = expr.transform_up(|expr| {
         Ok(match expr {
-            Expr::Column(column) => {
-                Transformed::yes(Expr::Column(Column::new_unqualified(column.name)))
-            }
+            Expr::Column(column) => Transformed::yes(Expr::Column(Column::new_unqualified(column.name))),
             other => Transformed::no(other),
         })
     });
-    stripped
-        .expect("invariant: renaming columns cannot fail")
-        .data
+    stripped.expect("invariant: renaming columns cannot fail").data
 }
 
 pub(super) fn check_size(exprs: &[Expr]) -> Result<(), Vec<Issue>> {
@@ -211,11 +158,7 @@ pub(super) fn check_size(exprs: &[Expr]) -> Result<(), Vec<Issue>> {
             Ok(TreeNodeRecursion::Continue)
         }
     }
-    let mut measure = Measure {
-        nodes: 0,
-        depth: 0,
-        deepest: 0,
-    };
+    let mut measure = Measure { nodes: 0, depth: 0, deepest: 0 };
     for expr in exprs {
         // The visitor never fails.
         let _ = expr.visit(&mut measure);
@@ -226,13 +169,7 @@ pub(super) fn check_size(exprs: &[Expr]) -> Result<(), Vec<Issue>> {
         _ => return Ok(()),
     };
     let help = "split it into several steps or rules";
-    Err(vec![
-        Issue::new(
-            "sql-too-large",
-            format!("the text is too {too} once its parts are put together"),
-        )
-        .help(help),
-    ])
+    Err(vec![Issue::new("sql-too-large", format!("the text is too {too} once its parts are put together")).help(help)])
 }
 
 /// A second line behind the check of the syntax tree: only what computes one value from one row may pass.
@@ -261,9 +198,7 @@ pub(super) fn allowed(expr: &Expr) -> Result<(), Vec<Issue>> {
             | Expr::Cast(_)
             | Expr::TryCast(_)
             | Expr::InList(_) => false,
-            Expr::ScalarFunction(function) => {
-                function.func.signature().volatility != Volatility::Immutable
-            }
+            Expr::ScalarFunction(function) => function.func.signature().volatility != Volatility::Immutable,
             _ => true,
         };
         if bad {

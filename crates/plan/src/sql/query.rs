@@ -11,8 +11,8 @@ use datafusion::{
     },
     logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast},
     optimizer::{
-        Analyzer, Optimizer, OptimizerContext, optimize_projections::OptimizeProjections,
-        optimize_unions::OptimizeUnions, simplify_expressions::SimplifyExpressions,
+        Analyzer, Optimizer, OptimizerContext, optimize_projections::OptimizeProjections, optimize_unions::OptimizeUnions,
+        simplify_expressions::SimplifyExpressions,
     },
     sql::{
         parser::{DFParserBuilder, Statement},
@@ -51,30 +51,19 @@ impl Query {
     }
 
     fn parsed(text: &str) -> Result<Self, Vec<Issue>> {
-        let parse = || {
-            DFParserBuilder::new(text)
-                .with_dialect(&GenericDialect {})
-                .build()?
-                .parse_statements()
-        };
+        let parse = || DFParserBuilder::new(text).with_dialect(&GenericDialect {}).build()?.parse_statements();
         let mut statements = parse().map_err(|error| issues(error, &[]))?;
         let statement = match (statements.pop_front(), statements.pop_front()) {
             (Some(statement), None) => statement,
             (None, _) => {
-                return Err(vec![
-                    Issue::new("sql-syntax", "the query is empty").help("write SELECT … FROM …"),
-                ]);
+                return Err(vec![Issue::new("sql-syntax", "the query is empty").help("write SELECT … FROM …")]);
             }
             (Some(_), Some(_)) => {
-                return Err(vec![
-                    Issue::new("sql-unsupported", "more than one statement")
-                        .help("write one SELECT a step"),
-                ]);
+                return Err(vec![Issue::new("sql-unsupported", "more than one statement").help("write one SELECT a step")]);
             }
         };
         let refused = |what: &str| {
-            let issue = Issue::new("sql-unsupported", format!("{what} is not supported"))
-                .help("a step is one SELECT");
+            let issue = Issue::new("sql-unsupported", format!("{what} is not supported")).help("a step is one SELECT");
             Err(vec![issue])
         };
         let statement = match statement {
@@ -86,11 +75,8 @@ impl Query {
         };
         let ast::Statement::Query(query) = &statement else {
             let text = statement.to_string();
-            let words: Vec<_> = text
-                .split_whitespace()
-                .take_while(|word| word.chars().all(|c| c.is_ascii_uppercase()))
-                .take(2)
-                .collect();
+            let words: Vec<_> =
+                text.split_whitespace().take_while(|word| word.chars().all(|c| c.is_ascii_uppercase())).take(2).collect();
             return refused(&words.join(" "));
         };
         let (mut tables, issues) = check_query(query);
@@ -108,23 +94,14 @@ impl Query {
     }
 
     fn typed(self, inputs: &BTreeMap<String, (NodeId, SchemaRef)>) -> Result<Typed, Vec<Issue>> {
-        let columns: Vec<String> = inputs
-            .values()
-            .flat_map(|(_, schema)| schema.fields().iter().map(|field| field.name().clone()))
-            .collect();
+        let columns: Vec<String> =
+            inputs.values().flat_map(|(_, schema)| schema.fields().iter().map(|field| field.name().clone())).collect();
         let fail = |error: DataFusionError| issues(error, &columns);
-        let context = Context::new(
-            inputs
-                .iter()
-                .map(|(name, (_, schema))| (name.as_str(), Arc::clone(schema))),
-        );
-        let logical = SqlToRel::new_with_options(&context, parser_options())
-            .sql_statement_to_plan(self.statement)
-            .map_err(fail)?;
+        let context = Context::new(inputs.iter().map(|(name, (_, schema))| (name.as_str(), Arc::clone(schema))));
+        let logical =
+            SqlToRel::new_with_options(&context, parser_options()).sql_statement_to_plan(self.statement).map_err(fail)?;
         check_plan_size(&logical)?;
-        let logical = Analyzer::new()
-            .execute_and_check(logical, &ConfigOptions::default(), |_, _| {})
-            .map_err(fail)?;
+        let logical = Analyzer::new().execute_and_check(logical, &ConfigOptions::default(), |_, _| {}).map_err(fail)?;
         check_names(&logical)?;
         let logical = with_logical_types(logical)?;
         let optimizer = Optimizer::with_rules(vec![
@@ -133,21 +110,11 @@ impl Query {
             Arc::new(OptimizeProjections::new()),
         ]);
         let config = OptimizerContext::new().without_query_execution_start_time();
-        let logical = optimizer
-            .optimize(logical, &config, |_, _| {})
-            .map_err(fail)?;
+        let logical = optimizer.optimize(logical, &config, |_, _| {}).map_err(fail)?;
         let branches = lower(&logical, inputs)?;
-        let fields: Vec<_> = logical
-            .schema()
-            .fields()
-            .iter()
-            .map(|field| Field::new(field.name(), field.data_type().clone(), true))
-            .collect();
-        Ok(Typed {
-            logical,
-            branches,
-            schema: Arc::new(Schema::new(fields)),
-        })
+        let fields: Vec<_> =
+            logical.schema().fields().iter().map(|field| Field::new(field.name(), field.data_type().clone(), true)).collect();
+        Ok(Typed { logical, branches, schema: Arc::new(Schema::new(fields)) })
     }
 }
 
@@ -157,11 +124,7 @@ fn check_plan_size(logical: &LogicalPlan) -> Result<(), Vec<Issue>> {
     // The visitor never fails.
     let _ = logical.apply(|node| {
         result = check_size(&node.expressions());
-        Ok(if result.is_ok() {
-            TreeNodeRecursion::Continue
-        } else {
-            TreeNodeRecursion::Stop
-        })
+        Ok(if result.is_ok() { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     });
     result
 }
@@ -173,13 +136,7 @@ fn check_names(logical: &LogicalPlan) -> Result<(), Vec<Issue>> {
     for field in logical.schema().fields() {
         if field.name().contains(['(', ')', '[', ']']) {
             let help = "give every expression a name with AS";
-            found.push(
-                Issue::new(
-                    "unnamed-column",
-                    format!("the expression {} needs a name", field.name()),
-                )
-                .help(help),
-            );
+            found.push(Issue::new("unnamed-column", format!("the expression {} needs a name", field.name())).help(help));
         } else if !seen.insert(field.name()) {
             found.push(super::error::duplicate(field.name()));
         }
@@ -201,25 +158,13 @@ fn with_logical_types(logical: LogicalPlan) -> Result<LogicalPlan, Vec<Issue>> {
                 exprs.push(cast(column, target).alias(field.name()));
             }
             None if *field.data_type() == Arrow::Null => {
-                let message = format!(
-                    "the column `{}` has no type: it is always null",
-                    field.name()
-                );
-                found.push(
-                    Issue::new("sql-type", message)
-                        .help("write CAST(NULL AS string) or the type you mean"),
-                );
+                let message = format!("the column `{}` has no type: it is always null", field.name());
+                found.push(Issue::new("sql-type", message).help("write CAST(NULL AS string) or the type you mean"));
             }
             None => {
-                let message = format!(
-                    "the column `{}` has the type {}, which no document can name",
-                    field.name(),
-                    field.data_type()
-                );
-                found.push(
-                    Issue::new("sql-type", message)
-                        .help("cast it, for example to string, int64, double or timestamp"),
-                );
+                let message =
+                    format!("the column `{}` has the type {}, which no document can name", field.name(), field.data_type());
+                found.push(Issue::new("sql-type", message).help("cast it, for example to string, int64, double or timestamp"));
             }
         }
     }
@@ -229,8 +174,5 @@ fn with_logical_types(logical: LogicalPlan) -> Result<LogicalPlan, Vec<Issue>> {
     if !changed {
         return Ok(logical);
     }
-    LogicalPlanBuilder::from(logical)
-        .project(exprs)
-        .and_then(LogicalPlanBuilder::build)
-        .map_err(|error| issues(error, &[]))
+    LogicalPlanBuilder::from(logical).project(exprs).and_then(LogicalPlanBuilder::build).map_err(|error| issues(error, &[]))
 }

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::{
     ast::{
-        Expr, Function, GroupByExpr, Ident, ObjectName, Query, Select, SelectItem, SetExpr,
-        SetOperator, SetQuantifier, Spanned, TableFactor, Value, Visit, Visitor,
+        Expr, Function, GroupByExpr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Spanned,
+        TableFactor, Value, Visit, Visitor,
     },
     tokenizer::Span,
 };
@@ -16,7 +16,8 @@ use super::{
 };
 use crate::suggest;
 
-const SUPPORTED: &str = "supported are SELECT with expressions, WHERE, scalar functions, CASE, CAST, UNION ALL, subqueries in FROM and WITH";
+const SUPPORTED: &str =
+    "supported are SELECT with expressions, WHERE, scalar functions, CASE, CAST, UNION ALL, subqueries in FROM and WITH";
 
 /// Column names that begin so belong to Weir.
 pub(crate) const RESERVED_PREFIX: &str = "_weir";
@@ -52,11 +53,7 @@ struct Walk {
 
 impl Walk {
     fn refuse(&mut self, what: &str, span: Span) {
-        self.issues.push(
-            Issue::new("sql-unsupported", format!("{what} is not supported"))
-                .help(SUPPORTED)
-                .at(span),
-        );
+        self.issues.push(Issue::new("sql-unsupported", format!("{what} is not supported")).help(SUPPORTED).at(span));
     }
 
     /// `names`: the names of this query's columns are seen outside it.
@@ -75,10 +72,7 @@ impl Walk {
         let here = query.body.span();
         for (present, what) in [
             (query.order_by.is_some(), "ORDER BY (a stream has no end)"),
-            (
-                query.limit_clause.is_some(),
-                "LIMIT or OFFSET (a stream has no end)",
-            ),
+            (query.limit_clause.is_some(), "LIMIT or OFFSET (a stream has no end)"),
             (query.fetch.is_some(), "FETCH"),
             (!query.locks.is_empty(), "FOR UPDATE"),
             (query.for_clause.is_some(), "FOR"),
@@ -98,24 +92,14 @@ impl Walk {
         match body {
             SetExpr::Select(select) => self.select(select, names),
             SetExpr::Query(query) => self.query(query, names),
-            SetExpr::SetOperation {
-                left,
-                op,
-                set_quantifier,
-                right,
-            } => {
+            SetExpr::SetOperation { left, op, set_quantifier, right } => {
                 match (op, set_quantifier) {
                     (SetOperator::Union, SetQuantifier::All) => {}
-                    (SetOperator::Union, SetQuantifier::None | SetQuantifier::Distinct) => {
-                        self.issues.push(
-                            Issue::new(
-                                "sql-unsupported",
-                                "UNION without ALL, which removes duplicates, is not supported",
-                            )
+                    (SetOperator::Union, SetQuantifier::None | SetQuantifier::Distinct) => self.issues.push(
+                        Issue::new("sql-unsupported", "UNION without ALL, which removes duplicates, is not supported")
                             .help("write UNION ALL")
                             .at(right.span()),
-                        )
-                    }
+                    ),
                     (SetOperator::Union, _) => self.refuse("UNION BY NAME", right.span()),
                     (op, _) => self.refuse(&op.to_string(), right.span()),
                 }
@@ -136,9 +120,7 @@ impl Walk {
         let here = select.select_token.0.span;
         let groups = match &select.group_by {
             GroupByExpr::All(_) => true,
-            GroupByExpr::Expressions(exprs, modifiers) => {
-                !exprs.is_empty() || !modifiers.is_empty()
-            }
+            GroupByExpr::Expressions(exprs, modifiers) => !exprs.is_empty() || !modifiers.is_empty(),
         };
         for (present, what, span) in [
             (select.distinct.is_some(), "DISTINCT", here),
@@ -152,34 +134,20 @@ impl Walk {
             (!select.cluster_by.is_empty(), "CLUSTER BY", here),
             (!select.distribute_by.is_empty(), "DISTRIBUTE BY", here),
             (!select.sort_by.is_empty(), "SORT BY", here),
-            (
-                select.having.is_some(),
-                "HAVING",
-                select.having.as_ref().map_or(here, Spanned::span),
-            ),
+            (select.having.is_some(), "HAVING", select.having.as_ref().map_or(here, Spanned::span)),
             (!select.named_window.is_empty(), "WINDOW", here),
-            (
-                select.qualify.is_some(),
-                "QUALIFY",
-                select.qualify.as_ref().map_or(here, Spanned::span),
-            ),
+            (select.qualify.is_some(), "QUALIFY", select.qualify.as_ref().map_or(here, Spanned::span)),
             (select.value_table_mode.is_some(), "SELECT AS VALUE", here),
-            (
-                select.select_modifiers.is_some(),
-                "a modifier of SELECT",
-                here,
-            ),
+            (select.select_modifiers.is_some(), "a modifier of SELECT", here),
         ] {
             if present {
                 self.refuse(what, if span == Span::empty() { here } else { span });
             }
         }
         match select.from.as_slice() {
-            [] => self.issues.push(
-                Issue::new("sql-unsupported", "SELECT without FROM")
-                    .help("name a source or a step in FROM")
-                    .at(here),
-            ),
+            [] => self
+                .issues
+                .push(Issue::new("sql-unsupported", "SELECT without FROM").help("name a source or a step in FROM").at(here)),
             [_] => {}
             [_, second, ..] => self.refuse("a join (two tables in FROM)", second.span()),
         }
@@ -195,21 +163,12 @@ impl Walk {
         }
         for item in &select.projection {
             match item {
-                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
-                    self.expr(expr)
-                }
-                SelectItem::ExprWithAliases { expr, .. } => {
-                    self.refuse("more than one alias", expr.span())
-                }
+                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => self.expr(expr),
+                SelectItem::ExprWithAliases { expr, .. } => self.refuse("more than one alias", expr.span()),
                 SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => {}
             }
         }
-        for expr in select
-            .selection
-            .iter()
-            .chain(&select.having)
-            .chain(&select.qualify)
-        {
+        for expr in select.selection.iter().chain(&select.having).chain(&select.qualify) {
             self.expr(expr);
         }
     }
@@ -224,11 +183,7 @@ impl Walk {
                     Some(ident) => ident,
                     None => {
                         let help = format!("write {expr} AS some_name");
-                        self.issues.push(
-                            Issue::new("unnamed-column", "an expression needs a name")
-                                .help(help)
-                                .at(expr.span()),
-                        );
+                        self.issues.push(Issue::new("unnamed-column", "an expression needs a name").help(help).at(expr.span()));
                         continue;
                     }
                 },
@@ -236,14 +191,8 @@ impl Walk {
             };
             let name = normalized(ident);
             if name.to_lowercase().starts_with(RESERVED_PREFIX) {
-                let message = format!(
-                    "the name `{name}` is reserved: names that begin with `{RESERVED_PREFIX}` belong to Weir"
-                );
-                self.issues.push(
-                    Issue::new("reserved-name", message)
-                        .help("give it another name with AS")
-                        .at(ident.span),
-                );
+                let message = format!("the name `{name}` is reserved: names that begin with `{RESERVED_PREFIX}` belong to Weir");
+                self.issues.push(Issue::new("reserved-name", message).help("give it another name with AS").at(ident.span));
             }
             if seen.contains(&name) {
                 self.issues.push(duplicate(&name).at(ident.span));
@@ -274,55 +223,36 @@ impl Walk {
                 let extras = version.is_some() || json_path.is_some() || *with_ordinality;
                 if sample.is_some() {
                     self.refuse("TABLESAMPLE", span);
-                } else if extras
-                    || !with_hints.is_empty()
-                    || !partitions.is_empty()
-                    || !index_hints.is_empty()
-                {
+                } else if extras || !with_hints.is_empty() || !partitions.is_empty() || !index_hints.is_empty() {
                     self.refuse("a modifier of a table", span);
                 }
                 let [part] = name.0.as_slice() else {
                     let help = "write the bare name of a source or a step";
-                    return self.issues.push(
-                        Issue::new("unknown-reference", format!("unknown table `{name}`"))
-                            .help(help)
-                            .at(span),
-                    );
+                    return self
+                        .issues
+                        .push(Issue::new("unknown-reference", format!("unknown table `{name}`")).help(help).at(span));
                 };
                 let Some(ident) = part.as_ident() else {
                     return self.refuse("a computed table name", span);
                 };
                 let name = normalized(ident);
                 if !self.with.contains(&name) {
-                    self.tables.push(TableUse {
-                        name,
-                        span: ident.span,
-                    });
+                    self.tables.push(TableUse { name, span: ident.span });
                 }
             }
-            TableFactor::Derived {
-                lateral,
-                subquery,
-                sample,
-                alias,
-            } => {
+            TableFactor::Derived { lateral, subquery, sample, alias } => {
                 if *lateral {
                     self.refuse("LATERAL", span);
                 }
                 if sample.is_some() {
                     self.refuse("TABLESAMPLE", span);
                 }
-                self.query(
-                    subquery,
-                    alias.as_ref().is_none_or(|alias| alias.columns.is_empty()),
-                );
+                self.query(subquery, alias.as_ref().is_none_or(|alias| alias.columns.is_empty()));
             }
             TableFactor::Function { name, .. } => self.table_function(name),
             TableFactor::TableFunction { .. } => self.refuse("TABLE(…)", span),
             TableFactor::UNNEST { .. } => self.refuse("UNNEST", span),
-            TableFactor::NestedJoin {
-                table_with_joins, ..
-            } => {
+            TableFactor::NestedJoin { table_with_joins, .. } => {
                 if !table_with_joins.joins.is_empty() {
                     self.refuse("JOIN", span);
                 }
@@ -346,10 +276,7 @@ impl Walk {
     }
 
     fn expr(&mut self, expr: &Expr) {
-        let mut walk = ExprWalk {
-            issues: &mut self.issues,
-            depth: 0,
-        };
+        let mut walk = ExprWalk { issues: &mut self.issues, depth: 0 };
         // The walk never breaks off.
         let _ = expr.visit(&mut walk);
     }
@@ -381,11 +308,7 @@ struct ExprWalk<'w> {
 
 impl ExprWalk<'_> {
     fn refuse(&mut self, what: String, span: Span) {
-        self.issues.push(
-            Issue::new("sql-unsupported", format!("{what} is not supported"))
-                .help(SUPPORTED)
-                .at(span),
-        );
+        self.issues.push(Issue::new("sql-unsupported", format!("{what} is not supported")).help(SUPPORTED).at(span));
     }
 
     fn function(&mut self, function: &Function) {
@@ -398,9 +321,12 @@ impl ExprWalk<'_> {
         match kind {
             FunctionKind::Aggregate => self.refuse(format!("the aggregate function {name}(…)"), span),
             FunctionKind::Volatile => self.issues.push(
-                Issue::new("sql-unsupported", format!("the function {name}() is not supported: its result differs from run to run"))
-                    .help("a pipeline that resumes must compute the same rows again; take times and numbers from columns")
-                    .at(span),
+                Issue::new(
+                    "sql-unsupported",
+                    format!("the function {name}() is not supported: its result differs from run to run"),
+                )
+                .help("a pipeline that resumes must compute the same rows again; take times and numbers from columns")
+                .at(span),
             ),
             FunctionKind::Unknown => {
                 let help = match suggest::nearest(&name, FUNCTIONS.supported()) {
@@ -440,9 +366,7 @@ impl Visitor for ExprWalk<'_> {
                 Expr::Value(value) if matches!(value.value, Value::Placeholder(_)) => {
                     self.refuse("a placeholder".to_owned(), value.span);
                 }
-                Expr::Identifier(ident) if ident.value.starts_with('@') => {
-                    self.refuse("a variable".to_owned(), ident.span)
-                }
+                Expr::Identifier(ident) if ident.value.starts_with('@') => self.refuse("a variable".to_owned(), ident.span),
                 Expr::Lambda(_) => self.refuse("a lambda".to_owned(), expr.span()),
                 _ => {}
             }

@@ -90,13 +90,7 @@ fn consent_to_another_purpose_does_not_count() {
 
 #[test]
 fn other_bases_need_none() {
-    assert_eq!(
-        findings(&document(
-            "",
-            "  out: { from: payments, stdout: {}, clearance: restricted }"
-        )),
-        ""
-    );
+    assert_eq!(findings(&document("", "  out: { from: payments, stdout: {}, clearance: restricted }")), "");
 }
 
 #[test]
@@ -130,8 +124,7 @@ fn consent_needs_a_subject() {
               = do this before `q`, or keep the subject column there
         "#]],
     );
-    let text = document("  allowed:\n    consent: { from: payments }\n", sinks)
-        .replace("    subject: customer_id\n", "");
+    let text = document("  allowed:\n    consent: { from: payments }\n", sinks).replace("    subject: customer_id\n", "");
     expect![[r#"
         13:22 error[no-subject] steps.allowed.consent.from: consent needs to know whom a row is about, but `payments` has no subject column
           | the source `payments` declares no subject

@@ -211,17 +211,14 @@ fn a_plan_is_data() {
           ],
           "pipeline": "test",
           "purpose": "essential.fraud_detection"
-        }"#]].assert_eq(&serde_json::to_string_pretty(&view).unwrap());
+        }"#]]
+    .assert_eq(&serde_json::to_string_pretty(&view).unwrap());
 }
 
 #[test]
 fn lineage_is_a_facet() {
     let plan = example();
-    let facet = column_lineage_facet(
-        plan.node("out").unwrap(),
-        "weir://project",
-        "https://example.org/weir",
-    );
+    let facet = column_lineage_facet(plan.node("out").unwrap(), "weir://project", "https://example.org/weir");
     expect![[r#"
         {
           "_producer": "https://example.org/weir",
@@ -307,10 +304,8 @@ fn lineage_is_a_facet() {
 }
 
 fn schemas() -> Option<PathBuf> {
-    let data = std::env::var_os("WEIR_TEST_DATA").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-        PathBuf::from,
-    );
+    let data = std::env::var_os("WEIR_TEST_DATA")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
     let folder = data.join("openlineage");
     if folder.is_dir() {
         return Some(folder);
@@ -322,26 +317,18 @@ fn schemas() -> Option<PathBuf> {
 #[test]
 fn facets_are_valid_by_openlineage_schemas() {
     let Some(folder) = schemas() else { return };
-    let read = |path: &str| -> Value {
-        serde_json::from_str(&std::fs::read_to_string(folder.join(path)).unwrap()).unwrap()
-    };
+    let read = |path: &str| -> Value { serde_json::from_str(&std::fs::read_to_string(folder.join(path)).unwrap()).unwrap() };
     let core = read("OpenLineage.json");
     let schema = read("facets/ColumnLineageDatasetFacet.json");
     let validator = jsonschema::options()
-        .with_resource(
-            "https://openlineage.io/spec/2-0-2/OpenLineage.json",
-            jsonschema::Resource::from_contents(core).unwrap(),
-        )
+        .with_resource("https://openlineage.io/spec/2-0-2/OpenLineage.json", jsonschema::Resource::from_contents(core).unwrap())
         .build(&schema)
         .unwrap();
     let plan = example();
     for node in &plan.nodes {
         let facet = column_lineage_facet(node, "weir://project", "https://example.org/weir");
         let event = serde_json::json!({ "columnLineage": facet });
-        let errors: Vec<_> = validator
-            .iter_errors(&event)
-            .map(|error| format!("{}: {error}", error.instance_path))
-            .collect();
+        let errors: Vec<_> = validator.iter_errors(&event).map(|error| format!("{}: {error}", error.instance_path)).collect();
         assert!(errors.is_empty(), "{}: {errors:?}", node.name);
     }
     let broken = serde_json::json!({ "columnLineage": { "_producer": "x", "_schemaURL": "y", "fields": { "a": {} } } });

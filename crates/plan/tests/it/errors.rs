@@ -26,10 +26,7 @@ fn unknown_contracts_are_named_with_the_nearest_one() {
           = did you mean `payments@1`?
     "#]],
     );
-    let none = Registry {
-        contracts: Vec::new(),
-        ..Registry::default()
-    };
+    let none = Registry { contracts: Vec::new(), ..Registry::default() };
     expect![[r#"
         9:15 error[unknown-contract] sources.payments.contract: unknown contract `payments@1`
           = no contract is registered; register it first, or declare the columns with `schema:`
@@ -40,10 +37,7 @@ fn unknown_contracts_are_named_with_the_nearest_one() {
 #[test]
 fn a_generator_must_deliver_what_the_contract_wants() {
     check(
-        &document("", SINK).replace(
-            "file: { path: payments.ndjson }",
-            "generator: { kind: payments }",
-        ),
+        &document("", SINK).replace("file: { path: payments.ndjson }", "generator: { kind: payments }"),
         expect![[r#"
         9:15 error[undeliverable-column] sources.payments.contract: contract `payments@1` wants the column `diagnosis`, which the generator does not deliver
           = columns here: `tx_id`, `customer_id`, `card`, `email`, `birth_date`, `amount`, `kind`, `country`, `items`, `score`, `flagged`, `paid_at`, …

@@ -5,10 +5,7 @@ use crate::support::{Registry, document, payments, plan_with, planned};
 const SINK: &str = "  out: { from: q, stdout: {}, clearance: restricted }";
 
 fn base() -> String {
-    document(
-        "  q:\n    sql: SELECT kind, amount FROM payments WHERE amount > 1\n",
-        SINK,
-    )
+    document("  q:\n    sql: SELECT kind, amount FROM payments WHERE amount > 1\n", SINK)
 }
 
 #[test]
@@ -16,14 +13,8 @@ fn the_document_hash_is_of_the_meaning_not_the_text() {
     let plan = planned(&base());
     let spelled_out = base().replace("basis:", "parallelism: 1 # one lane\nbasis:");
     assert_eq!(planned(&spelled_out).document_hash, plan.document_hash);
-    assert_ne!(
-        planned(&base().replace("restricted", "confidential")).document_hash,
-        plan.document_hash
-    );
-    assert_ne!(
-        planned(&base().replace("> 1", "> 2")).document_hash,
-        plan.document_hash
-    );
+    assert_ne!(planned(&base().replace("restricted", "confidential")).document_hash, plan.document_hash);
+    assert_ne!(planned(&base().replace("> 1", "> 2")).document_hash, plan.document_hash);
 }
 
 #[test]
@@ -31,16 +22,10 @@ fn the_document_hash_covers_the_contracts() {
     let plan = planned(&base());
     let mut contract = payments();
     contract.columns[1].classification = weir_spec::Classification::Restricted;
-    let registry = Registry {
-        contracts: vec![contract],
-        ..Registry::default()
-    };
+    let registry = Registry { contracts: vec![contract], ..Registry::default() };
     let other = plan_with(&base(), &registry).plan.unwrap();
     assert_ne!(other.document_hash, plan.document_hash);
-    assert_eq!(
-        other.fingerprint, plan.fingerprint,
-        "a class is no part of the state"
-    );
+    assert_eq!(other.fingerprint, plan.fingerprint, "a class is no part of the state");
 }
 
 #[test]
@@ -48,9 +33,7 @@ fn the_fingerprint_is_of_what_state_depends_on() {
     let plan = planned(&base());
     for same in [
         base().replace("payments.ndjson", "other.ndjson"),
-        base()
-            .replace("SELECT kind, amount", "SELECT  kind,\n      amount")
-            .replace("sql: SELECT", "sql: |\n      SELECT"),
+        base().replace("SELECT kind, amount", "SELECT  kind,\n      amount").replace("sql: SELECT", "sql: |\n      SELECT"),
         base().replace("name: test", "name: renamed"),
     ] {
         assert_eq!(planned(&same).fingerprint, plan.fingerprint, "{same}");

@@ -172,7 +172,8 @@ fn from_more_than_one_column() {
           = sinks:
           =   out:
           =     clearance: restricted
-    "#]].assert_eq(&query("SELECT email || card AS both FROM payments", "internal"));
+    "#]]
+    .assert_eq(&query("SELECT email || card AS both FROM payments", "internal"));
 }
 
 #[test]
@@ -196,7 +197,8 @@ fn by_a_condition() {
           = sinks:
           =   out:
           =     clearance: restricted
-    "#]].assert_eq(&query("SELECT CASE WHEN diagnosis IS NULL THEN 'healthy' ELSE 'ill' END AS state FROM payments", "internal"));
+    "#]]
+    .assert_eq(&query("SELECT CASE WHEN diagnosis IS NULL THEN 'healthy' ELSE 'ill' END AS state FROM payments", "internal"));
 }
 
 #[test]
@@ -217,25 +219,16 @@ fn through_functions_that_hide_little() {
         "concat('', card)",
     ] {
         let found = query(&format!("SELECT {expr} AS x FROM payments"), "confidential");
-        assert!(
-            found.contains("error[leak] sinks.out: `x` is restricted"),
-            "{expr}: {found}"
-        );
+        assert!(found.contains("error[leak] sinks.out: `x` is restricted"), "{expr}: {found}");
     }
 }
 
 /// Digests without a key fall to a dictionary of inputs; whichever of them the engine knows, none lowers a class.
 #[test]
 fn through_unkeyed_digests() {
-    for expr in [
-        "md5(card)",
-        "sha224(card)",
-        "sha256(card)",
-        "sha384(card)",
-        "sha512(card)",
-        "digest(card, 'blake3')",
-        "crc32(card)",
-    ] {
+    for expr in
+        ["md5(card)", "sha224(card)", "sha256(card)", "sha384(card)", "sha512(card)", "digest(card, 'blake3')", "crc32(card)"]
+    {
         let found = query(&format!("SELECT {expr} AS x FROM payments"), "confidential");
         let refused = found.contains("error[leak]") || found.contains("error[unknown-function]");
         assert!(refused, "{expr}: {found}");
@@ -263,7 +256,8 @@ fn through_one_arm_of_a_union() {
           = sinks:
           =   out:
           =     clearance: restricted
-    "#]].assert_eq(&query("SELECT kind AS k FROM payments UNION ALL SELECT card FROM payments", "internal"));
+    "#]]
+    .assert_eq(&query("SELECT kind AS k FROM payments UNION ALL SELECT card FROM payments", "internal"));
 }
 
 #[test]
@@ -287,7 +281,8 @@ fn through_a_subquery() {
           = sinks:
           =   out:
           =     clearance: restricted
-    "#]].assert_eq(&query("WITH a AS (SELECT card AS b FROM payments) SELECT c FROM (SELECT b AS c FROM a) d", "confidential"));
+    "#]]
+    .assert_eq(&query("WITH a AS (SELECT card AS b FROM payments) SELECT c FROM (SELECT b AS c FROM a) d", "confidential"));
 }
 
 #[test]
@@ -493,10 +488,7 @@ fn masked_pipelines_pass() {
 
 #[test]
 fn constants_are_public() {
-    assert_eq!(
-        query("SELECT 1 AS one, 'x' AS x FROM payments", "public"),
-        ""
-    );
+    assert_eq!(query("SELECT 1 AS one, 'x' AS x FROM payments", "public"), "");
 }
 
 #[test]
@@ -513,17 +505,8 @@ fn filters_tell_of_what_they_filter() {
         14:10 warning[filter-leak] steps.q.sql: the filter on `card` (restricted) tells of every row that reaches `out` (internal) whether it has a value
           = if that is all it tells, nothing needs to be done; a quality rule `not_null` keeps it out of the filter
     "#]].assert_eq(&query("SELECT kind FROM payments WHERE card IS NOT NULL", "internal"));
-    assert_eq!(
-        query("SELECT kind FROM payments WHERE amount > 3", "internal"),
-        ""
-    );
-    assert_eq!(
-        query(
-            "SELECT kind FROM payments WHERE email LIKE '%.gov'",
-            "confidential"
-        ),
-        ""
-    );
+    assert_eq!(query("SELECT kind FROM payments WHERE amount > 3", "internal"), "");
+    assert_eq!(query("SELECT kind FROM payments WHERE email LIKE '%.gov'", "confidential"), "");
 }
 
 #[test]
@@ -596,33 +579,17 @@ fn masking_takes_categories_away() {
 ",
         "  out: { from: q, stdout: {}, clearance: restricted }",
     );
-    assert_eq!(
-        findings(&text.replace("essential.fraud_detection", "marketing.advertising")),
-        ""
-    );
-    let partial = text
-        .replace("hash: {}", "partial: { keep_first: 1 }")
-        .replace("essential.fraud_detection", "marketing.advertising");
+    assert_eq!(findings(&text.replace("essential.fraud_detection", "marketing.advertising")), "");
+    let partial =
+        text.replace("hash: {}", "partial: { keep_first: 1 }").replace("essential.fraud_detection", "marketing.advertising");
     assert!(findings(&partial).contains("error[purpose]"));
 }
 
 #[test]
 fn a_project_brings_its_own_policy() {
-    let policy = PurposePolicy {
-        rules: vec![CategoryRule::new(
-            "user.contact",
-            &["newsletter"],
-            "house rule 7",
-        )],
-    };
-    let registry = Registry {
-        policy,
-        ..Registry::default()
-    };
-    let text = document(
-        "  q:\n    sql: SELECT email FROM payments\n",
-        "  out: { from: q, stdout: {}, clearance: restricted }",
-    );
+    let policy = PurposePolicy { rules: vec![CategoryRule::new("user.contact", &["newsletter"], "house rule 7")] };
+    let registry = Registry { policy, ..Registry::default() };
+    let text = document("  q:\n    sql: SELECT email FROM payments\n", "  out: { from: q, stdout: {}, clearance: restricted }");
     expect![[r#"
         17:3 error[purpose] sinks.out: the purpose `essential.fraud_detection` does not allow user.contact.email, but `email` would carry it to sink `out`
           | source `payments`: `email` is confidential by contract `payments@1` (version 1.4.0), user.contact.email
@@ -663,28 +630,15 @@ fn remedies_make_pipelines_lawful() {
     ];
     for (column, clearance) in cases {
         let steps = format!("  q:\n    sql: SELECT {column} AS x FROM payments\n");
-        let text = document(
-            &steps,
-            &format!("  out: {{ from: q, stdout: {{}}, clearance: {clearance} }}"),
-        );
+        let text = document(&steps, &format!("  out: {{ from: q, stdout: {{}}, clearance: {clearance} }}"));
         let planned = plan_with(&text, &Registry::default());
         let help = planned.diagnostics[0].help.clone().unwrap();
-        let step: String = help
-            .lines()
-            .skip(2)
-            .take(5)
-            .map(|line| format!("{line}\n"))
-            .collect();
-        let mended = document(
-            &format!("{steps}{step}"),
-            &format!("  out: {{ from: out_masked, stdout: {{}}, clearance: {clearance} }}"),
-        );
+        let step: String = help.lines().skip(2).take(5).map(|line| format!("{line}\n")).collect();
+        let mended =
+            document(&format!("{steps}{step}"), &format!("  out: {{ from: out_masked, stdout: {{}}, clearance: {clearance} }}"));
         assert_eq!(findings(&mended), "", "{help}");
         let raised = help.lines().last().unwrap().trim();
-        let raised = document(
-            &steps,
-            &format!("  out: {{ from: q, stdout: {{}}, {raised} }}"),
-        );
+        let raised = document(&steps, &format!("  out: {{ from: q, stdout: {{}}, {raised} }}"));
         assert_eq!(findings(&raised), "", "{help}");
     }
 }

@@ -12,26 +12,14 @@ fn edges(facts: &ColumnFacts) -> String {
         let masked = if edge.masking { " masked" } else { "" };
         format!("{} {:?}{masked}", edge.column, edge.kind)
     };
-    facts
-        .lineage
-        .iter()
-        .map(edge)
-        .collect::<Vec<_>>()
-        .join(", ")
+    facts.lineage.iter().map(edge).collect::<Vec<_>>().join(", ")
 }
 
 fn columns(node: &Node) -> String {
     let mut text = String::new();
     for (facts, field) in node.columns.iter().zip(node.schema.fields()) {
         let field = field.data_type().to_string();
-        writeln!(
-            text,
-            "  {}: {} [{field}] <- {}",
-            facts.name,
-            facts.classification,
-            edges(facts)
-        )
-        .unwrap();
+        writeln!(text, "  {}: {} [{field}] <- {}", facts.name, facts.classification, edges(facts)).unwrap();
     }
     text
 }
@@ -116,7 +104,8 @@ fn of_projections() {
           t: internal [Timestamp(µs, "UTC")] <- items Transformation
           a: public [Int32] <- kind Transformation
 
-    "#]].assert_eq(&lineage(&[
+    "#]]
+    .assert_eq(&lineage(&[
         "SELECT kind FROM payments",
         "SELECT kind AS k FROM payments",
         "SELECT p.kind FROM payments AS p",
@@ -248,7 +237,8 @@ fn of_filters_subqueries_and_unions() {
           flagged: internal [Boolean] <- flagged Identity
           paid_at: internal [Timestamp(µs, "UTC")] <- paid_at Identity
 
-    "#]].assert_eq(&lineage(&[
+    "#]]
+    .assert_eq(&lineage(&[
         "SELECT kind FROM payments WHERE amount > 10",
         "SELECT kind FROM payments WHERE amount > 10 AND country = 'NL'",
         "SELECT kind FROM payments WHERE kind = 'sale'",
@@ -296,14 +286,7 @@ fn of_masks_and_consent() {
     let mut text = String::new();
     for name in ["checked", "allowed", "safe", "out"] {
         let node = plan.node(name).unwrap();
-        writeln!(
-            text,
-            "{name} subject={:?} event_time={:?}\n{}",
-            node.subject,
-            node.event_time,
-            columns(node)
-        )
-        .unwrap();
+        writeln!(text, "{name} subject={:?} event_time={:?}\n{}", node.subject, node.event_time, columns(node)).unwrap();
     }
     expect![[r#"
         checked subject=Some(1) event_time=Some(11)
@@ -378,34 +361,13 @@ fn subject_and_event_time_survive_while_they_are_passed_on() {
         let node = plan.node("q").unwrap();
         (node.subject, node.event_time)
     };
+    assert_eq!(of("SELECT kind, customer_id, paid_at FROM payments"), (Some(1), Some(2)));
+    assert_eq!(of("SELECT customer_id AS who, paid_at AS at FROM payments WHERE flagged"), (Some(0), Some(1)));
+    assert_eq!(of("SELECT upper(customer_id) AS customer_id, date_trunc('day', paid_at) AS paid_at FROM payments"), (None, None));
+    assert_eq!(of("SELECT kind AS customer_id, birth_date AS paid_at FROM payments"), (None, None));
     assert_eq!(
-        of("SELECT kind, customer_id, paid_at FROM payments"),
-        (Some(1), Some(2))
-    );
-    assert_eq!(
-        of("SELECT customer_id AS who, paid_at AS at FROM payments WHERE flagged"),
+        of("SELECT customer_id, paid_at FROM payments UNION ALL SELECT customer_id, paid_at FROM payments"),
         (Some(0), Some(1))
     );
-    assert_eq!(
-        of(
-            "SELECT upper(customer_id) AS customer_id, date_trunc('day', paid_at) AS paid_at FROM payments"
-        ),
-        (None, None)
-    );
-    assert_eq!(
-        of("SELECT kind AS customer_id, birth_date AS paid_at FROM payments"),
-        (None, None)
-    );
-    assert_eq!(
-        of(
-            "SELECT customer_id, paid_at FROM payments UNION ALL SELECT customer_id, paid_at FROM payments"
-        ),
-        (Some(0), Some(1))
-    );
-    assert_eq!(
-        of(
-            "SELECT customer_id, paid_at FROM payments UNION ALL SELECT kind, paid_at FROM payments"
-        ),
-        (None, Some(1))
-    );
+    assert_eq!(of("SELECT customer_id, paid_at FROM payments UNION ALL SELECT kind, paid_at FROM payments"), (None, Some(1)));
 }

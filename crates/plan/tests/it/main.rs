@@ -1,6 +1,6 @@
 //! The tests of planning, in one binary, because linking DataFusion is slow.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod consent;
 mod describe;

@@ -11,25 +11,12 @@ fn branches(queries: &[&str]) -> String {
     let mut text = String::new();
     for sql in queries {
         let plan = planned(&query(sql));
-        let NodeKind::Sql(node) = &plan.node("q").unwrap().kind else {
-            unreachable!()
-        };
+        let NodeKind::Sql(node) = &plan.node("q").unwrap().kind else { unreachable!() };
         writeln!(text, "{sql}").unwrap();
         for branch in &node.branches {
             let filter: Vec<_> = branch.filter.iter().map(ToString::to_string).collect();
-            let projection: Vec<_> = branch
-                .projection
-                .iter()
-                .map(|(expr, name)| format!("{name} = {expr}"))
-                .collect();
-            writeln!(
-                text,
-                "  {} | {} | {}",
-                plan.nodes[branch.input].name,
-                filter.join(" ; "),
-                projection.join(", ")
-            )
-            .unwrap();
+            let projection: Vec<_> = branch.projection.iter().map(|(expr, name)| format!("{name} = {expr}")).collect();
+            writeln!(text, "  {} | {} | {}", plan.nodes[branch.input].name, filter.join(" ; "), projection.join(", ")).unwrap();
         }
     }
     text
@@ -90,11 +77,8 @@ fn bring_types_that_documents_can_name() {
          FROM payments",
     ));
     let node = plan.node("q").unwrap();
-    let types: Vec<_> = weir_plan::describe(&plan).nodes[1]
-        .columns
-        .iter()
-        .map(|c| format!("{} {}", c.facts.name, c.data_type))
-        .collect();
+    let types: Vec<_> =
+        weir_plan::describe(&plan).nodes[1].columns.iter().map(|c| format!("{} {}", c.facts.name, c.data_type)).collect();
     assert!(node.schema.fields().iter().all(|field| field.is_nullable()));
     expect![[r#"
         text string

@@ -13,9 +13,7 @@ fn refused(queries: &[&str]) -> String {
         let found = query_findings(sql);
         assert!(!found.is_empty(), "accepted: {sql}");
         for line in found.lines() {
-            let line = line
-                .split_once(" steps.q.sql: ")
-                .map_or(line.to_owned(), |(_, message)| format!("  {message}"));
+            let line = line.split_once(" steps.q.sql: ").map_or(line.to_owned(), |(_, message)| format!("  {message}"));
             if !line.starts_with("  | ") && !line.contains("supported are SELECT") {
                 writeln!(text, "  {line}").unwrap();
             }
@@ -79,7 +77,8 @@ fn what_needs_more_than_one_row() {
             WITH RECURSIVE is not supported
         SELECT kind FROM payments TABLESAMPLE (10 PERCENT)
             TABLESAMPLE is not supported
-    "#]].assert_eq(&refused(&[
+    "#]]
+    .assert_eq(&refused(&[
         "SELECT count(*) AS n FROM payments",
         "SELECT kind, sum(amount) AS total FROM payments GROUP BY kind",
         "SELECT kind FROM payments GROUP BY kind HAVING max(amount) > 3",
@@ -193,7 +192,8 @@ fn what_differs_from_run_to_run() {
             a placeholder is not supported
         SELECT @x AS v FROM payments
             a variable is not supported
-    "#]].assert_eq(&refused(&[
+    "#]]
+    .assert_eq(&refused(&[
         "SELECT random() AS r FROM payments",
         "SELECT uuid() AS r FROM payments",
         "SELECT now() AS r FROM payments",
@@ -294,7 +294,8 @@ fn what_does_not_parse_or_type() {
             not supported: unsupported SQL type nonsense
         SELECT CASE WHEN flagged THEN tags ELSE 1 END AS x FROM payments
             failed to coerce then (List(string)) and else (int64) to common types in CASE WHEN expression
-    "#]].assert_eq(&refused(&[
+    "#]]
+    .assert_eq(&refused(&[
         "SELEC kind FROM payments",
         "SELECT kind FROM payments WHERE",
         "SELECT 'unclosed FROM payments",
@@ -323,22 +324,10 @@ fn steps_that_read_themselves_are_refused() {
     // The document's own check refuses circles as well; a pipeline that did not come from text meets this one.
     let text = crate::support::query("SELECT kind FROM payments");
     let mut pipeline = weir_spec::parse_pipeline(&text).value.unwrap();
-    pipeline.steps.insert(
-        "a".into(),
-        weir_spec::Step::Sql("SELECT kind FROM b".into()),
-    );
-    pipeline.steps.insert(
-        "b".into(),
-        weir_spec::Step::Sql("SELECT kind FROM a".into()),
-    );
-    pipeline.steps.insert(
-        "c".into(),
-        weir_spec::Step::Sql("SELECT kind FROM b".into()),
-    );
-    pipeline.steps.insert(
-        "d".into(),
-        weir_spec::Step::Sql("SELECT kind FROM d".into()),
-    );
+    pipeline.steps.insert("a".into(), weir_spec::Step::Sql("SELECT kind FROM b".into()));
+    pipeline.steps.insert("b".into(), weir_spec::Step::Sql("SELECT kind FROM a".into()));
+    pipeline.steps.insert("c".into(), weir_spec::Step::Sql("SELECT kind FROM b".into()));
+    pipeline.steps.insert("d".into(), weir_spec::Step::Sql("SELECT kind FROM d".into()));
     let planned = weir_plan::plan(&pipeline, &crate::support::Registry::default());
     expect![[r#"
         ? error[cycle] steps.a.sql: `a` depends on itself: a -> b -> a
@@ -352,29 +341,12 @@ fn steps_that_read_themselves_are_refused() {
 /// A document is at most a mebibyte, which makes a deep tree; planning must refuse it rather than overflow its stack.
 #[test]
 fn deep_and_long_queries_are_refused() {
-    let sum = format!(
-        "SELECT {} AS x FROM payments",
-        vec!["items"; 3_000].join(" + ")
-    );
-    let nested = format!(
-        "SELECT {}items{} AS x FROM payments",
-        "(".repeat(3_000),
-        ")".repeat(3_000)
-    );
-    let long = format!(
-        "SELECT {} AS x FROM payments",
-        vec!["items"; 100_000].join(" + ")
-    );
-    let calls = format!(
-        "SELECT {}kind{} AS x FROM payments",
-        "upper(".repeat(2_000),
-        ")".repeat(2_000)
-    );
+    let sum = format!("SELECT {} AS x FROM payments", vec!["items"; 3_000].join(" + "));
+    let nested = format!("SELECT {}items{} AS x FROM payments", "(".repeat(3_000), ")".repeat(3_000));
+    let long = format!("SELECT {} AS x FROM payments", vec!["items"; 100_000].join(" + "));
+    let calls = format!("SELECT {}kind{} AS x FROM payments", "upper(".repeat(2_000), ")".repeat(2_000));
     for sql in [sum, nested, long, calls] {
         let found = query_findings(&sql);
-        assert!(
-            found.contains("error[sql-too-large]") || found.contains("nested too deeply"),
-            "{found:.200}"
-        );
+        assert!(found.contains("error[sql-too-large]") || found.contains("nested too deeply"), "{found:.200}");
     }
 }
