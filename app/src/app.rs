@@ -52,13 +52,20 @@ fn can_hydrate() -> bool {
     true
 }
 
-/// The moment of rendering, the same on both sides, in milliseconds.
+/// The moment of rendering, the same on both sides.
 fn rendered_at() -> DateTime<Utc> {
-    let millis = SharedValue::<i64>::new(|| {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        since.map_or(0, |since| since.as_millis() as i64)
-    });
-    DateTime::from_timestamp_millis(millis.into_inner()).unwrap_or_default()
+    let millis = SharedValue::<i64>::new(|| now().timestamp_millis()).into_inner();
+    DateTime::from_timestamp_millis(millis).unwrap_or_default()
+}
+
+#[cfg(feature = "ssr")]
+fn now() -> DateTime<Utc> {
+    std::time::SystemTime::now().into()
+}
+
+#[cfg(not(feature = "ssr"))]
+fn now() -> DateTime<Utc> {
+    crate::browser::now()
 }
 
 /// The console.

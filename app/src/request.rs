@@ -62,7 +62,7 @@ pub fn refuse(cx: &Cx, error: Error) -> Fault {
 /// Sets the response's status to the problem's; a response that leads elsewhere keeps its own.
 pub fn fail(fault: Fault) -> Fault {
     if let (Some(response), Ok(status)) = (use_context::<ResponseOptions>(), StatusCode::from_u16(fault.0.status)) {
-        if is_plain_form() || response.0.read().headers.contains_key(header::LOCATION) {
+        if is_plain_form() || response.0.read().is_ok_and(|parts| parts.headers.contains_key(header::LOCATION)) {
             return fault;
         }
         response.set_status(status);
@@ -71,6 +71,10 @@ pub fn fail(fault: Fault) -> Fault {
         }
     }
     fault
+}
+
+fn leads_elsewhere(response: &ResponseOptions) -> bool {
+    response.0.read().is_ok_and(|parts| parts.headers.contains_key(header::LOCATION))
 }
 
 /// A form sent without scripts: it is answered by leading back to its page, with the fault in the address.

@@ -63,10 +63,9 @@ struct Flow {
 
 fn flow(row: &PipelineRow) -> Option<Flow> {
     let nodes = &row.rates.as_ref()?.nodes;
-    let kinds = &row.run.as_ref()?.nodes;
-    let is_source = |name: &str| kinds.iter().any(|node| node.node == name && node.kind == NodeKind::Source);
+    let sources = nodes.iter().filter(|node| node.kind == NodeKind::Source);
     Some(Flow {
-        rows_in: nodes.iter().filter(|node| is_source(&node.node)).map(|node| node.rows_in_per_second).sum(),
+        rows_in: sources.map(|node| node.rows_in_per_second).sum(),
         rejects: nodes.iter().map(|node| node.rejects_per_second).sum(),
         lag: nodes.iter().filter_map(|node| node.lag).reduce(|a, b| a + b),
     })

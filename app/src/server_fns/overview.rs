@@ -14,7 +14,7 @@ use crate::request;
 pub struct PipelineRow {
     pub summary: PipelineSummary,
     pub rates: Option<RunRates>,
-    /// The newest run of a pipeline that runs or failed: what kind each node is, and why it failed.
+    /// The newest run of a pipeline that failed: why.
     pub run: Option<RunDetail>,
 }
 
@@ -51,10 +51,12 @@ async fn rows(cx: &weir_service::Cx) -> Result<Vec<PipelineRow>, Fault> {
             }
             _ => None,
         };
-        let telling = matches!(summary.state, PipelineState::Running | PipelineState::Stopping | PipelineState::Failed);
-        let run = match summary.last_run.as_ref().filter(|_| telling) {
-            Some(run) => Some(weir_service::runs::get(cx, run.id).await.map_err(|error| request::refuse(cx, error))?),
-            None => None,
+        let run = match (summary.state, &summary.last_run) {
+            (PipelineState::Failed, Some(run)) => {
+                let run = weir_service::runs::get(cx, run.id).await;
+                Some(run.map_err(|error| request::refuse(cx, error))?)
+            }
+            _ => None,
         };
         rows.push(PipelineRow { summary, rates, run });
     }
