@@ -93,10 +93,7 @@ pub struct ImportLineError {
 
 impl std::fmt::Debug for SetConsent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SetConsent")
-            .field("purpose", &self.purpose)
-            .field("state", &self.state)
-            .finish_non_exhaustive()
+        f.debug_struct("SetConsent").field("purpose", &self.purpose).field("state", &self.state).finish_non_exhaustive()
     }
 }
 

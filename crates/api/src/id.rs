@@ -101,22 +101,14 @@ impl Slug {
     /// Errors when the text is empty, too long or has a character that does not belong.
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
         let text = text.into();
-        let bad = |problem: &str| {
-            Err(InvalidId {
-                what: "slug",
-                problem: problem.to_owned(),
-            })
-        };
+        let bad = |problem: &str| Err(InvalidId { what: "slug", problem: problem.to_owned() });
         if text.is_empty() {
             return bad("is empty; use 1 to 63 characters of a-z, 0-9 and -");
         }
         if text.len() > 63 {
             return bad("is longer than 63 characters");
         }
-        if !text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        {
+        if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
             return bad("may hold only a-z, 0-9 and -");
         }
         if text.starts_with('-') || text.ends_with('-') {
@@ -178,11 +170,7 @@ mod tests {
             ("..", false),
         ] {
             assert_eq!(Slug::new(text).is_ok(), ok, "{text:?}");
-            assert_eq!(
-                serde_json::from_value::<Slug>(text.into()).is_ok(),
-                ok,
-                "{text:?} from JSON"
-            );
+            assert_eq!(serde_json::from_value::<Slug>(text.into()).is_ok(), ok, "{text:?} from JSON");
         }
         assert!(Slug::new("a".repeat(63)).is_ok());
         assert!(Slug::new("a".repeat(64)).is_err());

@@ -29,45 +29,30 @@ pub mod session;
 pub mod token;
 pub mod user;
 
-pub use audit::{
-    AuditEntry, AuditQuery, ConsistencyProof, Head, InclusionProof, Outcome, VerifyFailure,
-    VerifyResult,
-};
-pub use consent::{
-    ConsentHistory, ConsentRecord, ConsentState, ImportLineError, ImportResult, SetConsent,
-    ShowConsent,
-};
+pub use audit::{AuditEntry, AuditQuery, ConsistencyProof, Head, InclusionProof, Outcome, VerifyFailure, VerifyResult};
+pub use consent::{ConsentHistory, ConsentRecord, ConsentState, ImportLineError, ImportResult, SetConsent, ShowConsent};
 pub use contract::{ContractDetail, ContractSummary, RegisterContract};
 pub use graph::{Graph, GraphColumn, GraphEdge, GraphNode, NodeKind};
-pub use id::{
-    DeploymentId, DocumentId, InvalidId, ProjectId, RunId, SegmentId, SessionId, Slug, TokenId,
-    UserId,
-};
+pub use id::{DeploymentId, DocumentId, InvalidId, ProjectId, RunId, SegmentId, SessionId, Slug, TokenId, UserId};
 pub use ingest::IngestReceipt;
 pub use live::{NodeRates, RunRates};
 pub use overview::{EvidenceState, Overview, PipelineCounts};
 pub use page::{Cursor, Page, PageQuery};
 pub use pipeline::{
-    CreatePipeline, DeletePipeline, DeployPipeline, Deployment, PipelineDetail, PipelineState,
-    PipelineSummary, PipelineVersion, PipelineVersionDetail, UpdatePipeline, ValidatePipeline,
-    Validation,
+    CreatePipeline, DeletePipeline, DeployPipeline, Deployment, PipelineDetail, PipelineState, PipelineSummary, PipelineVersion,
+    PipelineVersionDetail, UpdatePipeline, ValidatePipeline, Validation,
 };
 pub use problem::{FieldError, Problem, ProblemError};
 pub use project::{CreateProject, Project, UpdateProject};
-pub use quarantine::{
-    QuarantineContent, QuarantineEntry, QuarantineQuery, QuarantineReason, QuarantineRow,
-};
+pub use quarantine::{QuarantineContent, QuarantineEntry, QuarantineQuery, QuarantineReason, QuarantineRow};
 pub use role::{Role, UnknownRole};
 pub use run::{
-    CheckpointSummary, FailureDomain, NodeCounters, PartitionOffset, RunDetail, RunFailure,
-    RunQuery, RunState, RunSummary,
+    CheckpointSummary, FailureDomain, NodeCounters, PartitionOffset, RunDetail, RunFailure, RunQuery, RunState, RunSummary,
 };
 pub use secret::Secret;
 pub use session::{ChangePassword, Me, Permission, ProjectRoles, SignIn};
 pub use token::{CreateToken, CreatedToken, Jwk, Jwks, TokenSummary};
-pub use user::{
-    AddMember, CreateUser, CreatedUser, Member, SetMember, SetPassword, UpdateUser, User, UserRef,
-};
+pub use user::{AddMember, CreateUser, CreatedUser, Member, SetMember, SetPassword, UpdateUser, User, UserRef};
 
 pub use chrono::{DateTime, Utc};
 pub use weir_spec::{Classification, Diagnostic, Position, Severity, Span};

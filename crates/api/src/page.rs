@@ -27,10 +27,7 @@ impl<T> Page<T> {
 
     /// The same page with each item turned into something else.
     pub fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
-        Page {
-            items: self.items.into_iter().map(f).collect(),
-            next: self.next,
-        }
+        Page { items: self.items.into_iter().map(f).collect(), next: self.next }
     }
 }
 
@@ -50,9 +47,7 @@ impl PageQuery {
 
     /// The number of items to return, within its bounds.
     pub fn limit(&self) -> u32 {
-        self.limit
-            .unwrap_or(Self::DEFAULT_LIMIT)
-            .clamp(1, Self::MAX_LIMIT)
+        self.limit.unwrap_or(Self::DEFAULT_LIMIT).clamp(1, Self::MAX_LIMIT)
     }
 
     pub fn cursor(&self) -> Option<Cursor> {

@@ -87,13 +87,9 @@ mod tests {
         let mut problem = Problem::new("invalid-document", "The document has errors", 422);
         problem.errors = vec![
             ProblemError::Document(
-                Diagnostic::error("unknown-key", "steps.a", "unknown key `maks`")
-                    .with_help("did you mean `mask`?"),
+                Diagnostic::error("unknown-key", "steps.a", "unknown key `maks`").with_help("did you mean `mask`?"),
             ),
-            ProblemError::Field(FieldError {
-                field: "name".into(),
-                message: "is taken".into(),
-            }),
+            ProblemError::Field(FieldError { field: "name".into(), message: "is taken".into() }),
         ];
         let json = serde_json::to_string(&problem).unwrap();
         assert_eq!(serde_json::from_str::<Problem>(&json).unwrap(), problem);

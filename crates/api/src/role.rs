@@ -29,14 +29,7 @@ pub enum Role {
 pub struct UnknownRole(pub String);
 
 impl Role {
-    pub const ALL: [Self; 6] = [
-        Self::Admin,
-        Self::Engineer,
-        Self::Steward,
-        Self::Compliance,
-        Self::Approver,
-        Self::Viewer,
-    ];
+    pub const ALL: [Self; 6] = [Self::Admin, Self::Engineer, Self::Steward, Self::Compliance, Self::Approver, Self::Viewer];
 
     /// The name used in policies, in the database and in JSON.
     pub fn as_str(self) -> &'static str {
@@ -60,10 +53,7 @@ impl fmt::Display for Role {
 impl FromStr for Role {
     type Err = UnknownRole;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|role| role.as_str() == text)
-            .ok_or_else(|| UnknownRole(text.to_owned()))
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or_else(|| UnknownRole(text.to_owned()))
     }
 }
 

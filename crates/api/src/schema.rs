@@ -49,3 +49,11 @@ pub struct Diagnostic {
     /// What to do.
     pub help: Option<String>,
 }
+
+/// One finding of a problem: about a place in a document, or about a field of the request.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ProblemError {
+    Document(Diagnostic),
+    Field(crate::problem::FieldError),
+}

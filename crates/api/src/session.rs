@@ -59,19 +59,10 @@ pub struct Permission {
 impl Me {
     /// `Ok` when the user may, otherwise why not, as a sentence for a tooltip. The server decides again on the request.
     pub fn may(&self, action: &str) -> Result<(), String> {
-        match self
-            .permissions
-            .iter()
-            .find(|permission| permission.action == action)
-        {
+        match self.permissions.iter().find(|permission| permission.action == action) {
             Some(Permission { allowed: true, .. }) => Ok(()),
-            Some(Permission {
-                reason: Some(reason),
-                ..
-            }) => Err(reason.clone()),
-            _ => Err(format!(
-                "You have no permission for {action} in this project."
-            )),
+            Some(Permission { reason: Some(reason), .. }) => Err(reason.clone()),
+            _ => Err(format!("You have no permission for {action} in this project.")),
         }
     }
 }

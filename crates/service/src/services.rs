@@ -15,10 +15,7 @@ use weir_spec::{Column, connector::GeneratorKind};
 use weir_store::Store;
 use weir_vault::{MasterKey, ProjectKeys};
 
-use crate::{
-    Clock, Error, Result, SystemClock, ingest::IngestLog, jwt::TokenSigner, keys, live::LiveHub,
-    lockout::Strangers,
-};
+use crate::{Clock, Error, Result, SystemClock, ingest::IngestLog, jwt::TokenSigner, keys, live::LiveHub, lockout::Strangers};
 
 /// The columns that a generator brings; connectors know them, and services do not know connectors.
 pub type GeneratorColumns = fn(GeneratorKind) -> Vec<Column>;
@@ -36,11 +33,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            session_lifetime: TimeDelta::hours(12),
-            session_idle: TimeDelta::hours(2),
-            token_lifetime: TimeDelta::days(90),
-        }
+        Self { session_lifetime: TimeDelta::hours(12), session_idle: TimeDelta::hours(2), token_lifetime: TimeDelta::days(90) }
     }
 }
 
@@ -57,12 +50,7 @@ pub struct ServicesConfig {
 
 impl ServicesConfig {
     /// The machine's clock and the usual limits.
-    pub fn new(
-        store: Store,
-        master_key: MasterKey,
-        data: &Path,
-        generator_columns: GeneratorColumns,
-    ) -> Self {
+    pub fn new(store: Store, master_key: MasterKey, data: &Path, generator_columns: GeneratorColumns) -> Self {
         Self {
             store,
             master_key,
@@ -100,8 +88,7 @@ pub struct Services {
 impl Services {
     /// Opens the keys of the instance, or makes them and begins the evidence log when it is new.
     pub async fn open(config: ServicesConfig) -> Result<Arc<Self>> {
-        let authorizer =
-            Authorizer::new().map_err(|e| Error::internal("the permission policies", e))?;
+        let authorizer = Authorizer::new().map_err(|e| Error::internal("the permission policies", e))?;
         let now = config.clock.now();
         let instance = keys::open_instance(&config.store, &config.master_key, now).await?;
         let issuer = format!("weir:{}", config.store.log_id());
@@ -147,6 +134,11 @@ impl Services {
     /// The file beside the database to which signed heads are appended.
     pub fn heads_file(&self) -> &Path {
         &self.heads_file
+    }
+
+    /// The public half of the key that signs heads now.
+    pub fn evidence_public_key(&self) -> PublicKey {
+        self.evidence_key.public_key()
     }
 
     /// What names this instance's evidence log.

@@ -6,16 +6,15 @@ use clap::Args;
 use serde::Serialize;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use weir_spec::document::Parsed;
-use weir_spec::{Diagnostic, Document, parse_any};
+use weir_spec::{Diagnostic, Document, Parsed, parse_any};
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// Pipeline and contract documents, YAML or JSON; `-` for standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// A folder with contracts that pipelines may name; may be repeated. Contracts among the files, beside a pipeline and in
-    /// `contracts/` beside it are known too
+    /// A folder with contracts that pipelines may name; may be repeated. Contracts among the files and in `contracts/` beside a
+    /// pipeline are known too
     #[arg(long, value_name = "DIR")]
     contracts: Vec<PathBuf>,
     /// Print one JSON object a finding

@@ -2,6 +2,7 @@
 
 use super::workspace::{Workspace, refusal};
 use super::{DataArg, Failure, Outcome, ProjectArg, output, progress};
+use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -79,7 +80,7 @@ pub async fn run(command: ConsentCommand) -> Outcome {
 async fn import(args: ImportArgs) -> Outcome {
     let name = args.file.display().to_string();
     let (input, size): (Box<dyn AsyncRead + Unpin + Send>, Option<u64>) = if name == "-" {
-        (Box::new(tokio::io::stdin()), None)
+        (Box::new(tokio::fs::File::from_std(standard_input()?)), None)
     } else {
         let file = tokio::fs::File::open(&args.file).await.map_err(|error| Failure::usage(format!("{name}: {error}")))?;
         let size = file.metadata().await.map(|found| found.len()).ok();
@@ -106,6 +107,13 @@ async fn import(args: ImportArgs) -> Outcome {
         output::line(format_args!("{} taken over, {} outdated, {} rejected", result.accepted, result.outdated, result.rejected));
     }
     if result.rejected > 0 { Err(Failure::Negative) } else { Ok(()) }
+}
+
+/// Standard input as a file: what is read from it is read once and by us alone.
+fn standard_input() -> Result<std::fs::File, Failure> {
+    use std::os::fd::AsFd;
+    let own = std::io::stdin().as_fd().try_clone_to_owned();
+    Ok(own.context("cannot read standard input")?.into())
 }
 
 async fn change(args: ChangeArgs, state: ConsentState) -> Outcome {

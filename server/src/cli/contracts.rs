@@ -33,15 +33,12 @@ impl Contracts {
         Ok(())
     }
 
-    /// These, and those in a document's folder and in `contracts/` below it.
+    /// These, and those in `contracts/` beside a document, where `weir run` looks for them.
     #[must_use]
     pub fn with_neighbours(&self, folder: &Path) -> Self {
         let mut all = self.clone();
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        for near in [folder.to_owned(), folder.join("contracts")] {
-            // A folder that is not there or may not be read has no contracts to offer.
-            let _ = all.add_folder(&near);
-        }
+        // A folder that is not there or may not be read has no contracts to offer.
+        let _ = all.add_folder(&folder.join("contracts"));
         all
     }
 }

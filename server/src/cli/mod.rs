@@ -7,6 +7,7 @@ mod audit;
 mod check;
 mod consent;
 mod contracts;
+mod demo;
 mod key;
 mod logging;
 mod output;
@@ -122,7 +123,7 @@ fn dispatch(command: Command) -> Outcome {
     match command {
         Command::Check(args) => check::run(&args),
         Command::Audit(command) => audit::run(command),
-        Command::Run(args) => run::run(&args),
+        Command::Run(args) => block_on(run::run(args)),
         Command::Serve(args) => block_on(serve::run(args)),
         Command::Consent(command) => block_on(consent::run(command)),
         Command::Quarantine(command) => block_on(quarantine::run(command)),

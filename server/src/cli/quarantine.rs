@@ -127,7 +127,7 @@ fn listed(entry: &QuarantineEntry) -> Vec<String> {
         entry.pipeline.to_string(),
         entry.node.clone(),
         format!("{}:{}", entry.source, entry.partition),
-        entry.offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string()),
+        entry.offset.to_string(),
         reasons.join(", "),
     ]
 }
@@ -153,8 +153,8 @@ fn describe(found: &QuarantineRow) -> anyhow::Result<()> {
     let entry = &found.entry;
     output::line(format_args!("pipeline  {}", entry.pipeline));
     output::line(format_args!("held by   {} ({})", entry.node, entry.stage));
-    let offset = entry.offset.map_or_else(String::new, |offset| format!(", row {offset}"));
-    output::line(format_args!("from      {}, {}{offset}", entry.source, entry.partition));
+    let byte = entry.byte.map_or_else(String::new, |byte| format!(", byte {byte}"));
+    output::line(format_args!("from      {}, {}, row {}{byte}", entry.source, entry.partition, entry.offset));
     if let Some(contract) = &entry.contract {
         output::line(format_args!("contract  {contract}"));
     }
@@ -165,8 +165,8 @@ fn describe(found: &QuarantineRow) -> anyhow::Result<()> {
     }
     match &found.content {
         QuarantineContent::Row { columns } => output::line(serde_json::to_string_pretty(columns)?),
-        QuarantineContent::Text { text } => output::line(text),
-        QuarantineContent::Bytes { hex } => output::line(format_args!("bytes {hex}")),
+        QuarantineContent::Text { text, length } => output::line(format_args!("text      ({length} bytes) {text}")),
+        QuarantineContent::Bytes { hex, length } => output::line(format_args!("bytes     ({length}) {hex}")),
     }
     if let Some(leaf) = found.leaf_index {
         output::note(format_args!("this reading is leaf {leaf} of the audit log"));

@@ -1,8 +1,16 @@
 //! `weir run`: one pipeline in the foreground, governed, without a server.
 
-use super::{DataArg, Outcome, ProjectArg};
+use super::workspace::refusal;
+use super::{DataArg, Failure, Outcome, ProjectArg, output, progress, shutdown};
+use crate::instance;
+use anyhow::anyhow;
 use clap::Args;
 use std::path::PathBuf;
+use std::time::Duration;
+use weir_api::Slug;
+use weir_engine::{Control, Summary};
+use weir_service::{bootstrap, operator};
+use weir_worker::{WorkerError, foreground};
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -16,4 +24,85 @@ pub struct RunArgs {
     /// Print the summary as one JSON object
     #[arg(long)]
     json: bool,
+}
+
+pub async fn run(args: RunArgs) -> Outcome {
+    let name = args.file.display().to_string();
+    let checked = foreground::check_file(&args.file).map_err(|error| Failure::usage(error.to_string()))?;
+    for finding in &checked.diagnostics {
+        output::note(finding.render(&name));
+    }
+    let Some(plan) = &checked.plan else { return Err(Failure::Usage(String::new())) };
+    let plan_nodes = plan.nodes.iter().filter(|node| node.inputs.is_empty()).count();
+
+    let services = instance::open(&args.data.data).await?;
+    // A new folder gets its project here; its administrator can be given a password with `weir user passwd admin`.
+    bootstrap::first_start(&services).await.map_err(refusal)?;
+    let slug = Slug::new(&*args.project.project).map_err(|error| Failure::usage(format!("project: {error}")))?;
+    let cx = operator::context(&services).await.map_err(refusal)?.in_project(&slug).await.map_err(refusal)?;
+
+    let control = Control::default();
+    let stopping = shutdown::on_signal();
+    let watcher = tokio::spawn(watch(control.clone(), plan_nodes));
+    let stopper = tokio::spawn({
+        let control = control.clone();
+        async move {
+            stopping.cancelled().await;
+            control.stop();
+        }
+    });
+    let ended = foreground::run(&cx, &args.data.data, checked, &control).await;
+    stopper.abort();
+    watcher.abort();
+    let outcome = ended.map_err(|error| match error {
+        WorkerError::Document(_) => Failure::Usage(String::new()),
+        WorkerError::Service(error) => refusal(error),
+        other => Failure::Failed(anyhow!(other)),
+    })?;
+    if args.json {
+        output::json(&outcome.summary)?;
+    } else {
+        describe(&outcome.summary);
+    }
+    Ok(())
+}
+
+/// Shows on a terminal how many rows the sources have brought.
+async fn watch(control: Control, sources: usize) {
+    let bar = progress::bar("rows", None);
+    let mut tick = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        tick.tick().await;
+        if let Some(live) = control.live() {
+            // A plan's sources come first.
+            bar.set_position((0..sources.min(live.len())).map(|node| live.get(node).0.rows_in).sum());
+        }
+    }
+}
+
+fn describe(summary: &Summary) {
+    let number = |n: u64| n.to_string();
+    let mut rows = Vec::new();
+    for (name, counts) in &summary.sources {
+        let refused = [("malformed", counts.malformed), ("late", counts.late)];
+        rows.push(vec![name.clone(), number(counts.rows_in), number(counts.out), listed(&refused)]);
+    }
+    for (name, counts) in &summary.steps {
+        let refused =
+            [("quarantined", counts.quarantined), ("denied", counts.denied), ("late", counts.late), ("dropped", counts.dropped)];
+        rows.push(vec![name.clone(), number(counts.rows_in), number(counts.out), listed(&refused)]);
+    }
+    for (name, counts) in &summary.sinks {
+        rows.push(vec![name.clone(), number(counts.rows_in), number(counts.written), String::new()]);
+    }
+    output::table(&["NODE", "IN", "OUT", "REFUSED"], &rows);
+    output::line(format_args!(
+        "{} {} after {:.1} s and {} checkpoints; evidence: {} leaves, root {}",
+        summary.pipeline, summary.status, summary.seconds, summary.checkpoints, summary.evidence.leaves, summary.evidence.root
+    ));
+}
+
+fn listed(counts: &[(&str, u64)]) -> String {
+    let some: Vec<String> = counts.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{n} {name}")).collect();
+    some.join(", ")
 }

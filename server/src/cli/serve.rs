@@ -8,12 +8,14 @@ use crate::http::{self, AppState, Public};
 use anyhow::Context;
 use clap::Args;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use weir_service::bootstrap::{self, Credentials};
 use weir_service::{Services, heads};
+use weir_worker::Supervisor;
 
 /// How often the log is signed while the server runs.
 const SIGN_EVERY: Duration = Duration::from_secs(60);
@@ -33,6 +35,9 @@ pub struct ServeArgs {
     /// The largest ingest request, in MiB
     #[arg(long, value_name = "MIB", default_value_t = DEFAULT_INGEST_LIMIT >> 20, value_parser = ingest_limit)]
     ingest_limit: usize,
+    /// A folder beside the data folder in which deployed pipelines may read and write; may be repeated
+    #[arg(long, value_name = "DIR")]
+    allow: Vec<PathBuf>,
     /// Add a sign-in for every role and deploy the example pipelines
     #[arg(long)]
     demo: bool,
@@ -56,7 +61,7 @@ pub async fn run(args: ServeArgs) -> Outcome {
     if args.demo {
         sign_ins.extend(bootstrap::demo(&services, super::demo::documents()).await.map_err(refusal)?);
     }
-    let supervisor = weir_worker::Supervisor::start(services.clone()).await.context("cannot start the worker")?;
+    let supervisor = Supervisor::start(services.clone(), args.allow.clone()).await.context("cannot start the worker")?;
 
     let stopping = shutdown::on_signal();
     let signer = tokio::spawn(sign_regularly(services.clone(), stopping.clone()));

@@ -1,7 +1,7 @@
 //! `weir token`: API tokens for machines.
 
 use super::workspace::{Workspace, refusal};
-use super::{DataArg, Failure, Outcome, ProjectArg, output};
+use super::{DataArg, Outcome, ProjectArg, output};
 use clap::{Args, Subcommand};
 use weir_api::{CreateToken, PageQuery, TokenId};
 use weir_service::tokens;

@@ -1,13 +1,15 @@
-//! Extractors that refuse in problem documents. They bear axum's names, so that the OpenAPI document reads their types.
+//! Extractors that refuse in problem documents. `Json` and `Query` bear axum's names, so that the OpenAPI document reads them.
 
 use super::problem::ApiError;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::str::FromStr;
+use weir_api::{RunId, SegmentId, Slug, TokenId, UserId};
 
 /// A JSON body, read or written.
 #[derive(Debug)]
@@ -17,9 +19,9 @@ pub struct Json<T>(pub T);
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
-/// The parameters in the path.
+/// The parameters in the path, without the project: that one is `auth::Scope`'s to read.
 #[derive(Debug)]
-pub struct Path<T>(pub T);
+pub struct At<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
@@ -56,14 +58,39 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+impl<S: Send + Sync, T: FromPath> FromRequestParts<S> for At<T> {
     type Rejection = ApiError;
 
     /// A path that cannot be one of ours (a run that is no UUID, a pipeline that is no slug) is simply not found.
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        axum::extract::Path::<T>::from_request_parts(parts, state)
-            .await
-            .map(|found| Self(found.0))
-            .map_err(|_: PathRejection| ApiError::bare(StatusCode::NOT_FOUND))
+        let missing = || ApiError::bare(StatusCode::NOT_FOUND);
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| missing())?;
+        let values: Vec<&str> = params.iter().filter(|(name, _)| *name != "project").map(|(_, value)| value).collect();
+        T::from_path(&values).map(At).ok_or_else(missing)
+    }
+}
+
+/// What the parameters of a path can be read as.
+pub trait FromPath: Sized {
+    fn from_path(values: &[&str]) -> Option<Self>;
+}
+
+macro_rules! from_path {
+    ($($name:ty),*) => {$(
+        impl FromPath for $name {
+            fn from_path(values: &[&str]) -> Option<Self> {
+                let [one] = values else { return None };
+                one.parse().ok()
+            }
+        }
+    )*};
+}
+
+from_path!(Slug, RunId, SegmentId, TokenId, UserId, u64);
+
+impl<A: FromStr, B: FromStr> FromPath for (A, B) {
+    fn from_path(values: &[&str]) -> Option<Self> {
+        let [one, other] = values else { return None };
+        Some((one.parse().ok()?, other.parse().ok()?))
     }
 }

@@ -13,7 +13,7 @@ pub async fn contract() -> impl IntoResponse {
     schema(&weir_spec::contract_schema())
 }
 
-fn schema(value: &impl serde::Serialize) -> impl IntoResponse + use<> {
+fn schema(value: &serde_json::Value) -> impl IntoResponse + use<> {
     let text = serde_json::to_vec_pretty(value).expect("invariant: a JSON Schema is plain JSON");
     ([(header::CONTENT_TYPE, "application/schema+json"), (header::CACHE_CONTROL, "public, max-age=3600")], text)
 }

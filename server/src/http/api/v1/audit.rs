@@ -1,7 +1,7 @@
 //! The audit log: search, proofs, verification and the bundle that proves it elsewhere.
 
 use crate::http::auth::Scope;
-use crate::http::extract::{Json, Path, Query};
+use crate::http::extract::{At, Json, Query};
 use crate::http::openapi::Refusals;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::state::AppState;
@@ -9,7 +9,7 @@ use crate::http::stream;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use weir_api::{AuditEntry, AuditQuery, ConsistencyProof, Head, InclusionProof, Page, Slug, VerifyResult};
+use weir_api::{AuditEntry, AuditQuery, ConsistencyProof, Head, InclusionProof, Page, VerifyResult};
 use weir_service::audit;
 
 pub fn routes() -> OpenApiRouter<AppState> {
@@ -39,7 +39,7 @@ async fn search(Scope(cx): Scope, Query(query): Query<AuditQuery>) -> ApiResult<
     params(("project" = String, Path), ("index" = u64, Path)), responses((status = 200, body = AuditEntry), Refusals),
     extensions(("x-weir-action" = json!("audit.read")))
 )]
-async fn entry(Scope(cx): Scope, Path((_, index)): Path<(Slug, u64)>) -> ApiResult<Json<AuditEntry>> {
+async fn entry(Scope(cx): Scope, At(index): At<u64>) -> ApiResult<Json<AuditEntry>> {
     Ok(Json(audit::entry(&cx, index).await?))
 }
 
@@ -49,7 +49,7 @@ async fn entry(Scope(cx): Scope, Path((_, index)): Path<(Slug, u64)>) -> ApiResu
     params(("project" = String, Path), ("index" = u64, Path)), responses((status = 200, body = InclusionProof), Refusals),
     extensions(("x-weir-action" = json!("audit.read")))
 )]
-async fn proof(Scope(cx): Scope, Path((_, index)): Path<(Slug, u64)>) -> ApiResult<Json<InclusionProof>> {
+async fn proof(Scope(cx): Scope, At(index): At<u64>) -> ApiResult<Json<InclusionProof>> {
     Ok(Json(audit::proof(&cx, index).await?))
 }
 

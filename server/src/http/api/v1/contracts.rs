@@ -1,7 +1,7 @@
 //! Contracts: registered Open Data Contract Standard documents, by name and version.
 
 use crate::http::auth::Scope;
-use crate::http::extract::{Json, Path, Query};
+use crate::http::extract::{At, Json, Query};
 use crate::http::openapi::Refusals;
 use crate::http::problem::ApiResult;
 use crate::http::state::AppState;
@@ -41,7 +41,7 @@ async fn register(Scope(cx): Scope, Json(body): Json<RegisterContract>) -> ApiRe
     params(("project" = String, Path), ("contract" = String, Path)), responses((status = 200, body = ContractDetail), Refusals),
     extensions(("x-weir-action" = json!("contract.read")))
 )]
-async fn get(Scope(cx): Scope, Path((_, name)): Path<(Slug, Slug)>) -> ApiResult<Json<ContractDetail>> {
+async fn get(Scope(cx): Scope, At(name): At<Slug>) -> ApiResult<Json<ContractDetail>> {
     Ok(Json(contracts::get(&cx, &name, None).await?))
 }
 
@@ -52,7 +52,7 @@ async fn get(Scope(cx): Scope, Path((_, name)): Path<(Slug, Slug)>) -> ApiResult
     responses((status = 200, body = Vec<ContractSummary>), Refusals),
     extensions(("x-weir-action" = json!("contract.read")))
 )]
-async fn versions(Scope(cx): Scope, Path((_, name)): Path<(Slug, Slug)>) -> ApiResult<Json<Vec<ContractSummary>>> {
+async fn versions(Scope(cx): Scope, At(name): At<Slug>) -> ApiResult<Json<Vec<ContractSummary>>> {
     Ok(Json(contracts::versions(&cx, &name).await?))
 }
 
@@ -64,6 +64,6 @@ async fn versions(Scope(cx): Scope, Path((_, name)): Path<(Slug, Slug)>) -> ApiR
     responses((status = 200, body = ContractDetail), Refusals),
     extensions(("x-weir-action" = json!("contract.read")))
 )]
-async fn version(Scope(cx): Scope, Path((_, name, version)): Path<(Slug, Slug, String)>) -> ApiResult<Json<ContractDetail>> {
+async fn version(Scope(cx): Scope, At((name, version)): At<(Slug, String)>) -> ApiResult<Json<ContractDetail>> {
     Ok(Json(contracts::get(&cx, &name, Some(&version)).await?))
 }

@@ -1,7 +1,7 @@
 //! Ingest: rows posted to an `http` source of a deployed pipeline, accepted once they are durable.
 
 use crate::http::auth::Scope;
-use crate::http::extract::{Json, Path};
+use crate::http::extract::{At, Json};
 use crate::http::openapi::Refusals;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::state::AppState;
@@ -41,7 +41,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
 async fn append(
     State(state): State<AppState>,
     Scope(cx): Scope,
-    Path((_, pipeline, source)): Path<(Slug, Slug, String)>,
+    At((pipeline, source)): At<(Slug, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> ApiResult<(StatusCode, Json<IngestReceipt>)> {

@@ -1,7 +1,7 @@
 //! Pipelines: documents with versions, deployed and stopped.
 
 use crate::http::auth::Scope;
-use crate::http::extract::{Json, Path, Query};
+use crate::http::extract::{At, Json, Query};
 use crate::http::openapi::Refusals;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::sse;
@@ -51,11 +51,10 @@ async fn list(Scope(cx): Scope, Query(page): Query<PageQuery>) -> ApiResult<Json
 )]
 async fn create(
     Scope(cx): Scope,
-    Path(project): Path<Slug>,
     Json(body): Json<CreatePipeline>,
 ) -> ApiResult<(StatusCode, [(HeaderName, String); 1], Json<PipelineDetail>)> {
     let made = pipelines::create(&cx, body).await?;
-    let location = format!("/api/v1/projects/{project}/pipelines/{}", made.summary.name);
+    let location = format!("/api/v1/projects/{}/pipelines/{}", cx.project()?.slug, made.summary.name);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(made)))
 }
 
@@ -75,7 +74,7 @@ async fn validate(Scope(cx): Scope, Json(body): Json<ValidatePipeline>) -> ApiRe
     params(("project" = String, Path), ("pipeline" = String, Path)), responses((status = 200, body = PipelineDetail), Refusals),
     extensions(("x-weir-action" = json!("pipeline.read")))
 )]
-async fn get(Scope(cx): Scope, Path((_, name)): Path<(Slug, Slug)>) -> ApiResult<Json<PipelineDetail>> {
+async fn get(Scope(cx): Scope, At(name): At<Slug>) -> ApiResult<Json<PipelineDetail>> {
     Ok(Json(pipelines::get(&cx, &name).await?))
 }
 
@@ -88,7 +87,7 @@ async fn get(Scope(cx): Scope, Path((_, name)): Path<(Slug, Slug)>) -> ApiResult
 )]
 async fn update(
     Scope(cx): Scope,
-    Path((_, name)): Path<(Slug, Slug)>,
+    At(name): At<Slug>,
     Json(body): Json<UpdatePipeline>,
 ) -> ApiResult<Json<PipelineDetail>> {
     Ok(Json(pipelines::update(&cx, &name, body).await?))
@@ -103,7 +102,7 @@ async fn update(
 )]
 async fn delete(
     Scope(cx): Scope,
-    Path((_, name)): Path<(Slug, Slug)>,
+    At(name): At<Slug>,
     Query(seen): Query<DeletePipeline>,
 ) -> ApiResult<StatusCode> {
     pipelines::delete(&cx, &name, seen.expected_version).await?;
@@ -119,7 +118,7 @@ async fn delete(
 )]
 async fn versions(
     Scope(cx): Scope,
-    Path((_, name)): Path<(Slug, Slug)>,
+    At(name): At<Slug>,
     Query(page): Query<PageQuery>,
 ) -> ApiResult<Json<Page<PipelineVersion>>> {
     Ok(Json(pipelines::versions(&cx, &name, page).await?))
@@ -133,7 +132,7 @@ async fn versions(
     responses((status = 200, body = PipelineVersionDetail), Refusals),
     extensions(("x-weir-action" = json!("pipeline.read")))
 )]
-async fn version(Scope(cx): Scope, Path((_, name, version)): Path<(Slug, Slug, u32)>) -> ApiResult<Json<PipelineVersionDetail>> {
+async fn version(Scope(cx): Scope, At((name, version)): At<(Slug, u32)>) -> ApiResult<Json<PipelineVersionDetail>> {
     Ok(Json(pipelines::version(&cx, &name, version).await?))
 }
 
@@ -144,7 +143,7 @@ async fn version(Scope(cx): Scope, Path((_, name, version)): Path<(Slug, Slug, u
     responses((status = 200, body = String, content_type = "application/yaml"), Refusals),
     extensions(("x-weir-action" = json!("pipeline.read")))
 )]
-async fn document(Scope(cx): Scope, Path((_, name)): Path<(Slug, Slug)>) -> ApiResult<impl IntoResponse> {
+async fn document(Scope(cx): Scope, At(name): At<Slug>) -> ApiResult<impl IntoResponse> {
     Ok(([(header::CONTENT_TYPE, "application/yaml")], pipelines::export(&cx, &name).await?))
 }
 
@@ -154,7 +153,7 @@ async fn document(Scope(cx): Scope, Path((_, name)): Path<(Slug, Slug)>) -> ApiR
     params(("project" = String, Path), ("pipeline" = String, Path)), responses((status = 200, body = Graph), Refusals),
     extensions(("x-weir-action" = json!("pipeline.read")))
 )]
-async fn graph(Scope(cx): Scope, Path((_, name)): Path<(Slug, Slug)>) -> ApiResult<Json<Graph>> {
+async fn graph(Scope(cx): Scope, At(name): At<Slug>) -> ApiResult<Json<Graph>> {
     let missing = "The newest document does not plan, so it has no graph; its diagnostics say why.";
     Ok(Json(pipelines::get(&cx, &name).await?.graph.ok_or_else(|| ApiError::missing(missing))?))
 }
@@ -170,7 +169,7 @@ async fn graph(Scope(cx): Scope, Path((_, name)): Path<(Slug, Slug)>) -> ApiResu
 )]
 async fn deploy(
     Scope(cx): Scope,
-    Path((_, name)): Path<(Slug, Slug)>,
+    At(name): At<Slug>,
     Json(body): Json<DeployPipeline>,
 ) -> ApiResult<(StatusCode, Json<Deployment>)> {
     Ok((StatusCode::ACCEPTED, Json(pipelines::deploy(&cx, &name, body).await?)))
@@ -182,7 +181,7 @@ async fn deploy(
     params(("project" = String, Path), ("pipeline" = String, Path)), responses((status = 202, body = Deployment), Refusals),
     extensions(("x-weir-action" = json!("pipeline.stop")))
 )]
-async fn stop(Scope(cx): Scope, Path((_, name)): Path<(Slug, Slug)>) -> ApiResult<(StatusCode, Json<Deployment>)> {
+async fn stop(Scope(cx): Scope, At(name): At<Slug>) -> ApiResult<(StatusCode, Json<Deployment>)> {
     Ok((StatusCode::ACCEPTED, Json(pipelines::stop(&cx, &name).await?)))
 }
 
@@ -198,7 +197,7 @@ async fn stop(Scope(cx): Scope, Path((_, name)): Path<(Slug, Slug)>) -> ApiResul
 async fn live(
     State(state): State<AppState>,
     Scope(cx): Scope,
-    Path((_, name)): Path<(Slug, Slug)>,
+    At(name): At<Slug>,
 ) -> ApiResult<impl IntoResponse> {
     Ok(sse::pipeline(feed::subscribe(&cx, Some(&name)).await?, state.stopping()))
 }

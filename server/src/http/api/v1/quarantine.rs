@@ -1,18 +1,18 @@
 //! Quarantine: why rows were held and, by permission, what they hold. Every reading is audited by the service.
 
 use crate::http::auth::Scope;
-use crate::http::extract::{Json, Path, Query};
+use crate::http::extract::{At, Json, Query};
 use crate::http::openapi::Refusals;
 use crate::http::problem::ApiResult;
 use crate::http::state::AppState;
 use crate::http::stream;
 use axum::response::IntoResponse;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use weir_api::{Page, QuarantineEntry, QuarantineQuery, QuarantineRow, SegmentId, Slug};
+use weir_api::{Page, QuarantineEntry, QuarantineQuery, QuarantineRow, SegmentId};
 use weir_service::quarantine;
 
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(row)).routes(routes!(export))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(entry)).routes(routes!(content)).routes(routes!(export))
 }
 
 /// List quarantined rows with their reasons, without their content
@@ -25,14 +25,26 @@ async fn list(Scope(cx): Scope, Query(query): Query<QuarantineQuery>) -> ApiResu
     Ok(Json(quarantine::list(&cx, query).await?))
 }
 
-/// Open one quarantined row; the reading is recorded in the audit log
+/// Show why one row is held, without its content
 #[utoipa::path(
-    get, path = "/api/v1/projects/{project}/quarantine/{segment}/{row}", tag = "quarantine", operation_id = "quarantine.row",
+    get, path = "/api/v1/projects/{project}/quarantine/{segment}/{row}", tag = "quarantine", operation_id = "quarantine.entry",
+    params(("project" = String, Path), ("segment" = String, Path), ("row" = u32, Path)),
+    responses((status = 200, body = QuarantineEntry), Refusals),
+    extensions(("x-weir-action" = json!("quarantine.list")))
+)]
+async fn entry(Scope(cx): Scope, At((segment, row)): At<(SegmentId, u32)>) -> ApiResult<Json<QuarantineEntry>> {
+    Ok(Json(quarantine::entry(&cx, segment, row).await?))
+}
+
+/// Open one row with its content; the reading is recorded in the audit log
+#[utoipa::path(
+    get, path = "/api/v1/projects/{project}/quarantine/{segment}/{row}/content", tag = "quarantine",
+    operation_id = "quarantine.content",
     params(("project" = String, Path), ("segment" = String, Path), ("row" = u32, Path)),
     responses((status = 200, body = QuarantineRow), Refusals),
     extensions(("x-weir-action" = json!("quarantine.read")))
 )]
-async fn row(Scope(cx): Scope, Path((_, segment, row)): Path<(Slug, SegmentId, u32)>) -> ApiResult<Json<QuarantineRow>> {
+async fn content(Scope(cx): Scope, At((segment, row)): At<(SegmentId, u32)>) -> ApiResult<Json<QuarantineRow>> {
     Ok(Json(quarantine::read(&cx, segment, row).await?))
 }
 

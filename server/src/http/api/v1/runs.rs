@@ -1,7 +1,7 @@
 //! Runs: what became of every row, checkpoints, and rates as they change.
 
 use crate::http::auth::Scope;
-use crate::http::extract::{Json, Path, Query};
+use crate::http::extract::{At, Json, Query};
 use crate::http::openapi::Refusals;
 use crate::http::problem::ApiResult;
 use crate::http::sse;
@@ -9,7 +9,7 @@ use crate::http::state::AppState;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use weir_api::{CheckpointSummary, Page, PageQuery, RunDetail, RunId, RunQuery, RunRates, RunSummary, Slug};
+use weir_api::{CheckpointSummary, Page, PageQuery, RunDetail, RunId, RunQuery, RunRates, RunSummary};
 use weir_service::{live as feed, runs};
 
 pub fn routes() -> OpenApiRouter<AppState> {
@@ -32,7 +32,7 @@ async fn list(Scope(cx): Scope, Query(query): Query<RunQuery>) -> ApiResult<Json
     params(("project" = String, Path), ("run" = String, Path)), responses((status = 200, body = RunDetail), Refusals),
     extensions(("x-weir-action" = json!("run.read")))
 )]
-async fn get(Scope(cx): Scope, Path((_, run)): Path<(Slug, RunId)>) -> ApiResult<Json<RunDetail>> {
+async fn get(Scope(cx): Scope, At(run): At<RunId>) -> ApiResult<Json<RunDetail>> {
     Ok(Json(runs::get(&cx, run).await?))
 }
 
@@ -45,7 +45,7 @@ async fn get(Scope(cx): Scope, Path((_, run)): Path<(Slug, RunId)>) -> ApiResult
 )]
 async fn checkpoints(
     Scope(cx): Scope,
-    Path((_, run)): Path<(Slug, RunId)>,
+    At(run): At<RunId>,
     Query(page): Query<PageQuery>,
 ) -> ApiResult<Json<Page<CheckpointSummary>>> {
     Ok(Json(runs::checkpoints(&cx, run, page).await?))
@@ -63,7 +63,7 @@ async fn checkpoints(
 async fn live(
     State(state): State<AppState>,
     Scope(cx): Scope,
-    Path((_, run)): Path<(Slug, RunId)>,
+    At(run): At<RunId>,
 ) -> ApiResult<impl IntoResponse> {
     let pipeline = runs::get(&cx, run).await?.summary.pipeline;
     let feed = feed::subscribe(&cx, Some(&pipeline)).await?;

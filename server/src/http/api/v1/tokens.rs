@@ -1,13 +1,13 @@
 //! API tokens: JWTs that act for a user within scopes.
 
 use crate::http::auth::Scope;
-use crate::http::extract::{Json, Path, Query};
+use crate::http::extract::{At, Json, Query};
 use crate::http::openapi::Refusals;
 use crate::http::problem::ApiResult;
 use crate::http::state::AppState;
 use axum::http::StatusCode;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use weir_api::{CreateToken, CreatedToken, Page, PageQuery, Slug, TokenId, TokenSummary};
+use weir_api::{CreateToken, CreatedToken, Page, PageQuery, TokenId, TokenSummary};
 use weir_service::tokens;
 
 pub fn routes() -> OpenApiRouter<AppState> {
@@ -40,7 +40,7 @@ async fn create(Scope(cx): Scope, Json(body): Json<CreateToken>) -> ApiResult<(S
     params(("project" = String, Path), ("token" = String, Path)), responses((status = 204), Refusals),
     extensions(("x-weir-action" = json!("token.revoke")))
 )]
-async fn revoke(Scope(cx): Scope, Path((_, token)): Path<(Slug, TokenId)>) -> ApiResult<StatusCode> {
+async fn revoke(Scope(cx): Scope, At(token): At<TokenId>) -> ApiResult<StatusCode> {
     tokens::revoke(&cx, token).await?;
     Ok(StatusCode::NO_CONTENT)
 }

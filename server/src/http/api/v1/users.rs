@@ -1,7 +1,7 @@
 //! Users of this instance.
 
-use crate::http::auth::Caller;
-use crate::http::extract::{Json, Path, Query};
+use crate::http::auth::{Caller, Scope};
+use crate::http::extract::{At, Json, Query};
 use crate::http::openapi::Refusals;
 use crate::http::problem::ApiResult;
 use crate::http::state::AppState;
@@ -12,7 +12,7 @@ use weir_api::{CreateUser, CreatedUser, Page, PageQuery, Secret, SetPassword, Up
 use weir_service::users;
 
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update)).routes(routes!(set_password))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update)).routes(routes!(set_password)).routes(routes!(create_member))
 }
 
 /// List the users of this instance
@@ -30,7 +30,7 @@ async fn list(Caller(cx): Caller, Query(page): Query<PageQuery>) -> ApiResult<Js
     params(("user" = String, Path)), responses((status = 200, body = User), Refusals),
     extensions(("x-weir-action" = json!("user.read")))
 )]
-async fn get(Caller(cx): Caller, Path(user): Path<UserId>) -> ApiResult<Json<User>> {
+async fn get(Caller(cx): Caller, At(user): At<UserId>) -> ApiResult<Json<User>> {
     Ok(Json(users::get(&cx, user).await?))
 }
 
@@ -40,7 +40,7 @@ async fn get(Caller(cx): Caller, Path(user): Path<UserId>) -> ApiResult<Json<Use
     params(("user" = String, Path)), request_body = UpdateUser, responses((status = 200, body = User), Refusals),
     extensions(("x-weir-action" = json!("user.update")))
 )]
-async fn update(Caller(cx): Caller, Path(user): Path<UserId>, Json(body): Json<UpdateUser>) -> ApiResult<Json<User>> {
+async fn update(Caller(cx): Caller, At(user): At<UserId>, Json(body): Json<UpdateUser>) -> ApiResult<Json<User>> {
     Ok(Json(users::update(&cx, user, body).await?))
 }
 
@@ -69,8 +69,19 @@ struct PasswordSet {
 )]
 async fn set_password(
     Caller(cx): Caller,
-    Path(user): Path<UserId>,
+    At(user): At<UserId>,
     Json(body): Json<SetPassword>,
 ) -> ApiResult<Json<PasswordSet>> {
     Ok(Json(PasswordSet { password: users::set_password(&cx, user, body).await? }))
+}
+
+/// Make a user who is a member of this project
+#[utoipa::path(
+    post, path = "/api/v1/projects/{project}/users", tag = "users", operation_id = "users.create_member",
+    params(("project" = String, Path)), request_body = CreateUser,
+    responses((status = 201, body = CreatedUser), (status = 409, body = weir_api::Problem), Refusals),
+    extensions(("x-weir-action" = json!("user.create")))
+)]
+async fn create_member(Scope(cx): Scope, Json(body): Json<CreateUser>) -> ApiResult<(StatusCode, Json<CreatedUser>)> {
+    Ok((StatusCode::CREATED, Json(users::create(&cx, body).await?)))
 }

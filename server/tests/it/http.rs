@@ -1,12 +1,8 @@
 //! What every response has: request ids, security headers, problems for what the framework itself refuses.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use common::Server;
+use crate::common::Server;
 use expect_test::expect;
 
 #[tokio::test]

@@ -1,12 +1,8 @@
 //! Pages elsewhere cannot act with our user's cookie; our own pages, tokens and scripts can.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use common::Server;
+use crate::common::Server;
 
 const PATH: &str = "/api/v1/projects/main/pipelines/validate";
 const BODY: &str = r#"{"document":"kind: Pipeline"}"#;

@@ -1,7 +1,5 @@
 //! A real router over a real database in a folder of its own, and a small client for it.
 
-#![allow(dead_code, reason = "each test file uses its part")]
-
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::response::Response;
@@ -63,7 +61,7 @@ impl Server {
     /// A member of the project `main` with one role, signed in.
     pub async fn member(&self, name: &str, role: &str) -> String {
         let body = json!({ "name": name, "password": PASSWORD, "roles": [role] });
-        let answer = self.post("/api/v1/projects/main/members", &self.admin, body).await;
+        let answer = self.post("/api/v1/projects/main/users", &self.admin, body).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
         self.sign_in(name, PASSWORD).await
     }

@@ -1,12 +1,8 @@
 //! Signing in and out, who one is, and what the cookie is like.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use common::{PASSWORD, Server};
+use crate::common::{PASSWORD, Server};
 use serde_json::json;
 
 #[tokio::test]

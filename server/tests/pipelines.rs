@@ -1,0 +1,130 @@
+//! Pipelines over the API: created, validated, changed, deployed, stopped, deleted.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use axum::http::StatusCode;
+use common::Server;
+use serde_json::{Value, json};
+
+const PIPELINES: &str = "/api/v1/projects/main/pipelines";
+
+/// A pipeline that plans: a generator to files.
+fn document(name: &str, note: &str) -> String {
+    format!(
+        "apiVersion: weir/v1
+kind: Pipeline
+name: {name}
+description: {note}
+purpose: essential.fraud_detection
+basis: legitimate_interest
+sources:
+  events:
+    file: {{ path: events.ndjson }}
+    format: json
+    schema:
+      - {{ name: id, type: int64, required: true, classification: internal }}
+      - {{ name: card, type: string, classification: restricted }}
+steps:
+  safe:
+    mask:
+      from: events
+      columns:
+        card: {{ redact: {{}} }}
+sinks:
+  out:
+    from: safe
+    file: {{ path: out/events }}
+    format: json
+    clearance: internal
+"
+    )
+}
+
+#[tokio::test]
+async fn a_pipeline_is_created_read_changed_and_deleted() {
+    let server = Server::start().await;
+    let made = server.post(PIPELINES, &server.admin, json!({ "document": document("clicks", "first"), "note": null })).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    let location = made.header("location").to_owned();
+    assert_eq!(location, "/api/v1/projects/main/pipelines/clicks");
+
+    let read = server.get(&location, &server.admin).await;
+    assert_eq!(read.status, StatusCode::OK);
+    assert_eq!(read.value()["summary"]["state"], "draft");
+    assert_eq!(read.value()["document"], document("clicks", "first"), "exactly as it was written");
+
+    let change = json!({ "document": document("clicks", "second"), "expected_version": 1, "note": "reworded" });
+    assert_eq!(server.put(&location, &server.admin, change.clone()).await.status, StatusCode::OK);
+    let stale = server.put(&location, &server.admin, change).await;
+    assert_eq!(stale.problem(409), "/problems/stale");
+
+    let versions = server.get(&format!("{location}/versions"), &server.admin).await.value();
+    let numbers: Vec<&Value> = versions["items"].as_array().unwrap().iter().map(|v| &v["version"]).collect();
+    assert_eq!(numbers, [2, 1]);
+    let first = server.get(&format!("{location}/versions/1"), &server.admin).await.value();
+    assert_eq!(first["document"], document("clicks", "first"));
+    let text = server.get(&format!("{location}/document"), &server.admin).await;
+    assert_eq!(text.header("content-type"), "application/yaml");
+    assert_eq!(text.text(), document("clicks", "second"));
+    let graph = server.get(&format!("{location}/graph"), &server.admin).await.value();
+    let nodes: Vec<&Value> = graph["nodes"].as_array().unwrap().iter().map(|node| &node["name"]).collect();
+    assert_eq!(nodes, ["events", "safe", "out"]);
+
+    assert_eq!(server.delete(&format!("{location}?expected_version=1"), &server.admin).await.problem(409), "/problems/stale");
+    assert_eq!(server.delete(&format!("{location}?expected_version=2"), &server.admin).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(server.get(&location, &server.admin).await.problem(404), "/problems/not-found");
+}
+
+#[tokio::test]
+async fn a_name_is_given_once() {
+    let server = Server::start().await;
+    let body = json!({ "document": document("clicks", "x"), "note": null });
+    assert_eq!(server.post(PIPELINES, &server.admin, body.clone()).await.status, StatusCode::CREATED);
+    assert_eq!(server.post(PIPELINES, &server.admin, body).await.problem(409), "/problems/conflict");
+}
+
+#[tokio::test]
+async fn all_errors_of_a_document_come_at_once_with_their_places() {
+    let server = Server::start().await;
+    let broken = document("clicks", "x").replace("redact:", "redcat:").replace("type: int64", "type: integer64");
+    let answer = server.post(&format!("{PIPELINES}/validate"), &server.admin, json!({ "document": broken })).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let found = answer.value();
+    assert_eq!(found["deployable"], false);
+    let lines: Vec<u64> = found["diagnostics"].as_array().unwrap().iter().filter_map(|d| d["span"]["start"]["line"].as_u64()).collect();
+    assert!(lines.contains(&12) && lines.contains(&18), "lines {lines:?}");
+
+    let refused = server.post(PIPELINES, &server.admin, json!({ "document": broken, "note": null })).await;
+    assert_eq!(refused.problem(422), "/problems/invalid-document");
+    assert!(refused.value()["errors"].as_array().unwrap().len() >= 2);
+}
+
+#[tokio::test]
+async fn a_leaking_pipeline_is_refused_with_its_path() {
+    let server = Server::start().await;
+    let leak = document("clicks", "x").replace("from: safe", "from: events");
+    let answer = server.post(&format!("{PIPELINES}/validate"), &server.admin, json!({ "document": leak })).await.value();
+    assert_eq!(answer["deployable"], false);
+    let leaks: Vec<&Value> = answer["diagnostics"].as_array().unwrap().iter().filter(|d| d["code"] == "leak").collect();
+    assert_eq!(leaks.len(), 1, "{answer}");
+    let told = leaks[0].to_string();
+    assert!(told.contains("card") && told.contains("out"), "{told}");
+}
+
+#[tokio::test]
+async fn a_pipeline_is_deployed_and_stopped() {
+    let server = Server::start().await;
+    let body = json!({ "document": document("clicks", "x"), "note": null });
+    server.post(PIPELINES, &server.admin, body).await;
+    let deployed = server.post(&format!("{PIPELINES}/clicks/deploy"), &server.admin, json!({})).await;
+    assert_eq!(deployed.status, StatusCode::ACCEPTED, "{}", deployed.text());
+    assert_eq!(deployed.value()["version"], 1);
+    // No worker runs here, so the pipeline waits for one.
+    assert_eq!(deployed.value()["state"], "starting");
+    let deleted = server.delete(&format!("{PIPELINES}/clicks?expected_version=1"), &server.admin).await;
+    assert_eq!(deleted.problem(409), "/problems/conflict", "what is deployed is not deleted");
+    let stopped = server.post(&format!("{PIPELINES}/clicks/stop"), &server.admin, json!({})).await;
+    assert_eq!(stopped.status, StatusCode::ACCEPTED, "{}", stopped.text());
+}
