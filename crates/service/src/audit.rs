@@ -7,13 +7,12 @@ use std::{
 
 use futures::StreamExt;
 use weir_api::{
-    AuditEntry, AuditQuery, ConsistencyProof, Cursor, FieldError, Head, InclusionProof, Outcome,
-    Page, PageQuery, UserId, UserRef, VerifyFailure, VerifyResult,
+    AuditEntry, AuditQuery, ConsistencyProof, Cursor, FieldError, Head, InclusionProof, Outcome, Page, PageQuery, UserId,
+    UserRef, VerifyFailure, VerifyResult,
 };
 use weir_authz::{Action, Grant, Resource, ResourceKind};
 use weir_evidence::{
-    BundleHeader, BundleWriter, Hash, HeadOrigin, Outcome as Verdict, TreeHead, Trust, Verifier,
-    heads_file,
+    BundleHeader, BundleWriter, Hash, HeadOrigin, Outcome as Verdict, TreeHead, Trust, Verifier, heads_file,
     merkle::{consistency_ranges, inclusion_ranges, root_of},
 };
 use weir_store::{evidence, heads, projects, tokens};
@@ -36,21 +35,14 @@ pub async fn search(cx: &Cx, query: AuditQuery) -> Result<Page<AuditEntry>> {
         until: query.until,
         text: query.text,
         after: query.after.map(Cursor),
-        limit: PageQuery {
-            after: None,
-            limit: query.limit,
-        }
-        .limit(),
+        limit: PageQuery { after: None, limit: query.limit }.limit(),
     };
     let page = evidence::search(cx.store(), &search).await?;
     let mut items = Vec::with_capacity(page.items.len());
     for leaf in page.items {
         items.push(dto(cx, &names, leaf).await?);
     }
-    Ok(Page {
-        items,
-        next: page.next,
-    })
+    Ok(Page { items, next: page.next })
 }
 
 /// One entry.
@@ -64,23 +56,13 @@ pub async fn entry(cx: &Cx, index: u64) -> Result<AuditEntry> {
 pub async fn proof(cx: &Cx, index: u64) -> Result<InclusionProof> {
     authorize(cx, Action::AuditRead).await?;
     let leaf = find(cx, index).await?;
-    let newest = heads::latest(cx.store())
-        .await?
-        .filter(|head| head.size > index);
+    let newest = heads::latest(cx.store()).await?.filter(|head| head.size > index);
     let head = match newest {
         Some(head) => head,
-        None => signing::sign_now(&cx.services)
-            .await?
-            .ok_or_else(|| Error::Internal("the log is empty".to_owned()))?,
+        None => signing::sign_now(&cx.services).await?.ok_or_else(|| Error::Internal("the log is empty".to_owned()))?,
     };
-    let ranges =
-        inclusion_ranges(index, head.size).map_err(|e| Error::internal("an inclusion proof", e))?;
-    Ok(InclusionProof {
-        index,
-        leaf_hash: leaf.hash.to_string(),
-        path: roots(cx, ranges).await?,
-        head: signing::dto(head),
-    })
+    let ranges = inclusion_ranges(index, head.size).map_err(|e| Error::internal("an inclusion proof", e))?;
+    Ok(InclusionProof { index, leaf_hash: leaf.hash.to_string(), path: roots(cx, ranges).await?, head: signing::dto(head) })
 }
 
 /// The newest signed head.
@@ -95,13 +77,9 @@ pub async fn consistency(cx: &Cx, first: u64, second: u64) -> Result<Consistency
     let size = evidence::state(cx.store()).await?.range.size();
     if first == 0 || first > second || second > size {
         let message = format!("must hold 1 <= first <= second <= {size}, the leaves of the log");
-        return Err(Error::Invalid(vec![FieldError {
-            field: "first, second".to_owned(),
-            message,
-        }]));
+        return Err(Error::Invalid(vec![FieldError { field: "first, second".to_owned(), message }]));
     }
-    let ranges =
-        consistency_ranges(first, second).map_err(|e| Error::internal("a consistency proof", e))?;
+    let ranges = consistency_ranges(first, second).map_err(|e| Error::internal("a consistency proof", e))?;
     let path = roots(cx, ranges).await?;
     let hashes = evidence::hashes(cx.store(), 0..second).await?;
     Ok(ConsistencyProof {
@@ -140,10 +118,7 @@ async fn verify_now(cx: &Cx) -> Result<VerifyResult> {
         heads: 0,
         head: None,
         verified_at: cx.now(),
-        failure: Some(VerifyFailure {
-            index: None,
-            message,
-        }),
+        failure: Some(VerifyFailure { index: None, message }),
     };
     match heads::all(cx.store()).await {
         Ok(heads) => known.extend(heads.into_iter().map(|head| (HeadOrigin::Log, head))),
@@ -151,23 +126,15 @@ async fn verify_now(cx: &Cx) -> Result<VerifyResult> {
     }
     let path = cx.services.heads_file.clone();
     let from_file = tokio::task::spawn_blocking(move || match std::fs::File::open(path) {
-        Ok(file) => heads_file::read(BufReader::new(file))
-            .map(|found| found.heads)
-            .map_err(|e| e.to_string()),
+        Ok(file) => heads_file::read(BufReader::new(file)).map(|found| found.heads).map_err(|e| e.to_string()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(format!("the heads file cannot be read: {error}")),
     });
-    match from_file
-        .await
-        .map_err(|e| Error::internal("the heads file", e))?
-    {
+    match from_file.await.map_err(|e| Error::internal("the heads file", e))? {
         Ok(heads) => known.extend(heads.into_iter().map(|head| (HeadOrigin::HeadsFile, head))),
         Err(message) => return Ok(failed(message)),
     }
-    let trust = Trust {
-        log_id: cx.services.log_id(),
-        keys: cx.services.evidence_keys.clone(),
-    };
+    let trust = Trust { log_id: cx.services.log_id(), keys: cx.services.evidence_keys.clone() };
     let mut verifier = Verifier::new(&trust, known);
     // Leaves that are appended meanwhile belong to the next verification.
     let mut leaves = std::pin::pin!(evidence::stream(cx.store(), 0..size));
@@ -191,10 +158,7 @@ async fn verify_now(cx: &Cx) -> Result<VerifyResult> {
         Verdict::Broken(broken) => VerifyResult {
             leaves: read,
             head: head.map(signing::dto),
-            failure: Some(VerifyFailure {
-                index: broken.at,
-                message: broken.to_string(),
-            }),
+            failure: Some(VerifyFailure { index: broken.at, message: broken.to_string() }),
             ..failed(String::new())
         },
     })
@@ -206,34 +170,21 @@ async fn verify_now(cx: &Cx) -> Result<VerifyResult> {
 pub async fn export(cx: &Cx) -> Result<std::fs::File> {
     let permitted = authorize(cx, Action::AuditExport).await?;
     let whole = Resource::of_instance(ResourceKind::Audit);
-    let may = |resource: &Resource| {
-        cx.services
-            .authorizer
-            .decide(cx.actor(), Action::AuditExport, resource)
-            .allowed
-    };
+    let may = |resource: &Resource| cx.services.authorizer.decide(cx.actor(), Action::AuditExport, resource).allowed;
     let everywhere = async || -> Result<bool> {
         let all = projects::list(cx.store()).await?;
-        Ok(all
-            .iter()
-            .all(|project| may(&Resource::in_project(ResourceKind::Audit, project.id))))
+        Ok(all.iter().all(|project| may(&Resource::in_project(ResourceKind::Audit, project.id))))
     };
     if !may(&whole) && !everywhere().await? {
-        return Err(cx
-            .refuse(Action::AuditExport, &whole, "audit.whole_log")
-            .await?);
+        return Err(cx.refuse(Action::AuditExport, &whole, "audit.whole_log").await?);
     }
     let mut change = cx.change(&permitted).await?;
     change.after("the whole log");
     change.commit().await?;
-    let head = signing::sign_now(&cx.services)
-        .await?
-        .ok_or_else(|| Error::Internal("the log is empty".to_owned()))?;
+    let head = signing::sign_now(&cx.services).await?.ok_or_else(|| Error::Internal("the log is empty".to_owned()))?;
     let mut heads = heads::all(cx.store()).await?;
     heads.retain(|one| one.size <= head.size);
-    let wrong = |e: &dyn std::fmt::Display| {
-        Error::Internal(format!("the bundle could not be written: {e}"))
-    };
+    let wrong = |e: &dyn std::fmt::Display| Error::Internal(format!("the bundle could not be written: {e}"));
     let file = tempfile::tempfile().map_err(|e| wrong(&e))?;
     let header = BundleHeader {
         log_id: cx.services.log_id(),
@@ -241,8 +192,7 @@ pub async fn export(cx: &Cx) -> Result<std::fs::File> {
         heads: heads.len() as u64,
         leaves: head.size,
     };
-    let mut bundle = BundleWriter::new(BufWriter::with_capacity(1 << 20, file), header)
-        .map_err(|e| wrong(&e))?;
+    let mut bundle = BundleWriter::new(BufWriter::with_capacity(1 << 20, file), header).map_err(|e| wrong(&e))?;
     for head in &heads {
         bundle.head(head).map_err(|e| wrong(&e))?;
     }
@@ -251,11 +201,7 @@ pub async fn export(cx: &Cx) -> Result<std::fs::File> {
         let (seq, bytes, hash) = leaf?;
         bundle.leaf(seq, &bytes, &hash).map_err(|e| wrong(&e))?;
     }
-    let mut file = bundle
-        .finish()
-        .map_err(|e| wrong(&e))?
-        .into_inner()
-        .map_err(|e| wrong(&e))?;
+    let mut file = bundle.finish().map_err(|e| wrong(&e))?.into_inner().map_err(|e| wrong(&e))?;
     file.seek(SeekFrom::Start(0)).map_err(|e| wrong(&e))?;
     Ok(file)
 }
@@ -271,11 +217,7 @@ async fn authorize(cx: &Cx, action: Action) -> Result<Grant> {
 /// A leaf of another project is not there for this one.
 async fn find(cx: &Cx, index: u64) -> Result<evidence::StoredLeaf> {
     let leaf = evidence::by_seq(cx.store(), index).await?;
-    let visible = leaf.filter(|leaf| {
-        cx.project
-            .as_ref()
-            .is_none_or(|project| leaf.project == Some(project.id))
-    });
+    let visible = leaf.filter(|leaf| cx.project.as_ref().is_none_or(|project| leaf.project == Some(project.id)));
     visible.ok_or_else(|| Error::not_found(format!("audit entry {index}")))
 }
 
@@ -290,32 +232,19 @@ async fn roots(cx: &Cx, ranges: Vec<std::ops::Range<u64>>) -> Result<Vec<String>
 
 /// A sign-in name stands for its user.
 fn actor_id(names: &HashMap<UserId, UserRef>, actor: String) -> String {
-    let named = names
-        .values()
-        .find(|user| user.name == users::normal_name(&actor));
+    let named = names.values().find(|user| user.name == users::normal_name(&actor));
     named.map_or(actor, |user| format!("user:{}", user.id))
 }
 
-async fn dto(
-    cx: &Cx,
-    names: &HashMap<UserId, UserRef>,
-    leaf: evidence::StoredLeaf,
-) -> Result<AuditEntry> {
+async fn dto(cx: &Cx, names: &HashMap<UserId, UserRef>, leaf: evidence::StoredLeaf) -> Result<AuditEntry> {
     let content: serde_json::Value = serde_json::from_slice(&leaf.body).unwrap_or_default();
     let text = |key: &str| content["body"][key].as_str().map(str::to_owned);
-    let user = |id: &str| {
-        id.parse::<UserId>()
-            .ok()
-            .and_then(|id| names.get(&id))
-            .map(|user| user.name.clone())
-    };
+    let user = |id: &str| id.parse::<UserId>().ok().and_then(|id| names.get(&id)).map(|user| user.name.clone());
     let actor_name = match leaf.actor.split_once(':') {
         Some(("user", id)) => user(id),
         Some(("token", id)) => match id.parse() {
             Ok(id) => tokens::by_id(cx.store(), id).await?.map(|token| {
-                let owner = names
-                    .get(&token.owner)
-                    .map_or_else(|| token.owner.to_string(), |user| user.name.clone());
+                let owner = names.get(&token.owner).map_or_else(|| token.owner.to_string(), |user| user.name.clone());
                 format!("{owner} (token {})", token.name)
             }),
             Err(_) => None,
@@ -331,11 +260,7 @@ async fn dto(
         actor: leaf.actor,
         action: leaf.action,
         resource: leaf.resource,
-        outcome: if leaf.allowed {
-            Outcome::Allowed
-        } else {
-            Outcome::Denied
-        },
+        outcome: if leaf.allowed { Outcome::Allowed } else { Outcome::Denied },
         rule: text("rule"),
         request_id: text("request_id"),
         remote_address: text("address"),

@@ -13,9 +13,7 @@ use weir_evidence::{
 };
 use weir_store::{actors, evidence, projects, sessions, users};
 
-use crate::{
-    Cx, Error, RequestInfo, Result, Services, lockout, password, random, users as service_users,
-};
+use crate::{Cx, Error, RequestInfo, Result, Services, lockout, password, random, users as service_users};
 
 /// A session's use is noted this often.
 const TOUCH_EVERY: TimeDelta = TimeDelta::seconds(60);
@@ -42,11 +40,7 @@ pub async fn sign_in(cx: &Cx, request: SignIn) -> Result<SignedIn> {
     if let Some(retry_after) = lock {
         return Err(Error::Locked { retry_after });
     }
-    let accepted = password::verify(
-        found.as_ref().map(|known| known.password_hash.clone()),
-        request.password,
-    )
-    .await?;
+    let accepted = password::verify(found.as_ref().map(|known| known.password_hash.clone()), request.password).await?;
     let Some(known) = found.filter(|known| accepted && known.user.disabled_at.is_none()) else {
         return match record_failure(cx, &name).await? {
             Some(retry_after) => Err(Error::Locked { retry_after }),
@@ -65,35 +59,15 @@ async fn begin_session(cx: &Cx, user: UserId) -> Result<SignedIn> {
     let Some(actor) = actors::of_user(&tx, user).await? else {
         return Err(Error::SignInFailed);
     };
-    let new = sessions::NewSession {
-        user,
-        token_hash: hash(&token),
-        csrf_secret: random::bytes::<32>()?.to_vec(),
-        expires_at,
-    };
+    let new = sessions::NewSession { user, token_hash: hash(&token), csrf_secret: random::bytes::<32>()?.to_vec(), expires_at };
     let session = sessions::create(&tx, new, now).await?;
     sessions::prune(&tx, now, now - services.limits.session_idle).await?;
     users::record_sign_in(&tx, user, now).await?;
-    let signed_in = Cx {
-        session: Some(session.clone()),
-        ..Cx::new(Arc::clone(services), actor, (*cx.request).clone())
-    };
-    append(
-        &signed_in,
-        &tx,
-        "session.sign_in",
-        Some(user),
-        AdminDecision::Allowed,
-        "password",
-    )
-    .await?;
+    let signed_in = Cx { session: Some(session.clone()), ..Cx::new(Arc::clone(services), actor, (*cx.request).clone()) };
+    append(&signed_in, &tx, "session.sign_in", Some(user), AdminDecision::Allowed, "password").await?;
     tx.commit().await?;
     let me = me(&signed_in).await?;
-    Ok(SignedIn {
-        token,
-        expires_at,
-        me,
-    })
+    Ok(SignedIn { token, expires_at, me })
 }
 
 /// Counts the failure, for names that nobody has as well, and writes a leaf: the same work either way.
@@ -112,15 +86,7 @@ async fn record_failure(cx: &Cx, name: &str) -> Result<Option<Duration>> {
         None => cx.services.strangers.record_failure(name, now),
     };
     // What was typed as a name may be anything, even a password: it is not written down.
-    append(
-        cx,
-        &tx,
-        "session.sign_in",
-        known.map(|known| known.user.id),
-        AdminDecision::Denied,
-        "password",
-    )
-    .await?;
+    append(cx, &tx, "session.sign_in", known.map(|known| known.user.id), AdminDecision::Denied, "password").await?;
     tx.commit().await?;
     Ok(wait)
 }
@@ -129,24 +95,17 @@ async fn record_failure(cx: &Cx, name: &str) -> Result<Option<Duration>> {
 pub async fn resume(services: &Arc<Services>, token: &Secret, request: RequestInfo) -> Result<Cx> {
     let now = services.now();
     let store = &services.store;
-    let session = sessions::by_token_hash(store, &hash(token), now)
-        .await?
-        .ok_or(Error::Unauthenticated)?;
+    let session = sessions::by_token_hash(store, &hash(token), now).await?.ok_or(Error::Unauthenticated)?;
     if now - session.last_seen_at > services.limits.session_idle {
         return Err(Error::Unauthenticated);
     }
-    let actor = actors::of_user(store, session.user)
-        .await?
-        .ok_or(Error::Unauthenticated)?;
+    let actor = actors::of_user(store, session.user).await?.ok_or(Error::Unauthenticated)?;
     if now - session.last_seen_at > TOUCH_EVERY {
         let tx = store.begin().await?;
         sessions::touch(&tx, session.id, now).await?;
         tx.commit().await?;
     }
-    Ok(Cx {
-        session: Some(session),
-        ..Cx::new(Arc::clone(services), actor, request)
-    })
+    Ok(Cx { session: Some(session), ..Cx::new(Arc::clone(services), actor, request) })
 }
 
 /// Ends the session of this context.
@@ -154,27 +113,14 @@ pub async fn sign_out(cx: &Cx) -> Result<()> {
     let session = cx.session.as_ref().ok_or(Error::Unauthenticated)?;
     let tx = cx.store().begin().await?;
     sessions::end(&tx, session.id).await?;
-    append(
-        cx,
-        &tx,
-        "session.sign_out",
-        Some(session.user),
-        AdminDecision::Allowed,
-        "self",
-    )
-    .await?;
+    append(cx, &tx, "session.sign_out", Some(session.user), AdminDecision::Allowed, "self").await?;
     Ok(tx.commit().await?)
 }
 
 /// What a form or a request of this session must carry besides the cookie; none without a session.
 pub fn csrf_token(cx: &Cx) -> Option<String> {
     let session = cx.session.as_ref()?;
-    Some(hex::encode(
-        Sha256::new()
-            .chain_update(b"weir/csrf/v1\n")
-            .chain_update(&session.csrf_secret)
-            .finalize(),
-    ))
+    Some(hex::encode(Sha256::new().chain_update(b"weir/csrf/v1\n").chain_update(&session.csrf_secret).finalize()))
 }
 
 /// Whether the token belongs to this session. Compares in constant time.
@@ -185,9 +131,7 @@ pub fn is_csrf_token(cx: &Cx, token: &str) -> bool {
 /// The caller, with roles and permissions in the project of the context, or in their first project.
 pub async fn me(cx: &Cx) -> Result<Me> {
     let id = cx.actor().user_id().ok_or(Error::Unauthenticated)?;
-    let user = users::by_id(cx.store(), id)
-        .await?
-        .ok_or(Error::Unauthenticated)?;
+    let user = users::by_id(cx.store(), id).await?.ok_or(Error::Unauthenticated)?;
     let mine: Vec<_> = projects::list(cx.store())
         .await?
         .into_iter()
@@ -195,24 +139,13 @@ pub async fn me(cx: &Cx) -> Result<Me> {
         .collect();
     let current = match &cx.project {
         Some(project) => Some((project.id, project.slug.clone())),
-        None => mine
-            .first()
-            .and_then(|project| Some((project.id, project.slug.parse().ok()?))),
+        None => mine.first().and_then(|project| Some((project.id, project.slug.parse().ok()?))),
     };
-    let roles_in = |project| {
-        cx.actor()
-            .roles
-            .get(&project)
-            .map(|roles| roles.iter().copied().collect::<Vec<_>>())
-            .unwrap_or_default()
-    };
+    let roles_in =
+        |project| cx.actor().roles.get(&project).map(|roles| roles.iter().copied().collect::<Vec<_>>()).unwrap_or_default();
     let listed = mine.iter().filter_map(|project| {
         let slug = project.slug.parse().ok()?;
-        Some(ProjectRoles {
-            project: slug,
-            title: project.title.clone(),
-            roles: roles_in(project.id),
-        })
+        Some(ProjectRoles { project: slug, title: project.title.clone(), roles: roles_in(project.id) })
     });
     Ok(Me {
         id,
@@ -220,33 +153,20 @@ pub async fn me(cx: &Cx) -> Result<Me> {
         display_name: user.display_name,
         instance_admin: user.instance_admin,
         projects: listed.collect(),
-        roles: current
-            .as_ref()
-            .map(|(id, _)| roles_in(*id))
-            .unwrap_or_default(),
-        permissions: Action::ALL
-            .iter()
-            .map(|action| permission(cx, *action, current.as_ref().map(|(id, _)| *id), id))
-            .collect(),
+        roles: current.as_ref().map(|(id, _)| roles_in(*id)).unwrap_or_default(),
+        permissions: Action::ALL.iter().map(|action| permission(cx, *action, current.as_ref().map(|(id, _)| *id), id)).collect(),
         project: current.map(|(_, slug)| slug),
         session_expires_at: cx.session.as_ref().map(|session| session.expires_at),
     })
 }
 
 /// What the caller may do at best: to things of their own, without a high classification. The request itself decides again.
-fn permission(
-    cx: &Cx,
-    action: Action,
-    project: Option<weir_api::ProjectId>,
-    me: UserId,
-) -> Permission {
+fn permission(cx: &Cx, action: Action, project: Option<weir_api::ProjectId>, me: UserId) -> Permission {
     let authorizer = &cx.services.authorizer;
     let resource = crate::cx::example_resource(action, project, me);
     let decision = authorizer.decide(cx.actor(), action, &resource);
     let reason = (!decision.allowed).then(|| {
-        if let (Principal::Token { .. }, "token.scope") =
-            (&cx.actor().principal, decision.rule.as_str())
-        {
+        if let (Principal::Token { .. }, "token.scope") = (&cx.actor().principal, decision.rule.as_str()) {
             return format!("This token's scopes do not cover {action}.");
         }
         let Some(project) = resource.project else {
@@ -254,31 +174,16 @@ fn permission(
         };
         let may: Vec<_> = Role::ALL
             .into_iter()
-            .filter(|role| {
-                authorizer
-                    .decide(
-                        &Actor::user(me, "").with_role(project, *role),
-                        action,
-                        &resource,
-                    )
-                    .allowed
-            })
+            .filter(|role| authorizer.decide(&Actor::user(me, "").with_role(project, *role), action, &resource).allowed)
             .map(Role::as_str)
             .collect();
         match may.as_slice() {
             [] => "No role in a project may do this.".to_owned(),
             [one] => format!("Only the role {one} may do this in this project."),
-            [first @ .., last] => format!(
-                "Only the roles {} and {last} may do this in this project.",
-                first.join(", ")
-            ),
+            [first @ .., last] => format!("Only the roles {} and {last} may do this in this project.", first.join(", ")),
         }
     });
-    Permission {
-        action: action.as_str().to_owned(),
-        allowed: decision.allowed,
-        reason,
-    }
+    Permission { action: action.as_str().to_owned(), allowed: decision.allowed, reason }
 }
 
 /// Changes the own password and ends all other sessions.
@@ -287,13 +192,9 @@ pub async fn change_password(cx: &Cx, request: ChangePassword) -> Result<()> {
     let Principal::User(id) = cx.actor().principal else {
         return Err(Error::Unauthenticated);
     };
-    let permitted = cx
-        .authorize(Action::UserUpdate, &service_users::resource(id))
-        .await?;
+    let permitted = cx.authorize(Action::UserUpdate, &service_users::resource(id)).await?;
     password::check("new", &request.new)?;
-    let known = users::credentials_of(cx.store(), id)
-        .await?
-        .ok_or(Error::Unauthenticated)?;
+    let known = users::credentials_of(cx.store(), id).await?.ok_or(Error::Unauthenticated)?;
     if let Some(retry_after) = lockout::remaining(known.user.locked_until, cx.now()) {
         return Err(Error::Locked { retry_after });
     }
@@ -306,12 +207,7 @@ pub async fn change_password(cx: &Cx, request: ChangePassword) -> Result<()> {
     let hash = password::hash(request.new).await?;
     let mut change = cx.change(&permitted).await?;
     users::set_password(change.tx(), &permitted, id, hash, cx.now()).await?;
-    sessions::end_all(
-        change.tx(),
-        id,
-        cx.session.as_ref().map(|session| session.id),
-    )
-    .await?;
+    sessions::end_all(change.tx(), id, cx.session.as_ref().map(|session| session.id)).await?;
     change.after("new password");
     change.commit().await?;
     Ok(())

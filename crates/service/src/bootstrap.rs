@@ -2,16 +2,12 @@
 
 use std::sync::Arc;
 
-use weir_api::{
-    CreatePipeline, DeployPipeline, PipelineState, RegisterContract, Role, Secret, Slug,
-};
+use weir_api::{CreatePipeline, DeployPipeline, PipelineState, RegisterContract, Role, Secret, Slug};
 use weir_authz::{Action, Resource, ResourceKind};
 use weir_spec::parse_pipeline;
 use weir_store::{Tx, projects, sessions, users};
 
-use crate::{
-    Cx, Error, Result, Services, contracts, keys, members, operator, password, pipelines, random,
-};
+use crate::{Cx, Error, Result, Services, contracts, keys, members, operator, password, pipelines, random};
 
 /// The project that every instance has.
 pub const DEFAULT_PROJECT: &str = "main";
@@ -39,18 +35,8 @@ pub async fn first_start(services: &Arc<Services>) -> Result<Option<Credentials>
         return Ok(None);
     }
     let cx = Cx::system(Arc::clone(services), "bootstrap");
-    let may_create_user = cx
-        .authorize(
-            Action::UserCreate,
-            &Resource::of_instance(ResourceKind::User),
-        )
-        .await?;
-    let may_create_project = cx
-        .authorize(
-            Action::ProjectCreate,
-            &Resource::of_instance(ResourceKind::Project),
-        )
-        .await?;
+    let may_create_user = cx.authorize(Action::UserCreate, &Resource::of_instance(ResourceKind::User)).await?;
+    let may_create_project = cx.authorize(Action::ProjectCreate, &Resource::of_instance(ResourceKind::Project)).await?;
     let password = random::password()?;
     let password_hash = password::hash(password.clone()).await?;
     let now = cx.now();
@@ -66,43 +52,18 @@ pub async fn first_start(services: &Arc<Services>) -> Result<Option<Credentials>
     };
     let user = users::create(change.tx(), &may_create_user, new, now).await?;
     change.after(format!("user:{}", user.id));
-    let project = projects::create(
-        change.tx(),
-        &may_create_project,
-        DEFAULT_PROJECT,
-        "Main",
-        now,
-    )
-    .await?;
-    projects::set_roles(
-        change.tx(),
-        &may_create_project,
-        project.id,
-        user.id,
-        &[Role::Admin].into(),
-        now,
-    )
-    .await?;
-    change.and(
-        &may_create_project,
-        None,
-        Some(format!("project:{}", project.slug)),
-    );
+    let project = projects::create(change.tx(), &may_create_project, DEFAULT_PROJECT, "Main", now).await?;
+    projects::set_roles(change.tx(), &may_create_project, project.id, user.id, &[Role::Admin].into(), now).await?;
+    change.and(&may_create_project, None, Some(format!("project:{}", project.slug)));
     keys::create_for_project(services, &mut change, project.id).await?;
     change.commit().await?;
-    Ok(Some(Credentials {
-        name: ADMINISTRATOR.to_owned(),
-        password,
-        role: Role::Admin,
-    }))
+    Ok(Some(Credentials { name: ADMINISTRATOR.to_owned(), password, role: Role::Admin }))
 }
 
 /// One user per role, besides the administrator, with a fresh password, and the given pipelines deployed in `main`. Safe to call
 /// again: users get new passwords, documents that are there stay as they are, and what does not run is deployed.
 pub async fn demo(services: &Arc<Services>, documents: DemoDocuments) -> Result<Vec<Credentials>> {
-    let slug: Slug = DEFAULT_PROJECT
-        .parse()
-        .map_err(|e| Error::internal("the default project", e))?;
+    let slug: Slug = DEFAULT_PROJECT.parse().map_err(|e| Error::internal("the default project", e))?;
     let admin = operator::context(services).await?.in_project(&slug).await?;
     let mut credentials = Vec::new();
     for role in Role::ALL.into_iter().filter(|role| *role != Role::Admin) {
@@ -113,12 +74,7 @@ pub async fn demo(services: &Arc<Services>, documents: DemoDocuments) -> Result<
     }
     // Deployed in an engineer's name, so that the engineer of the demo owns what they see.
     let engineer = match users::by_name(services.store(), Role::Engineer.as_str()).await? {
-        Some(engineer) => {
-            operator::on_behalf_of(services, engineer.user.id)
-                .await?
-                .in_project(&slug)
-                .await?
-        }
+        Some(engineer) => operator::on_behalf_of(services, engineer.user.id).await?.in_project(&slug).await?,
         None => admin,
     };
     for document in documents.pipelines {
@@ -130,24 +86,9 @@ pub async fn demo(services: &Arc<Services>, documents: DemoDocuments) -> Result<
 async fn demo_user(cx: &Cx, role: Role) -> Result<Credentials> {
     let project = cx.project()?.id;
     let name = role.as_str().to_owned();
-    let may_create = cx
-        .authorize(
-            Action::UserCreate,
-            &Resource::of_instance(ResourceKind::User),
-        )
-        .await?;
-    let may_update = cx
-        .authorize(
-            Action::UserUpdate,
-            &Resource::of_instance(ResourceKind::User),
-        )
-        .await?;
-    let may_join = cx
-        .authorize(
-            Action::MemberWrite,
-            &Resource::in_project(ResourceKind::Member, project),
-        )
-        .await?;
+    let may_create = cx.authorize(Action::UserCreate, &Resource::of_instance(ResourceKind::User)).await?;
+    let may_update = cx.authorize(Action::UserUpdate, &Resource::of_instance(ResourceKind::User)).await?;
+    let may_join = cx.authorize(Action::MemberWrite, &Resource::in_project(ResourceKind::Member, project)).await?;
     let password = random::password()?;
     let password_hash = password::hash(password.clone()).await?;
     let known = users::by_name(cx.store(), &name).await?;
@@ -155,8 +96,7 @@ async fn demo_user(cx: &Cx, role: Role) -> Result<Credentials> {
     let id = match known {
         Some(known) => {
             let mut change = cx.change(&may_update).await?;
-            users::set_password(change.tx(), &may_update, known.user.id, password_hash, now)
-                .await?;
+            users::set_password(change.tx(), &may_update, known.user.id, password_hash, now).await?;
             end_sessions(change.tx(), known.user.id).await?;
             change.after(format!("user:{} new password", known.user.id));
             change.commit().await?;
@@ -165,12 +105,7 @@ async fn demo_user(cx: &Cx, role: Role) -> Result<Credentials> {
         None => {
             let mut change = cx.change(&may_create).await?;
             let display_name = format!("Demo {name}");
-            let new = users::NewUser {
-                name: name.clone(),
-                display_name,
-                password_hash,
-                instance_admin: false,
-            };
+            let new = users::NewUser { name: name.clone(), display_name, password_hash, instance_admin: false };
             let user = users::create(change.tx(), &may_create, new, now).await?;
             change.after(format!("user:{}", user.id));
             change.commit().await?;
@@ -185,11 +120,7 @@ async fn demo_user(cx: &Cx, role: Role) -> Result<Credentials> {
         change.after(format!("user:{id} {}", members::names(&roles)));
         change.commit().await?;
     }
-    Ok(Credentials {
-        name,
-        password,
-        role,
-    })
+    Ok(Credentials { name, password, role })
 }
 
 async fn end_sessions(tx: &Tx, user: weir_api::UserId) -> Result<()> {
@@ -202,27 +133,14 @@ async fn demo_pipeline(cx: &Cx, document: String) -> Result<()> {
     let Some(pipeline) = parsed.value else {
         return Err(Error::Document(parsed.diagnostics));
     };
-    let name: Slug = pipeline
-        .name
-        .parse()
-        .map_err(|e: weir_api::InvalidId| Error::invalid("name", e.to_string()))?;
-    let created = pipelines::create(
-        cx,
-        CreatePipeline {
-            document,
-            note: Some("Part of the demo".to_owned()),
-        },
-    )
-    .await;
+    let name: Slug = pipeline.name.parse().map_err(|e: weir_api::InvalidId| Error::invalid("name", e.to_string()))?;
+    let created = pipelines::create(cx, CreatePipeline { document, note: Some("Part of the demo".to_owned()) }).await;
     let known = match created {
         Ok(detail) => detail,
         Err(Error::Conflict(_)) => pipelines::get(cx, &name).await?,
         Err(other) => return Err(other),
     };
-    if matches!(
-        known.summary.state,
-        PipelineState::Draft | PipelineState::Stopped | PipelineState::Failed
-    ) {
+    if matches!(known.summary.state, PipelineState::Draft | PipelineState::Stopped | PipelineState::Failed) {
         pipelines::deploy(cx, &name, DeployPipeline::default()).await?;
     }
     Ok(())

@@ -24,13 +24,7 @@ impl Cx {
     /// Begins to change what the grant permits.
     pub(crate) async fn change(&self, permitted: &Grant) -> Result<Change> {
         let tx = self.services.store.begin().await?;
-        Ok(Change {
-            cx: self.clone(),
-            tx,
-            main: self.admin_action(permitted),
-            project: permitted.project(),
-            further: Vec::new(),
-        })
+        Ok(Change { cx: self.clone(), tx, main: self.admin_action(permitted), project: permitted.project(), further: Vec::new() })
     }
 
     /// Records that something was read, before it is shown.
@@ -73,11 +67,7 @@ impl Change {
 
     /// A second permission that was used.
     pub(crate) fn and(&mut self, permitted: &Grant, before: Option<String>, after: Option<String>) {
-        let action = AdminAction {
-            before,
-            after,
-            ..self.cx.admin_action(permitted)
-        };
+        let action = AdminAction { before, after, ..self.cx.admin_action(permitted) };
         self.push(permitted.project(), Body::Admin(action));
     }
 

@@ -3,10 +3,7 @@
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use weir_api::{
-    ConsentHistory, ConsentRecord, ConsentState, ImportLineError, ImportResult, SetConsent,
-    ShowConsent,
-};
+use weir_api::{ConsentHistory, ConsentRecord, ConsentState, ImportLineError, ImportResult, SetConsent, ShowConsent};
 use weir_authz::{Action, Grant, Resource, ResourceKind};
 use weir_evidence::{
     Body, Hash, Timestamp,
@@ -40,16 +37,10 @@ pub async fn set(cx: &Cx, request: SetConsent) -> Result<ConsentRecord> {
     }
     check_purpose(&request.purpose).map_err(|message| Error::invalid("purpose", message))?;
     if at > now {
-        return Err(Error::invalid(
-            "at",
-            "lies in the future; consent is recorded when it was given",
-        ));
+        return Err(Error::invalid("at", "lies in the future; consent is recorded when it was given"));
     }
     if request.expires_at.is_some_and(|expiry| expiry <= at) {
-        return Err(Error::invalid(
-            "expires_at",
-            "is not after the time of the consent",
-        ));
+        return Err(Error::invalid("expires_at", "is not after the time of the consent"));
     }
     let subject = hasher(cx).await?.hash(subject_text);
     let new = NewConsent {
@@ -62,9 +53,7 @@ pub async fn set(cx: &Cx, request: SetConsent) -> Result<ConsentRecord> {
     let mut change = cx.change(&permitted).await?;
     let outcome = consent_import::import(change.tx(), &permitted, project, &[new], now).await?;
     let Some(version) = outcome.version else {
-        return Err(Error::Conflict(
-            "a later word of this subject on this purpose is known; it stays".to_owned(),
-        ));
+        return Err(Error::Conflict("a later word of this subject on this purpose is known; it stays".to_owned()));
     };
     change.with(Body::ConsentChange(ConsentChange {
         subject: SubjectHash::from_bytes(subject.as_bytes()),
@@ -76,13 +65,7 @@ pub async fn set(cx: &Cx, request: SetConsent) -> Result<ConsentRecord> {
     }));
     change.commit().await?;
     cx.services.notify_consent();
-    Ok(record(
-        request.purpose,
-        request.state,
-        at,
-        request.expires_at,
-        now,
-    ))
+    Ok(record(request.purpose, request.state, at, request.expires_at, now))
 }
 
 /// What a subject has said, one record a purpose. The reading is recorded: it tells of a person.
@@ -99,54 +82,33 @@ pub async fn show(cx: &Cx, request: ShowConsent) -> Result<ConsentHistory> {
     change.after(format!("subject:{subject}"));
     change.commit().await?;
     let now = cx.now();
-    let records = found
-        .into_iter()
-        .map(|one| record(one.purpose, one.state, one.valid_from, one.expires_at, now))
-        .collect();
-    Ok(ConsentHistory {
-        subject_hash: subject.to_string(),
-        records,
-    })
+    let records = found.into_iter().map(|one| record(one.purpose, one.state, one.valid_from, one.expires_at, now)).collect();
+    Ok(ConsentHistory { subject_hash: subject.to_string(), records })
 }
 
 /// Reads CSV with the heading `subject,purpose,state,at,expires_at`, in batches. A bad line is reported and changes nothing; the
 /// others are taken over. When reading fails half-way, what was taken over stays, and the import can simply be repeated.
 pub async fn import(cx: &Cx, csv: &mut (dyn AsyncRead + Unpin + Send)) -> Result<ImportResult> {
     let permitted = cx.authorize(Action::ConsentWrite, &resource(cx)?).await?;
-    let mut import = Import {
-        cx,
-        permitted,
-        result: ImportResult::default(),
-        batch: Vec::new(),
-        lines: Vec::new(),
-        version: 0,
-    };
+    let mut import = Import { cx, permitted, result: ImportResult::default(), batch: Vec::new(), lines: Vec::new(), version: 0 };
     let hasher = hasher(cx).await?;
     let now = cx.now();
     let mut records = ConsentCsv::new();
     let mut digest = Sha256::new();
     let mut chunk = vec![0; 64 * 1024];
     loop {
-        let read = csv
-            .read(&mut chunk)
-            .await
-            .map_err(|e| Error::Conflict(format!("the file could not be read to its end: {e}")))?;
+        let read =
+            csv.read(&mut chunk).await.map_err(|e| Error::Conflict(format!("the file could not be read to its end: {e}")))?;
         digest.update(&chunk[..read]);
         let mut lines = Vec::new();
         let pushed = records.push(&chunk[..read], |line, parsed| match parsed {
             Ok(parsed) => {
                 let at = parsed.at.unwrap_or(now);
                 if parsed.expires_at.is_some_and(|expiry| expiry <= at) {
-                    return lines.push(Err(ImportLineError {
-                        line,
-                        message: "expires_at is not after at".to_owned(),
-                    }));
+                    return lines.push(Err(ImportLineError { line, message: "expires_at is not after at".to_owned() }));
                 }
                 if at > now {
-                    return lines.push(Err(ImportLineError {
-                        line,
-                        message: "at lies in the future".to_owned(),
-                    }));
+                    return lines.push(Err(ImportLineError { line, message: "at lies in the future".to_owned() }));
                 }
                 lines.push(Ok((
                     line,
@@ -163,10 +125,7 @@ pub async fn import(cx: &Cx, csv: &mut (dyn AsyncRead + Unpin + Send)) -> Result
         });
         if pushed.is_err() {
             let message = "must begin with the heading subject,purpose,state,at,expires_at";
-            return Err(Error::Invalid(vec![weir_api::FieldError {
-                field: "line 1".to_owned(),
-                message: message.to_owned(),
-            }]));
+            return Err(Error::Invalid(vec![weir_api::FieldError { field: "line 1".to_owned(), message: message.to_owned() }]));
         }
         for line in lines {
             import.take(line).await?;
@@ -175,9 +134,7 @@ pub async fn import(cx: &Cx, csv: &mut (dyn AsyncRead + Unpin + Send)) -> Result
             break;
         }
     }
-    import
-        .finish(Hash::from_bytes(digest.finalize().into()))
-        .await
+    import.finish(Hash::from_bytes(digest.finalize().into())).await
 }
 
 struct Import<'a> {
@@ -195,11 +152,7 @@ impl Import<'_> {
             Ok((line, new)) => {
                 self.batch.push(new);
                 self.lines.push(line);
-                if self.batch.len() >= BATCH {
-                    self.flush().await
-                } else {
-                    Ok(())
-                }
+                if self.batch.len() >= BATCH { self.flush().await } else { Ok(()) }
             }
             Err(error) => {
                 self.result.rejected += 1;
@@ -218,26 +171,10 @@ impl Import<'_> {
         }
         let project = self.cx.project()?.id;
         let mut change = self.cx.change(&self.permitted).await?;
-        let ImportOutcome {
-            accepted,
-            outdated,
-            version,
-            ..
-        } = consent_import::import(
-            change.tx(),
-            &self.permitted,
-            project,
-            &self.batch,
-            self.cx.now(),
-        )
-        .await?;
-        let (first, last) = (
-            self.lines.first().copied().unwrap_or(0),
-            self.lines.last().copied().unwrap_or(0),
-        );
-        change.after(format!(
-            "lines {first} to {last}: {accepted} accepted, {outdated} outdated"
-        ));
+        let ImportOutcome { accepted, outdated, version, .. } =
+            consent_import::import(change.tx(), &self.permitted, project, &self.batch, self.cx.now()).await?;
+        let (first, last) = (self.lines.first().copied().unwrap_or(0), self.lines.last().copied().unwrap_or(0));
+        change.after(format!("lines {first} to {last}: {accepted} accepted, {outdated} outdated"));
         change.commit().await?;
         self.cx.services.notify_consent();
         self.result.accepted += accepted;
@@ -250,31 +187,18 @@ impl Import<'_> {
 
     async fn finish(mut self, file: Hash) -> Result<ImportResult> {
         self.flush().await?;
-        let imported = ConsentImported {
-            file,
-            rows: self.result.accepted,
-            version: self.version,
-        };
-        self.cx
-            .record(&self.permitted, Some(Body::ConsentImported(imported)))
-            .await?;
+        let imported = ConsentImported { file, rows: self.result.accepted, version: self.version };
+        self.cx.record(&self.permitted, Some(Body::ConsentImported(imported))).await?;
         Ok(self.result)
     }
 }
 
 fn resource(cx: &Cx) -> Result<Resource> {
-    Ok(Resource::in_project(
-        ResourceKind::Consent,
-        cx.project()?.id,
-    ))
+    Ok(Resource::in_project(ResourceKind::Consent, cx.project()?.id))
 }
 
 async fn hasher(cx: &Cx) -> Result<SubjectHasher> {
-    Ok(cx
-        .services
-        .project_keys(cx.project()?.id)
-        .await?
-        .subject_hasher())
+    Ok(cx.services.project_keys(cx.project()?.id).await?.subject_hasher())
 }
 
 fn record(
@@ -285,13 +209,7 @@ fn record(
     now: DateTime<Utc>,
 ) -> ConsentRecord {
     let allows = state == ConsentState::Granted && expires_at.is_none_or(|expiry| expiry > now);
-    ConsentRecord {
-        purpose,
-        state,
-        at,
-        expires_at,
-        allows,
-    }
+    ConsentRecord { purpose, state, at, expires_at, allows }
 }
 
 fn evidence_state(state: ConsentState) -> record::ConsentState {

@@ -28,8 +28,11 @@ pub(crate) struct ConsentCsv {
     overlong: bool,
     /// The line on which the current record begins.
     line: u64,
+    /// The line that is read now.
+    here: u64,
+    /// Some bytes of the current record were read.
+    in_record: bool,
     heading_read: bool,
-    bytes: u64,
 }
 
 /// The heading is not the one that is expected: nothing can be read.
@@ -45,8 +48,9 @@ impl ConsentCsv {
             ended: 0,
             overlong: false,
             line: 1,
+            here: 1,
+            in_record: false,
             heading_read: false,
-            bytes: 0,
         }
     }
 
@@ -57,16 +61,21 @@ impl ConsentCsv {
         mut record: impl FnMut(u64, Result<Line<'_>, ImportLineError>),
     ) -> Result<(), WrongHeading> {
         let last = chunk.is_empty();
-        if self.bytes == 0 {
-            chunk = chunk.strip_prefix(b"\xef\xbb\xbf").unwrap_or(chunk);
-        }
-        self.bytes += chunk.len() as u64;
         loop {
-            let (result, read, written, ended) = self.reader.read_record(
-                chunk,
-                &mut self.fields[self.written..],
-                &mut self.ends[self.ended..],
-            );
+            if !self.in_record {
+                let blank = chunk.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+                self.here += line_ends(&chunk[..blank]);
+                chunk = &chunk[blank..];
+                self.line = self.here;
+                self.in_record = !chunk.is_empty();
+            }
+            // To the reader an empty input is the end of the file.
+            if chunk.is_empty() && !last {
+                return Ok(());
+            }
+            let (result, read, written, ended) =
+                self.reader.read_record(chunk, &mut self.fields[self.written..], &mut self.ends[self.ended..]);
+            self.here += line_ends(&chunk[..read]);
             chunk = &chunk[read..];
             self.written += written;
             self.ended += ended;
@@ -82,11 +91,9 @@ impl ConsentCsv {
         }
     }
 
-    fn finish(
-        &mut self,
-        record: &mut impl FnMut(u64, Result<Line<'_>, ImportLineError>),
-    ) -> Result<(), WrongHeading> {
-        let line = std::mem::replace(&mut self.line, self.reader.line());
+    fn finish(&mut self, record: &mut impl FnMut(u64, Result<Line<'_>, ImportLineError>)) -> Result<(), WrongHeading> {
+        let line = self.line;
+        self.in_record = false;
         let overlong = std::mem::take(&mut self.overlong);
         let ended = std::mem::take(&mut self.ended);
         self.written = 0;
@@ -101,40 +108,32 @@ impl ConsentCsv {
             .collect();
         if !self.heading_read {
             self.heading_read = true;
-            let fits = !overlong
-                && fields.len() == COLUMNS.len()
-                && fields
-                    .iter()
-                    .zip(COLUMNS)
-                    .all(|(field, name)| field.trim_ascii() == name.as_bytes());
+            // Spreadsheets begin a file with a byte order mark.
+            let mut names = fields.iter().map(|field| field.trim_ascii());
+            let first = names.next().map(|name| name.strip_prefix(b"\xef\xbb\xbf").unwrap_or(name));
+            let fits = !overlong && first.into_iter().chain(names).eq(COLUMNS.iter().map(|name| name.as_bytes()));
             return if fits { Ok(()) } else { Err(WrongHeading) };
         }
         let parsed = if overlong {
-            Err(format!(
-                "is longer than {MAX_RECORD} bytes or has more than {} fields",
-                self.ends.len()
-            ))
+            Err(format!("is longer than {MAX_RECORD} bytes or has more than {} fields", self.ends.len()))
         } else {
             parse(&fields)
         };
-        record(
-            line,
-            parsed.map_err(|message| ImportLineError { line, message }),
-        );
+        record(line, parsed.map_err(|message| ImportLineError { line, message }));
         Ok(())
     }
 }
 
+fn line_ends(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
 fn parse<'a>(fields: &[&'a [u8]]) -> Result<Line<'a>, String> {
     let count = fields.len();
-    let [subject, purpose, state, at, expires_at] = fields
-        .try_into()
-        .map_err(|_| format!("has {count} fields where {} are expected", COLUMNS.len()))?;
-    let text = |field: &'a [u8], name: &str| {
-        std::str::from_utf8(field)
-            .map(str::trim)
-            .map_err(|_| format!("{name} is not UTF-8"))
-    };
+    let [subject, purpose, state, at, expires_at] =
+        fields.try_into().map_err(|_| format!("has {count} fields where {} are expected", COLUMNS.len()))?;
+    let text =
+        |field: &'a [u8], name: &str| std::str::from_utf8(field).map(str::trim).map_err(|_| format!("{name} is not UTF-8"));
     let subject = text(subject, "subject")?;
     let purpose = text(purpose, "purpose")?;
     if subject.is_empty() {
@@ -142,29 +141,18 @@ fn parse<'a>(fields: &[&'a [u8]]) -> Result<Line<'a>, String> {
     }
     check_purpose(purpose)?;
     let state = text(state, "state")?;
-    let state = ConsentState::ALL
-        .into_iter()
-        .find(|known| known.as_str().eq_ignore_ascii_case(state));
+    let state = ConsentState::ALL.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(state));
     let state = state.ok_or("state is not one of granted, denied and withdrawn")?;
     let at = time(text(at, "at")?, "at")?;
     let expires_at = time(text(expires_at, "expires_at")?, "expires_at")?;
-    Ok(Line {
-        subject,
-        purpose,
-        state,
-        at,
-        expires_at,
-    })
+    Ok(Line { subject, purpose, state, at, expires_at })
 }
 
 /// A purpose is a dotted key, such as `marketing.advertising`.
 pub(crate) fn check_purpose(purpose: &str) -> Result<(), String> {
     let fits = (1..=128).contains(&purpose.len())
         && purpose.split('.').all(|part| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
         });
     if fits {
         Ok(())
@@ -180,10 +168,10 @@ fn time(text: &str, name: &str) -> Result<Option<DateTime<Utc>>, String> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(Some(time.to_utc()));
     }
-    let midnight = NaiveDate::parse_from_str(text, "%Y-%m-%d")
-        .ok()
-        .and_then(|date| date.and_hms_opt(0, 0, 0));
-    midnight.map(|midnight| Some(midnight.and_utc())).ok_or_else(|| format!("{name} is neither a time such as 2026-01-31T12:00:00Z nor a date such as 2026-01-31"))
+    let midnight = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(|date| date.and_hms_opt(0, 0, 0));
+    midnight
+        .map(|midnight| Some(midnight.and_utc()))
+        .ok_or_else(|| format!("{name} is neither a time such as 2026-01-31T12:00:00Z nor a date such as 2026-01-31"))
 }
 
 #[cfg(test)]
@@ -200,12 +188,8 @@ mod tests {
                     record.subject,
                     record.purpose,
                     record.state.as_str(),
-                    record
-                        .at
-                        .map_or_else(|| "now".to_owned(), |at| at.to_rfc3339()),
-                    record
-                        .expires_at
-                        .map_or_else(|| "never".to_owned(), |at| at.to_rfc3339()),
+                    record.at.map_or_else(|| "now".to_owned(), |at| at.to_rfc3339()),
+                    record.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_rfc3339()),
                 ),
                 Err(error) => format!("{}! {}", error.line, error.message),
             });
@@ -240,19 +224,14 @@ mod tests {
             "13 c-9 marketing granted now never",
         ];
         for chunk in [1, 7, 4096, 1 << 20] {
-            let seen =
-                read(text.as_bytes(), chunk).unwrap_or_else(|_| panic!("the heading is right"));
+            let seen = read(text.as_bytes(), chunk).unwrap_or_else(|_| panic!("the heading is right"));
             assert_eq!(seen, expected, "in chunks of {chunk}");
         }
     }
 
     #[test]
     fn another_heading_is_refused() {
-        for text in [
-            "a,b\nc,d\n",
-            "c-1,marketing,granted,,\n",
-            "subject,purpose,state,at\n",
-        ] {
+        for text in ["a,b\nc,d\n", "c-1,marketing,granted,,\n", "subject,purpose,state,at\n"] {
             assert!(read(text.as_bytes(), 64).is_err(), "{text:?}");
         }
         assert!(read(HEADING.as_bytes(), 64).is_ok_and(|seen| seen.is_empty()));

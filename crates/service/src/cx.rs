@@ -51,13 +51,7 @@ impl Cx {
     }
 
     pub(crate) fn new(services: Arc<Services>, actor: Actor, request: RequestInfo) -> Self {
-        Self {
-            services,
-            actor: Arc::new(actor),
-            session: None,
-            project: None,
-            request: Arc::new(request),
-        }
+        Self { services, actor: Arc::new(actor), session: None, project: None, request: Arc::new(request) }
     }
 
     /// The same caller inside a project. A project that does not exist and one that the caller may not know of are both 404, and
@@ -67,37 +61,24 @@ impl Cx {
         let missing = || Error::not_found(format!("project {slug}"));
         let Some(project) = projects::by_slug(self.store(), slug.as_str()).await? else {
             // What was typed is not repeated on record: it is nobody's name.
-            self.refuse(
-                Action::ProjectRead,
-                &Resource::of_instance(ResourceKind::Project),
-                "unknown",
-            )
-            .await?;
+            self.refuse(Action::ProjectRead, &Resource::of_instance(ResourceKind::Project), "unknown").await?;
             return Err(missing());
         };
         if !matches!(self.actor.principal, Principal::System(_)) {
             let resource = Resource::in_project(ResourceKind::Project, project.id).id(project.id);
             // A token of this project may lack the scope `project.read` and yet work in it.
-            let token_of_project = matches!(&self.actor.principal, Principal::Token { project: Some(only), .. } if *only == project.id);
+            let token_of_project =
+                matches!(&self.actor.principal, Principal::Token { project: Some(only), .. } if *only == project.id);
             let member = self.actor.projects().any(|id| id == project.id);
             if !(token_of_project && member) {
-                self.authorize(Action::ProjectRead, &resource)
-                    .await
-                    .map_err(|error| match error {
-                        Error::Denied { .. } | Error::NotFound { .. } => missing(),
-                        other => other,
-                    })?;
+                self.authorize(Action::ProjectRead, &resource).await.map_err(|error| match error {
+                    Error::Denied { .. } | Error::NotFound { .. } => missing(),
+                    other => other,
+                })?;
             }
         }
-        let project = ProjectRef {
-            id: project.id,
-            slug: slug.clone(),
-            title: project.title,
-        };
-        Ok(Self {
-            project: Some(Arc::new(project)),
-            ..self.clone()
-        })
+        let project = ProjectRef { id: project.id, slug: slug.clone(), title: project.title };
+        Ok(Self { project: Some(Arc::new(project)), ..self.clone() })
     }
 
     pub fn services(&self) -> &Arc<Services> {
@@ -123,39 +104,24 @@ impl Cx {
 
     /// The project of this request. Errors with 404 when [`Cx::in_project`] was not called.
     pub fn project(&self) -> Result<&ProjectRef> {
-        self.project
-            .as_deref()
-            .ok_or_else(|| Error::not_found("project"))
+        self.project.as_deref().ok_or_else(|| Error::not_found("project"))
     }
 
     /// The one choke point: a grant, or 401, 403 or 404. A refusal is written to the audit log here; what a permission was used
     /// for is written by the change itself, in the same transaction.
     pub async fn authorize(&self, action: Action, resource: &Resource) -> Result<Grant> {
         self.require_known()?;
-        match self
-            .services
-            .authorizer
-            .authorize(&self.actor, action, resource)
-        {
+        match self.services.authorizer.authorize(&self.actor, action, resource) {
             Ok(permitted) => Ok(permitted),
             Err(denied) => {
                 let refusal = self.refuse(action, resource, &denied.rule).await?;
-                Err(if denied.concealed {
-                    Error::missing(resource)
-                } else {
-                    refusal
-                })
+                Err(if denied.concealed { Error::missing(resource) } else { refusal })
             }
         }
     }
 
     /// Puts a refusal on record and returns it as an error.
-    pub(crate) async fn refuse(
-        &self,
-        action: Action,
-        resource: &Resource,
-        rule: &str,
-    ) -> Result<Error> {
+    pub(crate) async fn refuse(&self, action: Action, resource: &Resource, rule: &str) -> Result<Error> {
         let act = AdminAction {
             address: self.address(),
             action: action.as_str().to_owned(),
@@ -170,19 +136,12 @@ impl Cx {
         evidence::append(&tx, vec![self.leaf(resource.project, Body::Admin(act))]).await?;
         tx.commit().await?;
         tracing::info!(actor = %self.actor.audit_name(), %action, %resource, rule, request_id = %self.request.request_id, "denied");
-        Ok(Error::Denied {
-            action,
-            rule: rule.to_owned(),
-        })
+        Ok(Error::Denied { action, rule: rule.to_owned() })
     }
 
     /// Nobody who has not signed in gets as far as a decision; the log does not grow at strangers' will.
     fn require_known(&self) -> Result<()> {
-        if self.actor.principal == Principal::Anonymous {
-            Err(Error::Unauthenticated)
-        } else {
-            Ok(())
-        }
+        if self.actor.principal == Principal::Anonymous { Err(Error::Unauthenticated) } else { Ok(()) }
     }
 
     /// The user behind the request, be it directly or by a token.
@@ -195,19 +154,11 @@ impl Cx {
     }
 
     pub(crate) fn leaf(&self, project: Option<ProjectId>, body: Body) -> evidence::NewLeaf {
-        evidence::NewLeaf {
-            project,
-            at: self.now(),
-            actor: self.actor.audit_name(),
-            run: None,
-            body,
-        }
+        evidence::NewLeaf { project, at: self.now(), actor: self.actor.audit_name(), run: None, body }
     }
 
     pub(crate) fn address(&self) -> String {
-        self.request
-            .remote_address
-            .map_or_else(|| "local".to_owned(), |address| address.to_string())
+        self.request.remote_address.map_or_else(|| "local".to_owned(), |address| address.to_string())
     }
 
     pub(crate) fn request_id(&self) -> Option<String> {
@@ -220,12 +171,8 @@ pub(crate) fn example_resource(action: Action, project: Option<ProjectId>, me: U
     let kind = action.on();
     match (kind, project) {
         (ResourceKind::Instance | ResourceKind::User, _) | (_, None) => Resource::of_instance(kind),
-        (ResourceKind::Project, _) if action == Action::ProjectCreate => {
-            Resource::of_instance(kind)
-        }
-        (ResourceKind::Pipeline | ResourceKind::Token, Some(project)) => {
-            Resource::in_project(kind, project).owned_by(me)
-        }
+        (ResourceKind::Project, _) if action == Action::ProjectCreate => Resource::of_instance(kind),
+        (ResourceKind::Pipeline | ResourceKind::Token, Some(project)) => Resource::in_project(kind, project).owned_by(me),
         (_, Some(project)) => Resource::in_project(kind, project),
     }
 }

@@ -40,11 +40,7 @@ pub enum Error {
     #[error(
         "{what} is at version {found} by now, the change was made from version {expected}; load it again and repeat the change"
     )]
-    Stale {
-        what: String,
-        expected: u32,
-        found: u32,
-    },
+    Stale { what: String, expected: u32, found: u32 },
     #[error("the request has {} field(s) that cannot be accepted", .0.len())]
     Invalid(Vec<FieldError>),
     /// The document has errors.
@@ -70,9 +66,7 @@ impl Error {
 
     /// The answer for a resource that is not there, and for one that the caller may not know of.
     pub(crate) fn missing(resource: &Resource) -> Self {
-        Self::NotFound {
-            what: resource.to_string().replacen(':', " ", 1),
-        }
+        Self::NotFound { what: resource.to_string().replacen(':', " ", 1) }
     }
 
     pub(crate) fn internal(what: &str, error: impl std::fmt::Display) -> Self {
@@ -80,10 +74,7 @@ impl Error {
     }
 
     pub(crate) fn invalid(field: &str, message: impl Into<String>) -> Self {
-        Self::Invalid(vec![FieldError {
-            field: field.to_owned(),
-            message: message.into(),
-        }])
+        Self::Invalid(vec![FieldError { field: field.to_owned(), message: message.into() }])
     }
 
     /// The problem document of this error. `instance` and `request_id` are the transport's to add.
@@ -105,23 +96,12 @@ impl Error {
         };
         let mut problem = Problem::new(name, title, status);
         problem.detail = match self {
-            Self::Internal(_) => Some(
-                "This is a fault of the server. Its log holds the cause under the request id."
-                    .to_owned(),
-            ),
+            Self::Internal(_) => Some("This is a fault of the server. Its log holds the cause under the request id.".to_owned()),
             other => Some(sentence(&other.to_string())),
         };
         match self {
-            Self::Invalid(fields) => {
-                problem.errors = fields.iter().cloned().map(ProblemError::Field).collect()
-            }
-            Self::Document(diagnostics) => {
-                problem.errors = diagnostics
-                    .iter()
-                    .cloned()
-                    .map(ProblemError::Document)
-                    .collect()
-            }
+            Self::Invalid(fields) => problem.errors = fields.iter().cloned().map(ProblemError::Field).collect(),
+            Self::Document(diagnostics) => problem.errors = diagnostics.iter().cloned().map(ProblemError::Document).collect(),
             Self::Locked { retry_after } | Self::Busy { retry_after, .. } => {
                 problem.retry_after_seconds = Some(retry_after.as_secs().max(1));
             }
@@ -135,17 +115,9 @@ impl Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::NotFound { what, id } => Self::NotFound {
-                what: format!("{what} {id}"),
-            },
-            StoreError::Exists { .. } | StoreError::Conflict(_) => {
-                Self::Conflict(error.to_string())
-            }
-            StoreError::VersionConflict {
-                what,
-                expected,
-                found,
-            } => Self::Stale {
+            StoreError::NotFound { what, id } => Self::NotFound { what: format!("{what} {id}") },
+            StoreError::Exists { .. } | StoreError::Conflict(_) => Self::Conflict(error.to_string()),
+            StoreError::VersionConflict { what, expected, found } => Self::Stale {
                 what: what.to_owned(),
                 expected: u32::try_from(expected).unwrap_or(u32::MAX),
                 found: u32::try_from(found).unwrap_or(u32::MAX),
@@ -155,9 +127,7 @@ impl From<StoreError> for Error {
             | StoreError::Corrupt(_)
             | StoreError::Evidence(_)
             | StoreError::Open { .. } => Self::Internal(error.to_string()),
-            StoreError::Database(_) if error.is_retryable() => {
-                Self::Unavailable("the database is busy; try again".to_owned())
-            }
+            StoreError::Database(_) if error.is_retryable() => Self::Unavailable("the database is busy; try again".to_owned()),
             StoreError::Database(_) => Self::Internal(error.to_string()),
         }
     }
@@ -165,10 +135,7 @@ impl From<StoreError> for Error {
 
 fn sentence(text: &str) -> String {
     let mut chars = text.chars();
-    let mut sentence: String = chars
-        .next()
-        .map(|first| first.to_uppercase().chain(chars).collect())
-        .unwrap_or_default();
+    let mut sentence: String = chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default();
     if !sentence.ends_with('.') {
         sentence.push('.');
     }

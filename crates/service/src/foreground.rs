@@ -23,22 +23,11 @@ pub struct ForegroundRun {
 /// Keeps the document as the pipeline's newest version, deploys it without asking the supervisor for it, and takes a run of it.
 /// `owner` must be the same for every process that may carry this pipeline in the foreground: a lock must see to it that there is
 /// one at a time. Errors with `Conflict` when a server runs the pipeline.
-pub async fn begin(
-    cx: &Cx,
-    text: &str,
-    plan: &Plan,
-    owner: &str,
-    lease: std::time::Duration,
-) -> Result<ForegroundRun> {
+pub async fn begin(cx: &Cx, text: &str, plan: &Plan, owner: &str, lease: std::time::Duration) -> Result<ForegroundRun> {
     let project = cx.project()?.id;
-    let name: Slug = plan
-        .pipeline
-        .parse()
-        .map_err(|e: weir_api::InvalidId| Error::invalid("name", e.to_string()))?;
+    let name: Slug = plan.pipeline.parse().map_err(|e: weir_api::InvalidId| Error::invalid("name", e.to_string()))?;
     keep_document(cx, &name, text).await?;
-    let resource = Resource::in_project(ResourceKind::Pipeline, project)
-        .id(&name)
-        .for_purpose(plan.purpose.clone());
+    let resource = Resource::in_project(ResourceKind::Pipeline, project).id(&name).for_purpose(plan.purpose.clone());
     let may_deploy = cx.authorize(Action::PipelineDeploy, &resource).await?;
     let may_stop = cx.authorize(Action::PipelineStop, &resource).await?;
     let document = documents::by_name(cx.store(), project, DocumentKind::Pipeline, name.as_str())
@@ -49,43 +38,23 @@ pub async fn begin(
     if let Some(current) = deployments::by_document(change.tx(), document.id).await?
         && current.desired == Desired::Running
     {
-        return Err(Error::Conflict(format!(
-            "a server runs the pipeline {name} from this data folder; stop it there first"
-        )));
+        return Err(Error::Conflict(format!("a server runs the pipeline {name} from this data folder; stop it there first")));
     }
     let now = cx.now();
-    let deployment = deployments::deploy(
-        change.tx(),
-        &may_deploy,
-        &document,
-        document.latest_version,
-        now,
-    )
-    .await?;
+    let deployment = deployments::deploy(change.tx(), &may_deploy, &document, document.latest_version, now).await?;
     let deployment = deployments::stop(change.tx(), &may_stop, deployment.id, now).await?;
     let version = documents::version(change.tx(), document.id, document.latest_version)
         .await?
-        .ok_or_else(|| {
-            Error::Internal(format!(
-                "version {} of pipeline {name} is missing",
-                document.latest_version
-            ))
-        })?;
+        .ok_or_else(|| Error::Internal(format!("version {} of pipeline {name} is missing", document.latest_version)))?;
 
     if let Some(alive) = runs::alive(change.tx(), deployment.id).await? {
         let Some(taken) = leases::acquire(change.tx(), alive.id, owner, lease, now).await? else {
-            return Err(Error::Conflict(format!(
-                "the pipeline {name} is run by another process; wait until it ends"
-            )));
+            return Err(Error::Conflict(format!("the pipeline {name} is run by another process; wait until it ends")));
         };
         if alive.version == version.info.version && alive.state == RunState::Running {
             change.after(format!("pipeline:{name}@{} goes on", alive.version));
             change.commit().await?;
-            return Ok(ForegroundRun {
-                deployment,
-                run: alive,
-                lease: taken,
-            });
+            return Ok(ForegroundRun { deployment, run: alive, lease: taken });
         }
         // A dead process left it behind, and the document has changed since.
         runs::end(change.tx(), &taken, RunState::Stopped, None, now).await?;
@@ -102,44 +71,24 @@ pub async fn begin(
     let taken = leases::acquire(change.tx(), run.id, owner, lease, now)
         .await?
         .ok_or_else(|| Error::Internal("a new run has no lease to wait for".to_owned()))?;
-    change.after(format!(
-        "pipeline:{name}@{} in the foreground plan:{}",
-        run.version,
-        hex::encode(plan.document_hash)
-    ));
+    change.after(format!("pipeline:{name}@{} in the foreground plan:{}", run.version, hex::encode(plan.document_hash)));
     change.commit().await?;
-    Ok(ForegroundRun {
-        deployment,
-        run,
-        lease: taken,
-    })
+    Ok(ForegroundRun { deployment, run, lease: taken })
 }
 
 async fn keep_document(cx: &Cx, name: &Slug, text: &str) -> Result<()> {
     let project = cx.project()?.id;
-    let known =
-        documents::by_name(cx.store(), project, DocumentKind::Pipeline, name.as_str()).await?;
+    let known = documents::by_name(cx.store(), project, DocumentKind::Pipeline, name.as_str()).await?;
     match known {
         Some(known) => {
             let current = documents::version(cx.store(), known.id, known.latest_version).await?;
             if current.is_none_or(|current| current.text != text) {
-                let request = UpdatePipeline {
-                    document: text.to_owned(),
-                    expected_version: known.latest_version,
-                    note: None,
-                };
+                let request = UpdatePipeline { document: text.to_owned(), expected_version: known.latest_version, note: None };
                 pipelines::update(cx, name, request).await?;
             }
         }
         None => {
-            pipelines::create(
-                cx,
-                CreatePipeline {
-                    document: text.to_owned(),
-                    note: None,
-                },
-            )
-            .await?;
+            pipelines::create(cx, CreatePipeline { document: text.to_owned(), note: None }).await?;
         }
     }
     Ok(())

@@ -60,11 +60,7 @@ pub(crate) fn draw(checked: &Checked) -> Option<Graph> {
 fn depths(shape: &spec_graph::Graph) -> Vec<u32> {
     let mut depths = vec![0; shape.nodes.len()];
     for node in &shape.order {
-        let inputs = shape
-            .edges
-            .iter()
-            .filter(|edge| edge.to == *node)
-            .map(|edge| depths[edge.from]);
+        let inputs = shape.edges.iter().filter(|edge| edge.to == *node).map(|edge| depths[edge.from]);
         depths[*node] = inputs.max().map_or(0, |deepest| deepest + 1);
     }
     depths
@@ -82,26 +78,18 @@ fn columns_of_plan(plan: &weir_plan::Plan) -> HashMap<String, Vec<GraphColumn>> 
             here.extend(passed.map(|(column, operator)| (column.clone(), operator.clone())));
         }
         if let weir_plan::NodeKind::Mask(mask) = &planned.kind {
-            here.extend(mask.masks.iter().map(|one| {
-                (
-                    planned.columns[one.column].name.clone(),
-                    one.mask.key().to_owned(),
-                )
-            }));
+            here.extend(mask.masks.iter().map(|one| (planned.columns[one.column].name.clone(), one.mask.key().to_owned())));
         }
         here.retain(|column, _| {
-            node.columns.iter().any(|known| {
-                known.facts.name == *column && known.facts.lineage.iter().any(|edge| edge.masking)
-            })
+            node.columns.iter().any(|known| known.facts.name == *column && known.facts.lineage.iter().any(|edge| edge.masking))
         });
         let drawn = node.columns.iter().map(|column| GraphColumn {
             name: column.facts.name.clone(),
             data_type: column.data_type.clone(),
             required: match &planned.kind {
-                weir_plan::NodeKind::Source(source) => source
-                    .declared
-                    .iter()
-                    .any(|one| one.name == column.facts.name && one.required),
+                weir_plan::NodeKind::Source(source) => {
+                    source.declared.iter().any(|one| one.name == column.facts.name && one.required)
+                }
                 _ => false,
             },
             classification: column.facts.classification,
@@ -135,9 +123,7 @@ fn summary(pipeline: &Pipeline, node: &spec_graph::GraphNode) -> String {
         spec_graph::NodeKind::Source => pipeline.sources.get(name).map(|source| {
             let from = match &source.connector {
                 SourceConnector::File(file) => file.path.clone(),
-                SourceConnector::Generator(generator) => {
-                    format!("{:?}", generator.kind).to_lowercase()
-                }
+                SourceConnector::Generator(generator) => format!("{:?}", generator.kind).to_lowercase(),
                 SourceConnector::Http(_) => "rows posted over HTTP".to_owned(),
             };
             match &source.contract {
@@ -147,24 +133,14 @@ fn summary(pipeline: &Pipeline, node: &spec_graph::GraphNode) -> String {
         }),
         spec_graph::NodeKind::Step => pipeline.steps.get(name).map(|step| match step {
             Step::Quality(quality) => counted(quality.rules.len(), "rule", "rules"),
-            Step::Consent(consent) => consent
-                .purpose
-                .clone()
-                .unwrap_or_else(|| pipeline.purpose.clone()),
-            Step::Mask(mask) => mask
-                .columns
-                .iter()
-                .map(|(column, mask)| format!("{column}: {}", mask.key()))
-                .collect::<Vec<_>>()
-                .join(", "),
+            Step::Consent(consent) => consent.purpose.clone().unwrap_or_else(|| pipeline.purpose.clone()),
+            Step::Mask(mask) => {
+                mask.columns.iter().map(|(column, mask)| format!("{column}: {}", mask.key())).collect::<Vec<_>>().join(", ")
+            }
             Step::Sql(sql) => sql.split_whitespace().collect::<Vec<_>>().join(" "),
         }),
         spec_graph::NodeKind::Sink => pipeline.sinks.get(name).map(|sink| {
-            let recipient = sink
-                .recipient
-                .as_deref()
-                .map(|recipient| format!(" · {recipient}"))
-                .unwrap_or_default();
+            let recipient = sink.recipient.as_deref().map(|recipient| format!(" · {recipient}")).unwrap_or_default();
             format!("{}{recipient}", sink.format.as_str())
         }),
     }

@@ -27,25 +27,14 @@ pub(crate) async fn sign_now(services: &Services) -> Result<Option<TreeHead>> {
     let tx = services.store.begin().await?;
     let log = evidence::state(&tx).await?;
     let newest = heads::latest(&tx).await?;
-    if log.range.size() == 0
-        || newest
-            .as_ref()
-            .is_some_and(|head| head.size == log.range.size())
-    {
+    if log.range.size() == 0 || newest.as_ref().is_some_and(|head| head.size == log.range.size()) {
         tx.rollback().await?;
         return Ok(newest);
     }
-    let at = Timestamp::from_micros(services.now().timestamp_micros())
-        .map_err(|e| Error::internal("the clock", e))?;
+    let at = Timestamp::from_micros(services.now().timestamp_micros()).map_err(|e| Error::internal("the clock", e))?;
     let log_id = services.store.log_id().to_string();
-    let head = TreeHead::sign(
-        &services.evidence_key,
-        &log_id,
-        log.range.size(),
-        log.range.root(),
-        at,
-    )
-    .map_err(|e| Error::internal("a tree head", e))?;
+    let head = TreeHead::sign(&services.evidence_key, &log_id, log.range.size(), log.range.root(), at)
+        .map_err(|e| Error::internal("a tree head", e))?;
     heads::append(&tx, &head).await?;
     tx.commit().await?;
     let path = services.heads_file.clone();

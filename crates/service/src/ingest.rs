@@ -52,53 +52,30 @@ pub async fn append(
     body: Vec<u8>,
 ) -> Result<IngestReceipt> {
     let project = cx.project()?.id;
-    let resource =
-        Resource::in_project(ResourceKind::Ingest, project).id(format!("{pipeline}/{source}"));
+    let resource = Resource::in_project(ResourceKind::Ingest, project).id(format!("{pipeline}/{source}"));
     cx.authorize(Action::IngestWrite, &resource).await?;
-    if idempotency_key
-        .as_ref()
-        .is_some_and(|key| key.is_empty() || key.len() > 255)
-    {
+    if idempotency_key.as_ref().is_some_and(|key| key.is_empty() || key.len() > 255) {
         return Err(Error::invalid("Idempotency-Key", "use 1 to 255 characters"));
     }
-    let missing = || {
-        Error::not_found(format!(
-            "http source {source} in a deployed pipeline {pipeline}"
-        ))
-    };
-    let found = documents::by_name(
-        cx.store(),
-        project,
-        documents::DocumentKind::Pipeline,
-        pipeline.as_str(),
-    )
-    .await?;
+    let missing = || Error::not_found(format!("http source {source} in a deployed pipeline {pipeline}"));
+    let found = documents::by_name(cx.store(), project, documents::DocumentKind::Pipeline, pipeline.as_str()).await?;
     let document = found.ok_or_else(missing)?;
-    let deployment = deployments::by_document(cx.store(), document.id)
-        .await?
-        .ok_or_else(missing)?;
-    let stored = documents::version(cx.store(), document.id, deployment.version)
-        .await?
-        .ok_or_else(missing)?;
-    let parsed = parse_pipeline(&stored.text).value.ok_or_else(|| {
-        Error::Internal(format!(
-            "{} no longer parses",
-            pipelines::resource(&document)
-        ))
-    })?;
-    let Some(SourceConnector::Http(http)) =
-        parsed.sources.get(source).map(|source| &source.connector)
-    else {
+    let deployment = deployments::by_document(cx.store(), document.id).await?.ok_or_else(missing)?;
+    let stored = documents::version(cx.store(), document.id, deployment.version).await?.ok_or_else(missing)?;
+    let parsed = parse_pipeline(&stored.text)
+        .value
+        .ok_or_else(|| Error::Internal(format!("{} no longer parses", pipelines::resource(&document))))?;
+    let Some(SourceConnector::Http(http)) = parsed.sources.get(source).map(|source| &source.connector) else {
         return Err(missing());
     };
     if deployment.desired != Desired::Running {
-        return Err(Error::Conflict(format!(
-            "pipeline {pipeline} is stopped; deploy it before rows are posted to it"
-        )));
+        return Err(Error::Conflict(format!("pipeline {pipeline} is stopped; deploy it before rows are posted to it")));
     }
-    let log = cx.services.ingest.get().ok_or_else(|| {
-        Error::Unavailable("this instance takes no rows; its worker is not running".to_owned())
-    })?;
+    let log = cx
+        .services
+        .ingest
+        .get()
+        .ok_or_else(|| Error::Unavailable("this instance takes no rows; its worker is not running".to_owned()))?;
     log.append(IngestRequest {
         project,
         deployment: deployment.id,

@@ -11,9 +11,7 @@ use crate::{Error, Result};
 
 const AUDIENCE: &str = "weir-api";
 /// PKCS #8 (RFC 8410) around a 32-byte Ed25519 seed: what comes before the seed.
-const PKCS8_PREFIX: [u8; 16] = [
-    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
-];
+const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
 /// What a token says. What it may do is read from the database on every use, so that a revocation works at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,10 +85,7 @@ impl TokenSigner {
             nbf: token.issued_at.timestamp(),
             exp: token.expires_at.timestamp(),
         };
-        let header = Header {
-            kid: Some(self.key_id.clone()),
-            ..Header::new(Algorithm::EdDSA)
-        };
+        let header = Header { kid: Some(self.key_id.clone()), ..Header::new(Algorithm::EdDSA) };
         let jwt = jsonwebtoken::encode(&header, &claims, &self.encoding)
             .map_err(|e| Error::Internal(format!("a token could not be signed: {e}")))?;
         Ok(Secret::new(jwt))
@@ -102,9 +97,7 @@ impl TokenSigner {
         if header.alg != Algorithm::EdDSA || header.kid.as_deref() != Some(&self.key_id) {
             return None;
         }
-        let claims = jsonwebtoken::decode::<Claims>(jwt.expose(), &self.decoding, &self.validation)
-            .ok()?
-            .claims;
+        let claims = jsonwebtoken::decode::<Claims>(jwt.expose(), &self.decoding, &self.validation).ok()?.claims;
         let now = now.timestamp();
         (claims.nbf <= now && now < claims.exp).then_some(claims)
     }
@@ -155,12 +148,7 @@ mod tests {
     }
 
     fn parts(jwt: &Secret) -> [String; 3] {
-        jwt.expose()
-            .split('.')
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-            .try_into()
-            .unwrap()
+        jwt.expose().split('.').map(str::to_owned).collect::<Vec<_>>().try_into().unwrap()
     }
 
     #[test]
@@ -168,16 +156,9 @@ mod tests {
         let signer = signer(1);
         let jwt = token(&signer);
         for (seconds, good) in [(-1, false), (0, true), (3599, true), (3600, false)] {
-            assert_eq!(
-                signer.verify(&jwt, at(seconds)).is_some(),
-                good,
-                "at {seconds} s"
-            );
+            assert_eq!(signer.verify(&jwt, at(seconds)).is_some(), good, "at {seconds} s");
         }
-        assert_eq!(
-            signer.verify(&jwt, at(0)).unwrap().scope,
-            "pipeline.read pipeline.deploy"
-        );
+        assert_eq!(signer.verify(&jwt, at(0)).unwrap().scope, "pipeline.read pipeline.deploy");
     }
 
     #[test]
@@ -193,55 +174,20 @@ mod tests {
             let head = part(json!({"typ": "JWT", "alg": "HS256", "kid": kid}));
             let message = format!("{head}.{claims}");
             let secret = EncodingKey::from_secret(ours.public.as_bytes());
-            let signature =
-                jsonwebtoken::crypto::sign(message.as_bytes(), &secret, Algorithm::HS256).unwrap();
+            let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &secret, Algorithm::HS256).unwrap();
             Secret::new(format!("{message}.{signature}"))
         };
-        let mut other_claims: serde_json::Value =
-            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(&claims).unwrap()).unwrap();
+        let mut other_claims: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(&claims).unwrap()).unwrap();
         other_claims["exp"] = json!(9_999_999_999i64);
         let cases = [
-            (
-                "alg none, no signature",
-                forged(
-                    json!({"typ": "JWT", "alg": "none", "kid": kid}),
-                    &claims,
-                    "",
-                ),
-            ),
-            (
-                "alg none, old signature",
-                forged(
-                    json!({"typ": "JWT", "alg": "none", "kid": kid}),
-                    &claims,
-                    &signature,
-                ),
-            ),
+            ("alg none, no signature", forged(json!({"typ": "JWT", "alg": "none", "kid": kid}), &claims, "")),
+            ("alg none, old signature", forged(json!({"typ": "JWT", "alg": "none", "kid": kid}), &claims, &signature)),
             ("alg HS256 under the public key", hmac_with_public_key),
-            (
-                "unknown kid",
-                forged(
-                    json!({"typ": "JWT", "alg": "EdDSA", "kid": "other"}),
-                    &claims,
-                    &signature,
-                ),
-            ),
-            (
-                "no kid",
-                forged(json!({"typ": "JWT", "alg": "EdDSA"}), &claims, &signature),
-            ),
+            ("unknown kid", forged(json!({"typ": "JWT", "alg": "EdDSA", "kid": "other"}), &claims, &signature)),
+            ("no kid", forged(json!({"typ": "JWT", "alg": "EdDSA"}), &claims, &signature)),
             ("another key", token(&signer(2))),
-            (
-                "another issuer",
-                token(&TokenSigner::new(
-                    &SigningKey::from_bytes(&[1; 32]),
-                    "weir:elsewhere".to_owned(),
-                )),
-            ),
-            (
-                "changed claims",
-                Secret::new(format!("{header}.{}.{signature}", part(other_claims))),
-            ),
+            ("another issuer", token(&TokenSigner::new(&SigningKey::from_bytes(&[1; 32]), "weir:elsewhere".to_owned()))),
+            ("changed claims", Secret::new(format!("{header}.{}.{signature}", part(other_claims)))),
             ("no signature", Secret::new(format!("{header}.{claims}."))),
             ("not a token", Secret::new("a.b.c")),
             ("empty", Secret::new("")),
@@ -258,15 +204,7 @@ mod tests {
         let [header, claims, signature] = parts(&token(&signer));
         let jwk = &signer.jwks().keys[0];
         let key: [u8; 32] = URL_SAFE_NO_PAD.decode(&jwk.x).unwrap().try_into().unwrap();
-        let signature: [u8; 64] = URL_SAFE_NO_PAD
-            .decode(signature)
-            .unwrap()
-            .try_into()
-            .unwrap();
-        assert!(
-            PublicKey::from_bytes(&key)
-                .unwrap()
-                .verifies(format!("{header}.{claims}").as_bytes(), &signature)
-        );
+        let signature: [u8; 64] = URL_SAFE_NO_PAD.decode(signature).unwrap().try_into().unwrap();
+        assert!(PublicKey::from_bytes(&key).unwrap().verifies(format!("{header}.{claims}").as_bytes(), &signature));
     }
 }

@@ -25,44 +25,28 @@ pub struct LiveHub {
 
 impl Default for LiveHub {
     fn default() -> Self {
-        Self {
-            newest: Mutex::default(),
-            sender: broadcast::channel(BACKLOG).0,
-        }
+        Self { newest: Mutex::default(), sender: broadcast::channel(BACKLOG).0 }
     }
 }
 
 impl LiveHub {
     /// Called by workers, about once a second for each run.
     pub fn publish(&self, rates: RunRates) {
-        self.newest
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .insert(rates.run, rates.clone());
+        self.newest.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(rates.run, rates.clone());
         // Nobody may be listening.
         let _ = self.sender.send(rates);
     }
 
     /// The run is over: it has no rates any more.
     pub fn forget(&self, run: RunId) {
-        self.newest
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .remove(&run);
+        self.newest.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&run);
     }
 
     /// The newest readings of a project that are not stale.
     pub(crate) fn of_project(&self, project: ProjectId, now: DateTime<Utc>) -> Vec<RunRates> {
-        let mut newest = self
-            .newest
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut newest = self.newest.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         newest.retain(|_, rates| now - rates.at < STALE);
-        newest
-            .values()
-            .filter(|rates| rates.project == project)
-            .cloned()
-            .collect()
+        newest.values().filter(|rates| rates.project == project).cloned().collect()
     }
 }
 
@@ -83,11 +67,7 @@ impl LiveFeed {
         loop {
             match self.receiver.recv().await {
                 Ok(rates)
-                    if rates.project == self.project
-                        && self
-                            .pipeline
-                            .as_ref()
-                            .is_none_or(|name| *name == rates.pipeline) =>
+                    if rates.project == self.project && self.pipeline.as_ref().is_none_or(|name| *name == rates.pipeline) =>
                 {
                     return Some(rates);
                 }
@@ -99,9 +79,7 @@ impl LiveFeed {
 
     /// The same as a stream.
     pub fn into_stream(self) -> impl futures::Stream<Item = RunRates> + Send {
-        futures::stream::unfold(self, |mut feed| async move {
-            feed.next().await.map(|rates| (rates, feed))
-        })
+        futures::stream::unfold(self, |mut feed| async move { feed.next().await.map(|rates| (rates, feed)) })
     }
 }
 
@@ -113,26 +91,12 @@ pub async fn subscribe(cx: &Cx, pipeline: Option<&Slug>) -> Result<LiveFeed> {
     let receiver = cx.services.live.sender.subscribe();
     let mut first = cx.services.live.of_project(project, cx.now());
     first.retain(|rates| pipeline.is_none_or(|name| *name == rates.pipeline));
-    Ok(LiveFeed {
-        project,
-        pipeline: pipeline.cloned(),
-        first: first.into(),
-        receiver,
-    })
+    Ok(LiveFeed { project, pipeline: pipeline.cloned(), first: first.into(), receiver })
 }
 
 /// The newest reading of a pipeline that reports right now.
 pub async fn latest(cx: &Cx, pipeline: &Slug) -> Result<Option<RunRates>> {
     let project = cx.project()?.id;
-    cx.authorize(
-        Action::RunRead,
-        &Resource::in_project(ResourceKind::Run, project),
-    )
-    .await?;
-    Ok(cx
-        .services
-        .live
-        .of_project(project, cx.now())
-        .into_iter()
-        .find(|rates| rates.pipeline == *pipeline))
+    cx.authorize(Action::RunRead, &Resource::in_project(ResourceKind::Run, project)).await?;
+    Ok(cx.services.live.of_project(project, cx.now()).into_iter().find(|rates| rates.pipeline == *pipeline))
 }

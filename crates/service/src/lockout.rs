@@ -19,15 +19,8 @@ pub(crate) fn locked_until(failures: u64, now: DateTime<Utc>) -> Option<DateTime
 }
 
 /// What is left of a lock.
-pub(crate) fn remaining(
-    locked_until: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
-) -> Option<Duration> {
-    locked_until?
-        .signed_duration_since(now)
-        .to_std()
-        .ok()
-        .filter(|left| !left.is_zero())
+pub(crate) fn remaining(locked_until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<Duration> {
+    locked_until?.signed_duration_since(now).to_std().ok().filter(|left| !left.is_zero())
 }
 
 #[derive(Clone, Copy)]
@@ -44,18 +37,12 @@ pub(crate) struct Strangers(Mutex<HashMap<[u8; 32], Failures>>);
 
 impl Strangers {
     pub(crate) fn remaining(&self, name: &str, now: DateTime<Utc>) -> Option<Duration> {
-        let known = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         remaining(known.get(&key(name))?.locked_until, now)
     }
 
     pub(crate) fn record_failure(&self, name: &str, now: DateTime<Utc>) -> Option<Duration> {
-        let mut known = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if known.len() >= REMEMBERED {
             let mut ages: Vec<_> = known.values().map(|failures| failures.last_at).collect();
             let middle = ages.len() / 2;
@@ -63,11 +50,7 @@ impl Strangers {
             let median = *median;
             known.retain(|_, failures| failures.last_at > median);
         }
-        let entry = known.entry(key(name)).or_insert(Failures {
-            count: 0,
-            last_at: now,
-            locked_until: None,
-        });
+        let entry = known.entry(key(name)).or_insert(Failures { count: 0, last_at: now, locked_until: None });
         entry.count += 1;
         entry.last_at = now;
         entry.locked_until = locked_until(entry.count, now);
@@ -86,9 +69,7 @@ mod tests {
     #[test]
     fn the_delay_grows_to_an_hour() {
         let now = DateTime::UNIX_EPOCH;
-        let delays: Vec<_> = (1..=14)
-            .map(|n| locked_until(n, now).map(|until| (until - now).num_seconds()))
-            .collect();
+        let delays: Vec<_> = (1..=14).map(|n| locked_until(n, now).map(|until| (until - now).num_seconds())).collect();
         let expected = [
             None,
             None,
@@ -115,14 +96,8 @@ mod tests {
         for _ in 0..=FREE_FAILURES {
             strangers.record_failure("nobody", now);
         }
-        assert_eq!(
-            strangers.remaining("nobody", now),
-            Some(Duration::from_secs(30))
-        );
-        assert_eq!(
-            strangers.remaining("nobody", now + TimeDelta::seconds(30)),
-            None
-        );
+        assert_eq!(strangers.remaining("nobody", now), Some(Duration::from_secs(30)));
+        assert_eq!(strangers.remaining("nobody", now + TimeDelta::seconds(30)), None);
         assert_eq!(strangers.remaining("somebody", now), None);
         for n in 0..3 * REMEMBERED {
             strangers.record_failure(&n.to_string(), now + TimeDelta::milliseconds(n as i64));

@@ -11,20 +11,13 @@ use crate::{Cx, Error, Result, change::Change, paging::page, users as service_us
 /// The members of the project, by name.
 pub async fn list(cx: &Cx, query: PageQuery) -> Result<Page<Member>> {
     let project = cx.project()?.id;
-    cx.authorize(
-        Action::MemberRead,
-        &Resource::in_project(ResourceKind::Member, project),
-    )
-    .await?;
+    cx.authorize(Action::MemberRead, &Resource::in_project(ResourceKind::Member, project)).await?;
     let mut roles = projects::members(cx.store(), project).await?;
     let users = users::list(cx.store()).await?;
     let members = users
         .into_iter()
         .filter_map(|user| {
-            roles.remove(&user.id).map(|roles| Member {
-                user: service_users::dto(user),
-                roles: roles.into_iter().collect(),
-            })
+            roles.remove(&user.id).map(|roles| Member { user: service_users::dto(user), roles: roles.into_iter().collect() })
         })
         .collect();
     Ok(page(members, &query, |member| member.user.name.clone()))
@@ -33,30 +26,19 @@ pub async fn list(cx: &Cx, query: PageQuery) -> Result<Page<Member>> {
 /// Takes an existing user into the project, by sign-in name.
 pub async fn add(cx: &Cx, request: AddMember) -> Result<Member> {
     let project = cx.project()?.id;
-    let permitted = cx
-        .authorize(
-            Action::MemberWrite,
-            &Resource::in_project(ResourceKind::Member, project),
-        )
-        .await?;
+    let permitted = cx.authorize(Action::MemberWrite, &Resource::in_project(ResourceKind::Member, project)).await?;
     if request.roles.is_empty() {
         return Err(Error::invalid("roles", "name at least one role"));
     }
     let name = service_users::normal_name(&request.name);
     let Some(found) = users::by_name(cx.store(), &name).await? else {
-        return Err(Error::invalid(
-            "name",
-            "nobody has this sign-in name; an administrator of the instance can create the user",
-        ));
+        return Err(Error::invalid("name", "nobody has this sign-in name; an administrator of the instance can create the user"));
     };
     let roles: BTreeSet<Role> = request.roles.into_iter().collect();
     let mut change = cx.change(&permitted).await?;
     write(cx, &mut change, &permitted, project, found.user.id, &roles).await?;
     change.commit().await?;
-    Ok(Member {
-        user: service_users::dto(found.user),
-        roles: roles.into_iter().collect(),
-    })
+    Ok(Member { user: service_users::dto(found.user), roles: roles.into_iter().collect() })
 }
 
 /// Sets the roles of a user in the project; none removes the membership. A project keeps at least one administrator.
@@ -71,10 +53,7 @@ pub async fn set(cx: &Cx, user: UserId, request: SetMember) -> Result<Option<Mem
     };
     write(cx, &mut change, &permitted, project, user, &roles).await?;
     change.commit().await?;
-    Ok((!roles.is_empty()).then(|| Member {
-        user: service_users::dto(found),
-        roles: roles.into_iter().collect(),
-    }))
+    Ok((!roles.is_empty()).then(|| Member { user: service_users::dto(found), roles: roles.into_iter().collect() }))
 }
 
 async fn write(
@@ -86,22 +65,13 @@ async fn write(
     roles: &BTreeSet<Role>,
 ) -> Result<()> {
     let members = projects::members(change.tx(), project).await?;
-    let admins_elsewhere = members
-        .iter()
-        .any(|(other, roles)| *other != user && roles.contains(&Role::Admin));
-    let was_admin = members
-        .get(&user)
-        .is_some_and(|roles| roles.contains(&Role::Admin));
+    let admins_elsewhere = members.iter().any(|(other, roles)| *other != user && roles.contains(&Role::Admin));
+    let was_admin = members.get(&user).is_some_and(|roles| roles.contains(&Role::Admin));
     if was_admin && !admins_elsewhere && !roles.contains(&Role::Admin) {
-        return Err(Error::Conflict(
-            "a project keeps at least one administrator; make somebody else one first".to_owned(),
-        ));
+        return Err(Error::Conflict("a project keeps at least one administrator; make somebody else one first".to_owned()));
     }
     projects::set_roles(change.tx(), permitted, project, user, roles, cx.now()).await?;
-    change.before(format!(
-        "user:{user} {}",
-        members.get(&user).map(names).unwrap_or_default()
-    ));
+    change.before(format!("user:{user} {}", members.get(&user).map(names).unwrap_or_default()));
     change.after(format!("user:{user} {}", names(roles)));
     Ok(())
 }
@@ -111,9 +81,5 @@ pub(crate) fn names(roles: &BTreeSet<Role>) -> String {
     if roles.is_empty() {
         return "no role".to_owned();
     }
-    roles
-        .iter()
-        .map(|role| role.as_str())
-        .collect::<Vec<_>>()
-        .join(", ")
+    roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ")
 }

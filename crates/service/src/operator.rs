@@ -22,15 +22,10 @@ pub async fn context(services: &Arc<Services>) -> Result<Cx> {
 /// A user's own context, for what the operator does on their behalf, such as making a token that is theirs. Errors with 404 when
 /// there is no such user or they are disabled.
 pub async fn on_behalf_of(services: &Arc<Services>, user: UserId) -> Result<Cx> {
-    let actor = actors::of_user(services.store(), user)
-        .await?
-        .ok_or_else(|| Error::not_found("user"))?;
+    let actor = actors::of_user(services.store(), user).await?.ok_or_else(|| Error::not_found("user"))?;
     Ok(Cx::new(Arc::clone(services), actor, request()))
 }
 
 fn request() -> RequestInfo {
-    RequestInfo {
-        request_id: format!("operator-{}", uuid::Uuid::now_v7()),
-        remote_address: None,
-    }
+    RequestInfo { request_id: format!("operator-{}", uuid::Uuid::now_v7()), remote_address: None }
 }

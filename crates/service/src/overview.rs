@@ -14,21 +14,10 @@ const RECENT: u32 = 8;
 /// Counts, recent runs, rates, quarantine and evidence.
 pub async fn show(cx: &Cx) -> Result<Overview> {
     let project = cx.project()?.id;
-    cx.authorize(
-        Action::PipelineRead,
-        &Resource::in_project(ResourceKind::Pipeline, project),
-    )
-    .await?;
-    cx.authorize(
-        Action::RunRead,
-        &Resource::in_project(ResourceKind::Run, project),
-    )
-    .await?;
+    cx.authorize(Action::PipelineRead, &Resource::in_project(ResourceKind::Pipeline, project)).await?;
+    cx.authorize(Action::RunRead, &Resource::in_project(ResourceKind::Run, project)).await?;
     let store = cx.store();
-    let filter = RunFilter {
-        limit: RECENT,
-        ..RunFilter::default()
-    };
+    let filter = RunFilter { limit: RECENT, ..RunFilter::default() };
     let recent = runs::list(store, project, filter).await?;
     let rates = cx.services.live.of_project(project, cx.now());
     // Rows in are those of sources, rows out those that reach a sink: the first and the last nodes of each run say so.
@@ -36,11 +25,7 @@ pub async fn show(cx: &Cx) -> Result<Overview> {
     let log = evidence::state(store).await?;
     Ok(Overview {
         pipelines: counts(cx).await?,
-        recent_runs: recent
-            .items
-            .into_iter()
-            .map(service_runs::summary)
-            .collect::<Result<_>>()?,
+        recent_runs: recent.items.into_iter().map(service_runs::summary).collect::<Result<_>>()?,
         rows_in_per_second: nodes()
             .filter(|node| node.kind == weir_api::NodeKind::Source)
             .map(|node| node.rows_in_per_second)
@@ -62,9 +47,7 @@ pub async fn show(cx: &Cx) -> Result<Overview> {
 async fn counts(cx: &Cx) -> Result<PipelineCounts> {
     let project = cx.project()?.id;
     let mut counts = PipelineCounts::default();
-    for (document, _) in
-        documents::list(cx.store(), project, documents::DocumentKind::Pipeline).await?
-    {
+    for (document, _) in documents::list(cx.store(), project, documents::DocumentKind::Pipeline).await? {
         counts.total += 1;
         let Some(deployment) = deployments::by_document(cx.store(), document.id).await? else {
             counts.other += 1;

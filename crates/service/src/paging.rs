@@ -3,25 +3,15 @@
 use weir_api::{Cursor, Page, PageQuery};
 
 /// The page after the cursor of items sorted by a unique key.
-pub(crate) fn page<T, K: Ord + std::fmt::Display>(
-    items: Vec<T>,
-    query: &PageQuery,
-    key: impl Fn(&T) -> K,
-) -> Page<T> {
+pub(crate) fn page<T, K: Ord + std::fmt::Display>(items: Vec<T>, query: &PageQuery, key: impl Fn(&T) -> K) -> Page<T> {
     let start = match &query.after {
-        Some(after) => items
-            .iter()
-            .position(|item| key(item).to_string() == *after)
-            .map_or(items.len(), |at| at + 1),
+        Some(after) => items.iter().position(|item| key(item).to_string() == *after).map_or(items.len(), |at| at + 1),
         None => 0,
     };
     let limit = query.limit() as usize;
     let more = items.len() > start + limit;
     let items: Vec<T> = items.into_iter().skip(start).take(limit).collect();
-    let next = items
-        .last()
-        .filter(|_| more)
-        .map(|last| Cursor(key(last).to_string()));
+    let next = items.last().filter(|_| more).map(|last| Cursor(key(last).to_string()));
     Page { items, next }
 }
 
@@ -32,10 +22,7 @@ mod tests {
     #[test]
     fn pages_join_to_the_whole_list() {
         let all: Vec<u32> = (0..7).collect();
-        let mut query = PageQuery {
-            after: None,
-            limit: Some(3),
-        };
+        let mut query = PageQuery { after: None, limit: Some(3) };
         let mut seen = Vec::new();
         let mut pages = 0;
         loop {

@@ -21,14 +21,12 @@ static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::ne
 
 /// What an unknown user's password is checked against, so that the answer takes as long as for a known one.
 static NOBODY: LazyLock<String> = LazyLock::new(|| {
-    hash_now(&Secret::new("nobody"))
-        .expect("invariant: the parameters are valid and the system has random bytes")
+    hash_now(&Secret::new("nobody")).expect("invariant: the parameters are valid and the system has random bytes")
 });
 
 /// OWASP's first recommendation for argon2id: 19 MiB, two passes, one lane.
 fn argon2() -> Argon2<'static> {
-    let params = Params::new(19 * 1024, 2, 1, None)
-        .expect("invariant: the parameters are within argon2's bounds");
+    let params = Params::new(19 * 1024, 2, 1, None).expect("invariant: the parameters are within argon2's bounds");
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 
@@ -42,15 +40,9 @@ fn hash_now(password: &Secret) -> Result<String> {
 /// Refuses what is too short or too long.
 pub(crate) fn check(field: &str, password: &Secret) -> Result<()> {
     match password.expose().chars().count() {
-        ..MIN_LENGTH => Err(Error::invalid(
-            field,
-            format!("must have at least {MIN_LENGTH} characters"),
-        )),
+        ..MIN_LENGTH => Err(Error::invalid(field, format!("must have at least {MIN_LENGTH} characters"))),
         MIN_LENGTH..=MAX_LENGTH => Ok(()),
-        _ => Err(Error::invalid(
-            field,
-            format!("must have at most {MAX_LENGTH} characters"),
-        )),
+        _ => Err(Error::invalid(field, format!("must have at most {MAX_LENGTH} characters"))),
     }
 }
 
@@ -64,24 +56,18 @@ pub(crate) async fn verify(stored: Option<String>, password: Secret) -> Result<b
     off_thread(move || {
         let nobody = stored.is_none();
         let stored = stored.unwrap_or_else(|| NOBODY.clone());
-        let parsed = PasswordHash::new(&stored)
-            .map_err(|e| Error::Internal(format!("a stored password hash is damaged: {e}")))?;
+        let parsed =
+            PasswordHash::new(&stored).map_err(|e| Error::Internal(format!("a stored password hash is damaged: {e}")))?;
         // An overlong password is no password that anyone set; do not spend time on it.
         let plausible = password.expose().len() <= 4 * MAX_LENGTH;
-        Ok(plausible
-            && argon2()
-                .verify_password(password.expose().as_bytes(), &parsed)
-                .is_ok()
-            && !nobody)
+        Ok(plausible && argon2().verify_password(password.expose().as_bytes(), &parsed).is_ok() && !nobody)
     })
     .await?
 }
 
 async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let turn = Arc::clone(&TURNS)
-        .acquire_owned()
-        .await
-        .map_err(|_| Error::Internal("the password workers are gone".to_owned()))?;
+    let turn =
+        Arc::clone(&TURNS).acquire_owned().await.map_err(|_| Error::Internal("the password workers are gone".to_owned()))?;
     tokio::task::spawn_blocking(move || {
         let done = work();
         drop(turn);
@@ -98,20 +84,9 @@ mod tests {
     #[tokio::test]
     async fn the_right_password_alone_is_accepted() {
         let stored = hash(Secret::new("correct horse battery")).await.unwrap();
-        assert!(
-            stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
-            "{stored}"
-        );
-        assert!(
-            verify(Some(stored.clone()), Secret::new("correct horse battery"))
-                .await
-                .unwrap()
-        );
-        assert!(
-            !verify(Some(stored.clone()), Secret::new("correct horse batterz"))
-                .await
-                .unwrap()
-        );
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+        assert!(verify(Some(stored.clone()), Secret::new("correct horse battery")).await.unwrap());
+        assert!(!verify(Some(stored.clone()), Secret::new("correct horse batterz")).await.unwrap());
         assert!(!verify(Some(stored), Secret::new("")).await.unwrap());
     }
 
@@ -122,18 +97,8 @@ mod tests {
 
     #[test]
     fn length_is_counted_in_characters() {
-        for (text, ok) in [
-            ("a".repeat(11), false),
-            ("ä".repeat(12), true),
-            ("a".repeat(256), true),
-            ("a".repeat(257), false),
-        ] {
-            assert_eq!(
-                check("password", &Secret::new(text.clone())).is_ok(),
-                ok,
-                "{}",
-                text.len()
-            );
+        for (text, ok) in [("a".repeat(11), false), ("ä".repeat(12), true), ("a".repeat(256), true), ("a".repeat(257), false)] {
+            assert_eq!(check("password", &Secret::new(text.clone())).is_ok(), ok, "{}", text.len());
         }
     }
 }

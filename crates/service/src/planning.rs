@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use weir_api::{Classification, Diagnostic, ProjectId};
 use weir_plan::{Lookup, Plan};
 use weir_spec::{
-    Column, Contract, Pipeline, SpanMap, connector::GeneratorKind, contract::ContractRef,
-    parse_contract, parse_pipeline,
+    Column, Contract, Pipeline, SpanMap, connector::GeneratorKind, contract::ContractRef, parse_contract, parse_pipeline,
 };
 use weir_store::{
     Db,
@@ -35,49 +34,24 @@ impl Checked {
         let Some(plan) = &self.plan else {
             return Classification::Restricted;
         };
-        let sinks = plan
-            .nodes
-            .iter()
-            .filter(|node| matches!(node.kind, weir_plan::NodeKind::Sink(_)));
-        sinks
-            .flat_map(|sink| &sink.columns)
-            .map(|column| column.classification)
-            .max()
-            .unwrap_or_default()
+        let sinks = plan.nodes.iter().filter(|node| matches!(node.kind, weir_plan::NodeKind::Sink(_)));
+        sinks.flat_map(|sink| &sink.columns).map(|column| column.classification).max().unwrap_or_default()
     }
 }
 
 /// Reads and plans a pipeline's text against the contracts registered in the project.
-pub async fn check(
-    db: &impl Db,
-    generators: GeneratorColumns,
-    project: ProjectId,
-    text: &str,
-) -> Result<Checked> {
+pub async fn check(db: &impl Db, generators: GeneratorColumns, project: ProjectId, text: &str) -> Result<Checked> {
     let parsed = parse_pipeline(text);
     let mut diagnostics = parsed.diagnostics;
     let Some(pipeline) = parsed.value else {
-        return Ok(Checked {
-            pipeline: None,
-            plan: None,
-            diagnostics,
-        });
+        return Ok(Checked { pipeline: None, plan: None, diagnostics });
     };
     let contracts = Contracts::load(db, generators, project, &pipeline).await?;
     let plan = plan(&pipeline, &contracts, &parsed.spans, &mut diagnostics);
-    Ok(Checked {
-        pipeline: Some(pipeline),
-        plan,
-        diagnostics,
-    })
+    Ok(Checked { pipeline: Some(pipeline), plan, diagnostics })
 }
 
-fn plan(
-    pipeline: &Pipeline,
-    contracts: &Contracts,
-    spans: &SpanMap,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Option<Plan> {
+fn plan(pipeline: &Pipeline, contracts: &Contracts, spans: &SpanMap, diagnostics: &mut Vec<Diagnostic>) -> Option<Plan> {
     let mut planned = weir_plan::plan(pipeline, contracts);
     spans.locate(&mut planned.diagnostics);
     diagnostics.append(&mut planned.diagnostics);
@@ -93,22 +67,9 @@ struct Contracts {
 }
 
 impl Contracts {
-    async fn load(
-        db: &impl Db,
-        generators: GeneratorColumns,
-        project: ProjectId,
-        pipeline: &Pipeline,
-    ) -> Result<Self> {
-        let wanted: HashSet<&ContractRef> = pipeline
-            .sources
-            .values()
-            .filter_map(|source| source.contract.as_ref())
-            .collect();
-        let mut loaded = Self {
-            referenced: BTreeMap::new(),
-            names: BTreeSet::new(),
-            generators,
-        };
+    async fn load(db: &impl Db, generators: GeneratorColumns, project: ProjectId, pipeline: &Pipeline) -> Result<Self> {
+        let wanted: HashSet<&ContractRef> = pipeline.sources.values().filter_map(|source| source.contract.as_ref()).collect();
+        let mut loaded = Self { referenced: BTreeMap::new(), names: BTreeSet::new(), generators };
         if wanted.is_empty() {
             return Ok(loaded);
         }
@@ -118,17 +79,11 @@ impl Contracts {
                 let Some(major) = major(&label) else { continue };
                 loaded.names.insert(format!("{}@{major}", document.name));
                 let key = (document.name.clone(), major);
-                let is_wanted = wanted
-                    .iter()
-                    .any(|one| one.name == key.0 && one.version == key.1);
-                let newer = loaded
-                    .referenced
-                    .get(&key)
-                    .is_none_or(|known| newer(&label, &known.version));
+                let is_wanted = wanted.iter().any(|one| one.name == key.0 && one.version == key.1);
+                let newer = loaded.referenced.get(&key).is_none_or(|known| newer(&label, &known.version));
                 if is_wanted
                     && newer
-                    && let Some(stored) =
-                        documents::version(db, document.id, version.version).await?
+                    && let Some(stored) = documents::version(db, document.id, version.version).await?
                     && let Some(contract) = parse_contract(&stored.text).value
                 {
                     loaded.referenced.insert(key, contract);
@@ -141,9 +96,7 @@ impl Contracts {
 
 impl Lookup for Contracts {
     fn contract(&self, reference: &ContractRef) -> Option<Contract> {
-        self.referenced
-            .get(&(reference.name.clone(), reference.version))
-            .cloned()
+        self.referenced.get(&(reference.name.clone(), reference.version)).cloned()
     }
 
     fn contract_names(&self) -> Vec<String> {
@@ -168,18 +121,9 @@ pub(crate) fn newer(version: &str, than: &str) -> bool {
 
 fn order(version: &str) -> (Vec<u64>, bool, String) {
     let version = version.split('+').next().unwrap_or_default();
-    let (numbers, pre_release) = version
-        .split_once('-')
-        .map_or((version, None), |(numbers, pre)| (numbers, Some(pre)));
-    let numbers = numbers
-        .split('.')
-        .map(|part| part.parse().unwrap_or(0))
-        .collect();
-    (
-        numbers,
-        pre_release.is_none(),
-        pre_release.unwrap_or_default().to_owned(),
-    )
+    let (numbers, pre_release) = version.split_once('-').map_or((version, None), |(numbers, pre)| (numbers, Some(pre)));
+    let numbers = numbers.split('.').map(|part| part.parse().unwrap_or(0)).collect();
+    (numbers, pre_release.is_none(), pre_release.unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]
@@ -188,19 +132,11 @@ mod tests {
 
     #[test]
     fn versions_are_ordered_by_their_numbers() {
-        for (later, earlier) in [
-            ("1.10.0", "1.9.0"),
-            ("2.0.0", "1.99.9"),
-            ("1.0.0", "1.0.0-rc.1"),
-            ("1.0.1", "1.0.0"),
-        ] {
+        for (later, earlier) in [("1.10.0", "1.9.0"), ("2.0.0", "1.99.9"), ("1.0.0", "1.0.0-rc.1"), ("1.0.1", "1.0.0")] {
             assert!(newer(later, earlier), "{later} after {earlier}");
             assert!(!newer(earlier, later), "{earlier} before {later}");
         }
         assert!(!newer("1.0.0", "1.0.0"));
-        assert_eq!(
-            (major("1.4.0"), major("12"), major("v1")),
-            (Some(1), Some(12), None)
-        );
+        assert_eq!((major("1.4.0"), major("12"), major("v1")), (Some(1), Some(12), None));
     }
 }

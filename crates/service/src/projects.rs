@@ -13,11 +13,7 @@ pub async fn list(cx: &Cx) -> Result<Vec<Project>> {
     let authorizer = &cx.services.authorizer;
     Ok(all
         .into_iter()
-        .filter(|project| {
-            authorizer
-                .decide(cx.actor(), Action::ProjectRead, &resource(project.id))
-                .allowed
-        })
+        .filter(|project| authorizer.decide(cx.actor(), Action::ProjectRead, &resource(project.id)).allowed)
         .filter_map(|project| dto(cx, project).ok())
         .collect())
 }
@@ -26,47 +22,26 @@ pub async fn list(cx: &Cx) -> Result<Vec<Project>> {
 pub async fn get(cx: &Cx) -> Result<Project> {
     let id = cx.project()?.id;
     cx.authorize(Action::ProjectRead, &resource(id)).await?;
-    let project = projects::by_id(cx.store(), id)
-        .await?
-        .ok_or_else(|| Error::missing(&resource(id)))?;
+    let project = projects::by_id(cx.store(), id).await?.ok_or_else(|| Error::missing(&resource(id)))?;
     dto(cx, project)
 }
 
 /// Makes a project with its own keys; the caller becomes its administrator.
 pub async fn create(cx: &Cx, request: CreateProject) -> Result<Project> {
-    let permitted = cx
-        .authorize(
-            Action::ProjectCreate,
-            &Resource::of_instance(ResourceKind::Project),
-        )
-        .await?;
+    let permitted = cx.authorize(Action::ProjectCreate, &Resource::of_instance(ResourceKind::Project)).await?;
     let title = check_title(request.title.as_deref().unwrap_or(request.slug.as_str()))?;
     let mut change = cx.change(&permitted).await?;
-    let project = projects::create(
-        change.tx(),
-        &permitted,
-        request.slug.as_str(),
-        &title,
-        cx.now(),
-    )
-    .await
-    .map_err(|error| match error {
-        StoreError::Exists { .. } => Error::Conflict(format!(
-            "the project name {} is taken; choose another one",
-            request.slug
-        )),
-        other => other.into(),
-    })?;
+    let project =
+        projects::create(change.tx(), &permitted, request.slug.as_str(), &title, cx.now()).await.map_err(
+            |error| match error {
+                StoreError::Exists { .. } => {
+                    Error::Conflict(format!("the project name {} is taken; choose another one", request.slug))
+                }
+                other => other.into(),
+            },
+        )?;
     if let Some(user) = cx.actor().user_id() {
-        projects::set_roles(
-            change.tx(),
-            &permitted,
-            project.id,
-            user,
-            &[Role::Admin].into(),
-            cx.now(),
-        )
-        .await?;
+        projects::set_roles(change.tx(), &permitted, project.id, user, &[Role::Admin].into(), cx.now()).await?;
     }
     keys::create_for_project(&cx.services, &mut change, project.id).await?;
     change.after(format!("project:{}", project.slug));
@@ -86,9 +61,7 @@ pub async fn update(cx: &Cx, request: UpdateProject) -> Result<Project> {
     let permitted = cx.authorize(Action::ProjectUpdate, &resource(id)).await?;
     let title = check_title(&request.title)?;
     let mut change = cx.change(&permitted).await?;
-    let before = projects::by_id(change.tx(), id)
-        .await?
-        .ok_or_else(|| Error::missing(&resource(id)))?;
+    let before = projects::by_id(change.tx(), id).await?.ok_or_else(|| Error::missing(&resource(id)))?;
     projects::set_title(change.tx(), &permitted, id, &title).await?;
     change.before(before.title.clone());
     change.after(title.clone());
@@ -103,29 +76,11 @@ fn resource(id: weir_api::ProjectId) -> Resource {
 fn check_title(title: &str) -> Result<String> {
     let title = title.trim();
     let fits = (1..=100).contains(&title.chars().count()) && !title.chars().any(char::is_control);
-    if fits {
-        Ok(title.to_owned())
-    } else {
-        Err(Error::invalid("title", "use 1 to 100 printable characters"))
-    }
+    if fits { Ok(title.to_owned()) } else { Err(Error::invalid("title", "use 1 to 100 printable characters")) }
 }
 
 fn dto(cx: &Cx, project: projects::Project) -> Result<Project> {
-    let slug = project
-        .slug
-        .parse()
-        .map_err(|e| Error::Internal(format!("project {}: {e}", project.id)))?;
-    let roles = cx
-        .actor()
-        .roles
-        .get(&project.id)
-        .map(|roles| roles.iter().copied().collect())
-        .unwrap_or_default();
-    Ok(Project {
-        id: project.id,
-        slug,
-        title: project.title,
-        created_at: project.created_at,
-        roles,
-    })
+    let slug = project.slug.parse().map_err(|e| Error::Internal(format!("project {}: {e}", project.id)))?;
+    let roles = cx.actor().roles.get(&project.id).map(|roles| roles.iter().copied().collect()).unwrap_or_default();
+    Ok(Project { id: project.id, slug, title: project.title, created_at: project.created_at, roles })
 }

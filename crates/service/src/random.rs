@@ -29,11 +29,7 @@ pub(crate) fn password() -> Result<Secret> {
     // The greatest multiple of the alphabet's length: what lies above it would favour the first letters.
     let fair = (256 / ALPHABET.len() * ALPHABET.len()) as u16;
     while taken < 20 {
-        for byte in bytes::<32>()?
-            .iter()
-            .filter(|byte| u16::from(**byte) < fair)
-            .take(20 - taken)
-        {
+        for byte in bytes::<32>()?.iter().filter(|byte| u16::from(**byte) < fair).take(20 - taken) {
             if taken > 0 && taken % 5 == 0 {
                 text.push('-');
             }
@@ -52,11 +48,7 @@ mod tests {
     fn passwords_are_long_typeable_and_differ() {
         let one = password().unwrap();
         assert_eq!(one.expose().len(), 23);
-        assert!(
-            one.expose()
-                .split('-')
-                .all(|group| group.len() == 5 && group.bytes().all(|b| ALPHABET.contains(&b)))
-        );
+        assert!(one.expose().split('-').all(|group| group.len() == 5 && group.bytes().all(|b| ALPHABET.contains(&b))));
         assert_ne!(one, password().unwrap());
     }
 

@@ -1,8 +1,7 @@
 //! Runs and their checkpoints.
 
 use weir_api::{
-    CheckpointSummary, Cursor, NodeCounters, Page, PageQuery, RunDetail, RunFailure, RunId,
-    RunQuery, RunSummary, Slug,
+    CheckpointSummary, Cursor, NodeCounters, Page, PageQuery, RunDetail, RunFailure, RunId, RunQuery, RunSummary, Slug,
 };
 use weir_authz::{Action, Resource, ResourceKind};
 use weir_store::{checkpoints as stored, runs};
@@ -15,28 +14,12 @@ const SHOWN: u32 = 20;
 /// Runs, newest first.
 pub async fn list(cx: &Cx, query: RunQuery) -> Result<Page<RunSummary>> {
     let project = cx.project()?.id;
-    cx.authorize(
-        Action::RunRead,
-        &Resource::in_project(ResourceKind::Run, project),
-    )
-    .await?;
-    let limit = PageQuery {
-        after: None,
-        limit: query.limit,
-    }
-    .limit();
-    let filter = runs::RunFilter {
-        pipeline: query.pipeline,
-        state: None,
-        after: query.after.map(Cursor),
-        limit,
-    };
+    cx.authorize(Action::RunRead, &Resource::in_project(ResourceKind::Run, project)).await?;
+    let limit = PageQuery { after: None, limit: query.limit }.limit();
+    let filter = runs::RunFilter { pipeline: query.pipeline, state: None, after: query.after.map(Cursor), limit };
     let page = runs::list(cx.store(), project, filter).await?;
     let items = page.items.into_iter().map(summary).collect::<Result<_>>()?;
-    Ok(Page {
-        items,
-        next: page.next,
-    })
+    Ok(Page { items, next: page.next })
 }
 
 /// One run with the fate of its rows at every node.
@@ -72,24 +55,15 @@ pub async fn checkpoints(cx: &Cx, id: RunId, query: PageQuery) -> Result<Page<Ch
     let mut found = stored::list(cx.store(), id, before, limit + 1).await?;
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
-    let next = found
-        .last()
-        .filter(|_| more)
-        .map(|last| Cursor(last.epoch.to_string()));
-    Ok(Page {
-        items: found.into_iter().map(checkpoint).collect(),
-        next,
-    })
+    let next = found.last().filter(|_| more).map(|last| Cursor(last.epoch.to_string()));
+    Ok(Page { items: found.into_iter().map(checkpoint).collect(), next })
 }
 
 async fn find(cx: &Cx, id: RunId) -> Result<runs::Run> {
     let project = cx.project()?.id;
     let resource = Resource::in_project(ResourceKind::Run, project).id(id);
     cx.authorize(Action::RunRead, &resource).await?;
-    runs::by_id(cx.store(), id)
-        .await?
-        .filter(|run| run.project == project)
-        .ok_or_else(|| Error::missing(&resource))
+    runs::by_id(cx.store(), id).await?.filter(|run| run.project == project).ok_or_else(|| Error::missing(&resource))
 }
 
 pub(crate) fn summary(run: runs::Run) -> Result<RunSummary> {
@@ -111,15 +85,13 @@ pub(crate) fn summary(run: runs::Run) -> Result<RunSummary> {
 }
 
 pub(crate) fn slug(name: &str) -> Result<Slug> {
-    name.parse()
-        .map_err(|e| Error::internal("a stored name", e))
+    name.parse().map_err(|e| Error::internal("a stored name", e))
 }
 
 /// The worker writes them as a list of [`NodeCounters`].
 fn counters(run: &runs::Run) -> Result<Vec<NodeCounters>> {
     match &run.counters {
-        Some(counters) => serde_json::from_value(counters.clone())
-            .map_err(|e| Error::internal("a run's counters", e)),
+        Some(counters) => serde_json::from_value(counters.clone()).map_err(|e| Error::internal("a run's counters", e)),
         None => Ok(Vec::new()),
     }
 }

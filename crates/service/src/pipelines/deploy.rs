@@ -14,32 +14,24 @@ pub async fn deploy(cx: &Cx, name: &Slug, request: DeployPipeline) -> Result<Dep
     let document = find(cx, name, Action::PipelineDeploy).await?;
     let number = request.version.unwrap_or(document.latest_version);
     // Whether one may deploy at all comes first: the findings tell of the document.
-    cx.authorize(Action::PipelineDeploy, &resource(&document))
-        .await?;
+    cx.authorize(Action::PipelineDeploy, &resource(&document)).await?;
     let stored = stored_version(cx, &document, number).await?;
     let checked = check(cx, &stored.text).await?;
     let (Some(plan), false) = (&checked.plan, checked.errors()) else {
         return Err(Error::Document(checked.diagnostics));
     };
-    let classified = resource(&document)
-        .classified(checked.classification())
-        .for_purpose(plan.purpose.clone());
+    let classified = resource(&document).classified(checked.classification()).for_purpose(plan.purpose.clone());
     let permitted = cx.authorize(Action::PipelineDeploy, &classified).await?;
     let mut change = cx.change(&permitted).await?;
     if let Some(current) = deployments::by_document(change.tx(), document.id).await? {
-        change.before(format!(
-            "pipeline:{name}@{} {}",
-            current.version,
-            current.desired.as_str()
-        ));
+        change.before(format!("pipeline:{name}@{} {}", current.version, current.desired.as_str()));
         if current.version != number
             && let Some(alive) = runs::alive(change.tx(), current.id).await?
         {
             runs::request_stop(change.tx(), &permitted, alive.id, cx.now()).await?;
         }
     }
-    let deployment =
-        deployments::deploy(change.tx(), &permitted, &document, number, cx.now()).await?;
+    let deployment = deployments::deploy(change.tx(), &permitted, &document, number, cx.now()).await?;
     // The text's hash says what was deployed, the plan's also which contracts it stood for.
     change.after(format!(
         "pipeline:{name}@{number} running sha256:{} plan:{}",
@@ -54,20 +46,12 @@ pub async fn deploy(cx: &Cx, name: &Slug, request: DeployPipeline) -> Result<Dep
 /// Asks the run to take a last checkpoint and end.
 pub async fn stop(cx: &Cx, name: &Slug) -> Result<Deployment> {
     let document = find(cx, name, Action::PipelineStop).await?;
-    let permitted = cx
-        .authorize(Action::PipelineStop, &resource(&document))
-        .await?;
+    let permitted = cx.authorize(Action::PipelineStop, &resource(&document)).await?;
     let mut change = cx.change(&permitted).await?;
     let Some(current) = deployments::by_document(change.tx(), document.id).await? else {
-        return Err(Error::Conflict(format!(
-            "pipeline {name} was never deployed"
-        )));
+        return Err(Error::Conflict(format!("pipeline {name} was never deployed")));
     };
-    change.before(format!(
-        "pipeline:{name}@{} {}",
-        current.version,
-        current.desired.as_str()
-    ));
+    change.before(format!("pipeline:{name}@{} {}", current.version, current.desired.as_str()));
     let deployment = deployments::stop(change.tx(), &permitted, current.id, cx.now()).await?;
     if let Some(alive) = runs::alive(change.tx(), current.id).await? {
         runs::request_stop(change.tx(), &permitted, alive.id, cx.now()).await?;

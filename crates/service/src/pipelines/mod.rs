@@ -9,8 +9,8 @@ use view::{detail, summary, version_dto};
 
 use sha2::{Digest, Sha256};
 use weir_api::{
-    CreatePipeline, FieldError, Page, PageQuery, PipelineDetail, PipelineSummary, PipelineVersion,
-    PipelineVersionDetail, Slug, UpdatePipeline, ValidatePipeline, Validation,
+    CreatePipeline, FieldError, Page, PageQuery, PipelineDetail, PipelineSummary, PipelineVersion, PipelineVersionDetail, Slug,
+    UpdatePipeline, ValidatePipeline, Validation,
 };
 use weir_authz::{Action, Resource, ResourceKind};
 use weir_spec::Pipeline;
@@ -35,26 +35,15 @@ const KIND: DocumentKind = DocumentKind::Pipeline;
 /// The pipelines of the project, by name.
 pub async fn list(cx: &Cx, query: PageQuery) -> Result<Page<PipelineSummary>> {
     let project = cx.project()?.id;
-    cx.authorize(
-        Action::PipelineRead,
-        &Resource::in_project(ResourceKind::Pipeline, project),
-    )
-    .await?;
+    cx.authorize(Action::PipelineRead, &Resource::in_project(ResourceKind::Pipeline, project)).await?;
     let all = documents::list(cx.store(), project, KIND).await?;
     let page = page(all, &query, |(document, _)| document.name.clone());
     let mut items = Vec::with_capacity(page.items.len());
     let names = users::refs(cx.store()).await?;
     for (document, latest) in page.items {
-        items.push(
-            summary(cx, &document, &latest, |id| names.get(&id?).cloned())
-                .await?
-                .0,
-        );
+        items.push(summary(cx, &document, &latest, |id| names.get(&id?).cloned()).await?.0);
     }
-    Ok(Page {
-        items,
-        next: page.next,
-    })
+    Ok(Page { items, next: page.next })
 }
 
 /// One pipeline with its newest document, its graph and its deployment.
@@ -71,26 +60,14 @@ pub async fn create(cx: &Cx, request: CreatePipeline) -> Result<PipelineDetail> 
     let permitted = cx.authorize(Action::PipelineCreate, &resource).await?;
     let checked = check(cx, &request.document).await?;
     let pipeline = readable(&checked)?;
-    let name: Slug = pipeline
-        .name
-        .parse()
-        .map_err(|e: weir_api::InvalidId| Error::invalid("name", e.to_string()))?;
+    let name: Slug = pipeline.name.parse().map_err(|e: weir_api::InvalidId| Error::invalid("name", e.to_string()))?;
     let first = new_version(&request.document, pipeline, request.note)?;
     let mut change = cx.change(&permitted).await?;
-    let created = documents::create(
-        change.tx(),
-        &permitted,
-        project,
-        KIND,
-        name.as_str(),
-        first,
-        cx.now(),
-    )
-    .await;
+    let created = documents::create(change.tx(), &permitted, project, KIND, name.as_str(), first, cx.now()).await;
     let (document, info) = created.map_err(|error| match error {
-        StoreError::Exists { .. } => Error::Conflict(format!(
-            "there is a pipeline {name} already; change that one, or choose another name"
-        )),
+        StoreError::Exists { .. } => {
+            Error::Conflict(format!("there is a pipeline {name} already; change that one, or choose another name"))
+        }
         other => other.into(),
     })?;
     change.after(format!("pipeline:{name}@1 sha256:{}", info.hash));
@@ -101,68 +78,34 @@ pub async fn create(cx: &Cx, request: CreatePipeline) -> Result<PipelineDetail> 
 /// Stores a new version. Errors: `Document`, `Stale`. The same text again changes nothing.
 pub async fn update(cx: &Cx, name: &Slug, request: UpdatePipeline) -> Result<PipelineDetail> {
     let document = find(cx, name, Action::PipelineUpdate).await?;
-    let permitted = cx
-        .authorize(Action::PipelineUpdate, &resource(&document))
-        .await?;
+    let permitted = cx.authorize(Action::PipelineUpdate, &resource(&document)).await?;
     let checked = check(cx, &request.document).await?;
     let pipeline = readable(&checked)?;
     if pipeline.name != document.name {
-        let message = format!(
-            "is {}, but this is the pipeline {}; a pipeline keeps its name",
-            pipeline.name, document.name
-        );
-        return Err(Error::Invalid(vec![FieldError {
-            field: "name".to_owned(),
-            message,
-        }]));
+        let message = format!("is {}, but this is the pipeline {}; a pipeline keeps its name", pipeline.name, document.name);
+        return Err(Error::Invalid(vec![FieldError { field: "name".to_owned(), message }]));
     }
     let new = new_version(&request.document, pipeline, request.note)?;
     let mut change = cx.change(&permitted).await?;
     let current = documents::version(change.tx(), document.id, document.latest_version).await?;
-    if document.latest_version == request.expected_version
-        && current
-            .as_ref()
-            .is_some_and(|one| one.text == request.document)
-    {
+    if document.latest_version == request.expected_version && current.as_ref().is_some_and(|one| one.text == request.document) {
         return detail(cx, &document).await;
     }
-    let added = documents::add_version(
-        change.tx(),
-        &permitted,
-        document.id,
-        request.expected_version,
-        new,
-        cx.now(),
-    )
-    .await;
+    let added = documents::add_version(change.tx(), &permitted, document.id, request.expected_version, new, cx.now()).await;
     let info = added.map_err(|error| stale(name, error))?;
     if let Some(current) = current {
-        change.before(format!(
-            "pipeline:{name}@{} sha256:{}",
-            current.info.version, current.info.hash
-        ));
+        change.before(format!("pipeline:{name}@{} sha256:{}", current.info.version, current.info.hash));
     }
-    change.after(format!(
-        "pipeline:{name}@{} sha256:{}",
-        info.version, info.hash
-    ));
+    change.after(format!("pipeline:{name}@{} sha256:{}", info.version, info.hash));
     change.commit().await?;
-    let document = Document {
-        latest_version: info.version,
-        updated_at: info.created_at,
-        ..document
-    };
+    let document = Document { latest_version: info.version, updated_at: info.created_at, ..document };
     detail(cx, &document).await
 }
 
 /// Everything that is wrong with a document, without storing it.
 pub async fn validate(cx: &Cx, request: ValidatePipeline) -> Result<Validation> {
     let project = cx.project()?.id;
-    cx.authorize(
-        Action::PipelineValidate,
-        &Resource::in_project(ResourceKind::Pipeline, project),
-    )
-    .await?;
+    cx.authorize(Action::PipelineValidate, &Resource::in_project(ResourceKind::Pipeline, project)).await?;
     let checked = check(cx, &request.document).await?;
     Ok(Validation {
         deployable: checked.plan.is_some() && !checked.errors(),
@@ -176,8 +119,7 @@ pub async fn versions(cx: &Cx, name: &Slug, query: PageQuery) -> Result<Page<Pip
     let document = find(cx, name, Action::PipelineRead).await?;
     let versions = documents::versions(cx.store(), document.id).await?;
     let names = users::refs(cx.store()).await?;
-    Ok(page(versions, &query, |info| info.version)
-        .map(|info| version_dto(info, |id| names.get(&id?).cloned())))
+    Ok(page(versions, &query, |info| info.version).map(|info| version_dto(info, |id| names.get(&id?).cloned())))
 }
 
 /// One version with its text.
@@ -185,19 +127,14 @@ pub async fn version(cx: &Cx, name: &Slug, version: u32) -> Result<PipelineVersi
     let document = find(cx, name, Action::PipelineRead).await?;
     let stored = stored_version(cx, &document, version).await?;
     let names = users::refs(cx.store()).await?;
-    Ok(PipelineVersionDetail {
-        version: version_dto(stored.info, |id| names.get(&id?).cloned()),
-        document: stored.text,
-    })
+    Ok(PipelineVersionDetail { version: version_dto(stored.info, |id| names.get(&id?).cloned()), document: stored.text })
 }
 
 /// Deletes a pipeline that does not run. `expected_version` is the newest version the caller has seen. Versions, runs and evidence
 /// stay on record; the name is free again.
 pub async fn delete(cx: &Cx, name: &Slug, expected_version: u32) -> Result<()> {
     let document = find(cx, name, Action::PipelineDelete).await?;
-    let permitted = cx
-        .authorize(Action::PipelineDelete, &resource(&document))
-        .await?;
+    let permitted = cx.authorize(Action::PipelineDelete, &resource(&document)).await?;
     let mut change = cx.change(&permitted).await?;
     if let Some(current) = deployments::by_document(change.tx(), document.id).await? {
         let alive = runs::alive(change.tx(), current.id).await?;
@@ -207,15 +144,9 @@ pub async fn delete(cx: &Cx, name: &Slug, expected_version: u32) -> Result<()> {
             )));
         }
     }
-    documents::delete(
-        change.tx(),
-        &permitted,
-        document.id,
-        expected_version,
-        cx.now(),
-    )
-    .await
-    .map_err(|error| stale(name, error))?;
+    documents::delete(change.tx(), &permitted, document.id, expected_version, cx.now())
+        .await
+        .map_err(|error| stale(name, error))?;
     change.before(format!("pipeline:{name}@{}", document.latest_version));
     change.commit().await?;
     Ok(())
@@ -224,9 +155,7 @@ pub async fn delete(cx: &Cx, name: &Slug, expected_version: u32) -> Result<()> {
 /// The newest document as text, for `weir diff` and for a download.
 pub async fn export(cx: &Cx, name: &Slug) -> Result<String> {
     let document = find(cx, name, Action::PipelineRead).await?;
-    Ok(stored_version(cx, &document, document.latest_version)
-        .await?
-        .text)
+    Ok(stored_version(cx, &document, document.latest_version).await?.text)
 }
 
 /// The pipeline, once the caller may know of it. Without one, the action on its name decides between 403 and 404, so that a refusal
@@ -250,8 +179,7 @@ pub(crate) async fn find(cx: &Cx, name: &Slug, action: Action) -> Result<Documen
 }
 
 pub(crate) fn resource(document: &Document) -> Resource {
-    let resource =
-        Resource::in_project(ResourceKind::Pipeline, document.project).id(&document.name);
+    let resource = Resource::in_project(ResourceKind::Pipeline, document.project).id(&document.name);
     match document.owner {
         Some(owner) => resource.owned_by(owner),
         None => resource,
@@ -260,35 +188,18 @@ pub(crate) fn resource(document: &Document) -> Resource {
 
 async fn check(cx: &Cx, text: &str) -> Result<Checked> {
     if text.len() > MAX_DOCUMENT {
-        return Err(Error::TooLarge(format!(
-            "the document has {} bytes; at most {MAX_DOCUMENT} are accepted",
-            text.len()
-        )));
+        return Err(Error::TooLarge(format!("the document has {} bytes; at most {MAX_DOCUMENT} are accepted", text.len())));
     }
-    planning::check(
-        cx.store(),
-        cx.services.generator_columns,
-        cx.project()?.id,
-        text,
-    )
-    .await
+    planning::check(cx.store(), cx.services.generator_columns, cx.project()?.id, text).await
 }
 
 fn readable(checked: &Checked) -> Result<&Pipeline> {
-    checked
-        .pipeline
-        .as_ref()
-        .ok_or_else(|| Error::Document(checked.diagnostics.clone()))
+    checked.pipeline.as_ref().ok_or_else(|| Error::Document(checked.diagnostics.clone()))
 }
 
 fn new_version(text: &str, pipeline: &Pipeline, note: Option<String>) -> Result<NewVersion> {
-    let message = note
-        .map(|note| note.trim().to_owned())
-        .filter(|note| !note.is_empty());
-    if message
-        .as_ref()
-        .is_some_and(|note| note.chars().count() > 500)
-    {
+    let message = note.map(|note| note.trim().to_owned()).filter(|note| !note.is_empty());
+    if message.as_ref().is_some_and(|note| note.chars().count() > 500) {
         return Err(Error::invalid("note", "use at most 500 characters"));
     }
     let summary = serde_json::json!({
@@ -296,30 +207,17 @@ fn new_version(text: &str, pipeline: &Pipeline, note: Option<String>) -> Result<
         "owner": pipeline.owner,
         "purpose": pipeline.purpose,
     });
-    Ok(NewVersion {
-        text: text.to_owned(),
-        hash: hex::encode(Sha256::digest(text.as_bytes())),
-        label: None,
-        summary,
-        message,
-    })
+    Ok(NewVersion { text: text.to_owned(), hash: hex::encode(Sha256::digest(text.as_bytes())), label: None, summary, message })
 }
 
 async fn stored_version(cx: &Cx, document: &Document, number: u32) -> Result<documents::Version> {
     let stored = documents::version(cx.store(), document.id, number).await?;
-    stored
-        .ok_or_else(|| Error::not_found(format!("version {number} of pipeline {}", document.name)))
+    stored.ok_or_else(|| Error::not_found(format!("version {number} of pipeline {}", document.name)))
 }
 
 fn stale(name: &Slug, error: StoreError) -> Error {
     match error.into() {
-        Error::Stale {
-            expected, found, ..
-        } => Error::Stale {
-            what: format!("pipeline {name}"),
-            expected,
-            found,
-        },
+        Error::Stale { expected, found, .. } => Error::Stale { what: format!("pipeline {name}"), expected, found },
         other => other,
     }
 }

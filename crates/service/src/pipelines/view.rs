@@ -1,9 +1,6 @@
 //! A pipeline as lists and pages show it.
 
-use weir_api::{
-    Deployment, PipelineDetail, PipelineState, PipelineSummary, PipelineVersion, RunState, UserId,
-    UserRef,
-};
+use weir_api::{Deployment, PipelineDetail, PipelineState, PipelineSummary, PipelineVersion, RunState, UserId, UserRef};
 use weir_store::{
     deployments::{self, Desired},
     documents::{Document, VersionInfo},
@@ -17,8 +14,7 @@ pub(super) async fn detail(cx: &Cx, document: &Document) -> Result<PipelineDetai
     let stored = stored_version(cx, document, document.latest_version).await?;
     let checked = check(cx, &stored.text).await?;
     let names = users::refs(cx.store()).await?;
-    let (summary, deployment) =
-        summary(cx, document, &stored.info, |id| names.get(&id?).cloned()).await?;
+    let (summary, deployment) = summary(cx, document, &stored.info, |id| names.get(&id?).cloned()).await?;
     Ok(PipelineDetail {
         summary,
         hash: stored.info.hash,
@@ -47,9 +43,7 @@ pub(super) async fn summary(
         description: text("description"),
         owner: text("owner"),
         purpose: text("purpose").unwrap_or_default(),
-        state: deployment
-            .as_ref()
-            .map_or(PipelineState::Draft, |deployment| deployment.state),
+        state: deployment.as_ref().map_or(PipelineState::Draft, |deployment| deployment.state),
         version: document.latest_version,
         deployed_version: deployment.as_ref().map(|deployment| deployment.version),
         updated_at: document.updated_at,
@@ -59,15 +53,9 @@ pub(super) async fn summary(
     Ok((summary, deployment))
 }
 
-pub(super) async fn deployment_dto(
-    cx: &Cx,
-    document: &Document,
-    deployment: deployments::Deployment,
-) -> Result<Deployment> {
+pub(super) async fn deployment_dto(cx: &Cx, document: &Document, deployment: deployments::Deployment) -> Result<Deployment> {
     let stored = stored_version(cx, document, deployment.version).await?;
-    let run = runs::latest(cx.store(), document.id)
-        .await?
-        .filter(|run| run.deployment == deployment.id);
+    let run = runs::latest(cx.store(), document.id).await?.filter(|run| run.deployment == deployment.id);
     let names = users::refs(cx.store()).await?;
     Ok(Deployment {
         state: state(&deployment, run.as_ref()),
@@ -80,10 +68,7 @@ pub(super) async fn deployment_dto(
 }
 
 /// What was asked for and what the newest run says, told in one word.
-pub(crate) fn state(
-    deployment: &deployments::Deployment,
-    run: Option<&runs::Run>,
-) -> PipelineState {
+pub(crate) fn state(deployment: &deployments::Deployment, run: Option<&runs::Run>) -> PipelineState {
     let run_state = run.map(|run| run.state);
     match (deployment.desired, run_state) {
         (_, Some(RunState::Stopping)) => PipelineState::Stopping,
@@ -96,10 +81,7 @@ pub(crate) fn state(
     }
 }
 
-pub(super) fn version_dto(
-    info: VersionInfo,
-    name: impl Fn(Option<UserId>) -> Option<UserRef>,
-) -> PipelineVersion {
+pub(super) fn version_dto(info: VersionInfo, name: impl Fn(Option<UserId>) -> Option<UserRef>) -> PipelineVersion {
     PipelineVersion {
         version: info.version,
         hash: info.hash,

@@ -16,28 +16,14 @@ use crate::world::{World, slug, status};
 async fn every_entry_is_proved_under_a_signed_head() {
     let world = World::new().await;
     let cx = world.person(Role::Compliance).await;
-    let entries = audit::search(&cx, AuditQuery::default())
-        .await
-        .unwrap()
-        .items;
+    let entries = audit::search(&cx, AuditQuery::default()).await.unwrap().items;
     assert!(!entries.is_empty());
     for entry in entries {
         let proof = audit::proof(&cx, entry.index).await.unwrap();
         assert_eq!(proof.leaf_hash, entry.leaf_hash);
-        let hashes = proof
-            .path
-            .iter()
-            .map(|hash| hash.parse().unwrap())
-            .collect();
-        let given = InclusionProof {
-            index: proof.index,
-            size: proof.head.size,
-            hashes,
-        };
-        let (leaf, root): (Hash, Hash) = (
-            proof.leaf_hash.parse().unwrap(),
-            proof.head.root.parse().unwrap(),
-        );
+        let hashes = proof.path.iter().map(|hash| hash.parse().unwrap()).collect();
+        let given = InclusionProof { index: proof.index, size: proof.head.size, hashes };
+        let (leaf, root): (Hash, Hash) = (proof.leaf_hash.parse().unwrap(), proof.head.root.parse().unwrap());
         verify_inclusion(&given, &leaf, &root).unwrap();
     }
 }
@@ -49,26 +35,10 @@ async fn a_later_log_continues_an_earlier_one() {
     let cx = world.person(Role::Compliance).await;
     let second = heads::sign(&world.services).await.unwrap().unwrap();
     assert!(second.size > first.size);
-    let proof = audit::consistency(&cx, first.size, second.size)
-        .await
-        .unwrap();
-    assert_eq!(
-        (&proof.first_root, &proof.second_root),
-        (&first.root, &second.root)
-    );
-    let path: Vec<Hash> = proof
-        .path
-        .iter()
-        .map(|hash| hash.parse().unwrap())
-        .collect();
-    verify_consistency(
-        first.size,
-        second.size,
-        &first.root.parse().unwrap(),
-        &second.root.parse().unwrap(),
-        &path,
-    )
-    .unwrap();
+    let proof = audit::consistency(&cx, first.size, second.size).await.unwrap();
+    assert_eq!((&proof.first_root, &proof.second_root), (&first.root, &second.root));
+    let path: Vec<Hash> = proof.path.iter().map(|hash| hash.parse().unwrap()).collect();
+    verify_consistency(first.size, second.size, &first.root.parse().unwrap(), &second.root.parse().unwrap(), &path).unwrap();
     for (first, second) in [(0, 1), (2, 1), (1, 1_000_000)] {
         assert_eq!(status(&audit::consistency(&cx, first, second).await), 422);
     }
@@ -78,11 +48,7 @@ async fn a_later_log_continues_an_earlier_one() {
 async fn heads_are_signed_when_there_is_something_new_and_kept_beside_the_database() {
     let world = World::new().await;
     let head = heads::sign(&world.services).await.unwrap().unwrap();
-    assert_eq!(
-        heads::sign(&world.services).await.unwrap().unwrap(),
-        head,
-        "nothing new"
-    );
+    assert_eq!(heads::sign(&world.services).await.unwrap().unwrap(), head, "nothing new");
     world.admin().await;
     let next = heads::sign(&world.services).await.unwrap().unwrap();
     let file = std::fs::read_to_string(world.folder.path().join(heads::FILE)).unwrap();
@@ -108,12 +74,7 @@ async fn verification_finds_a_changed_leaf() {
     let broken = audit::verify(&cx).await.unwrap();
     assert!(!broken.valid);
     assert_eq!(broken.failure.unwrap().index, Some(4));
-    let verified = world
-        .leaves(AuditQuery {
-            action: Some("audit.verify".into()),
-            ..AuditQuery::default()
-        })
-        .await;
+    let verified = world.leaves(AuditQuery { action: Some("audit.verify".into()), ..AuditQuery::default() }).await;
     assert_eq!(verified.len(), 2, "both are on record");
 }
 
@@ -126,20 +87,8 @@ async fn an_exported_bundle_verifies_without_weir() {
     let outcome = verify_bundle(BufReader::new(bundle), [], Some(&[key])).unwrap();
     assert!(matches!(outcome, Outcome::Verified(_)), "{outcome}");
     let admin = world.admin().await;
-    projects::create(
-        &admin,
-        CreateProject {
-            slug: slug("other"),
-            title: None,
-        },
-    )
-    .await
-    .unwrap();
-    assert_eq!(
-        status(&audit::export(&cx).await),
-        403,
-        "the log speaks of another project now"
-    );
+    projects::create(&admin, CreateProject { slug: slug("other"), title: None }).await.unwrap();
+    assert_eq!(status(&audit::export(&cx).await), 403, "the log speaks of another project now");
     assert!(audit::export(&admin).await.is_ok());
 }
 
@@ -147,46 +96,13 @@ async fn an_exported_bundle_verifies_without_weir() {
 async fn a_projects_log_does_not_show_another_projects_entries() {
     let world = World::new().await;
     let admin = world.admin().await;
-    let other = projects::create(
-        &admin,
-        CreateProject {
-            slug: slug("other"),
-            title: None,
-        },
-    )
-    .await
-    .unwrap();
+    let other = projects::create(&admin, CreateProject { slug: slug("other"), title: None }).await.unwrap();
     let there = admin.in_project(&slug("other")).await;
-    assert_eq!(
-        status(&there),
-        200,
-        "roles are read anew for each request; an instance administrator may look"
-    );
-    let entries = audit::search(
-        &admin,
-        AuditQuery {
-            limit: Some(500),
-            ..AuditQuery::default()
-        },
-    )
-    .await
-    .unwrap()
-    .items;
-    assert!(
-        entries
-            .iter()
-            .all(|entry| entry.leaf["project"] != other.id.to_string())
-    );
-    let all = world
-        .leaves(AuditQuery {
-            limit: Some(500),
-            ..AuditQuery::default()
-        })
-        .await;
-    let foreign = all
-        .iter()
-        .find(|entry| entry.leaf["project"] == serde_json::Value::Null)
-        .unwrap();
+    assert_eq!(status(&there), 200, "roles are read anew for each request; an instance administrator may look");
+    let entries = audit::search(&admin, AuditQuery { limit: Some(500), ..AuditQuery::default() }).await.unwrap().items;
+    assert!(entries.iter().all(|entry| entry.leaf["project"] != other.id.to_string()));
+    let all = world.leaves(AuditQuery { limit: Some(500), ..AuditQuery::default() }).await;
+    let foreign = all.iter().find(|entry| entry.leaf["project"] == serde_json::Value::Null).unwrap();
     assert_eq!(status(&audit::entry(&admin, foreign.index).await), 404);
 }
 
@@ -195,46 +111,12 @@ async fn entries_are_found_by_who_what_and_outcome() {
     let world = World::new().await;
     world.person(Role::Viewer).await;
     let find = async |query: AuditQuery| world.leaves(query).await.len();
+    assert_eq!(find(AuditQuery { actor: Some("viewer".into()), ..AuditQuery::default() }).await, 1, "their sign-in");
+    assert_eq!(find(AuditQuery { action: Some("user.create".into()), ..AuditQuery::default() }).await, 2);
     assert_eq!(
-        find(AuditQuery {
-            actor: Some("viewer".into()),
-            ..AuditQuery::default()
-        })
-        .await,
-        1,
-        "their sign-in"
-    );
-    assert_eq!(
-        find(AuditQuery {
-            action: Some("user.create".into()),
-            ..AuditQuery::default()
-        })
-        .await,
-        2
-    );
-    assert_eq!(
-        find(AuditQuery {
-            text: Some("192.0.2.7".into()),
-            action: Some("user.create".into()),
-            ..AuditQuery::default()
-        })
-        .await,
+        find(AuditQuery { text: Some("192.0.2.7".into()), action: Some("user.create".into()), ..AuditQuery::default() }).await,
         1
     );
-    assert_eq!(
-        find(AuditQuery {
-            until: Some(crate::world::start()),
-            ..AuditQuery::default()
-        })
-        .await,
-        0
-    );
-    assert_eq!(
-        find(AuditQuery {
-            limit: Some(2),
-            ..AuditQuery::default()
-        })
-        .await,
-        2
-    );
+    assert_eq!(find(AuditQuery { until: Some(crate::world::start()), ..AuditQuery::default() }).await, 0);
+    assert_eq!(find(AuditQuery { limit: Some(2), ..AuditQuery::default() }).await, 2);
 }

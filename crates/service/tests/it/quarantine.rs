@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use weir_api::{
-    AuditQuery, CreatePipeline, DeployPipeline, QuarantineContent, QuarantineQuery, Role, SegmentId,
-};
+use weir_api::{AuditQuery, CreatePipeline, DeployPipeline, QuarantineContent, QuarantineQuery, Role, SegmentId};
 use weir_evidence::{Hash, record::CheckpointDecision};
 use weir_service::{overview, pipelines, quarantine, runs};
 use weir_store::{
@@ -23,38 +21,13 @@ const SENTINEL: &str = "4111111111111111";
 async fn hold(world: &World, classification: &str) -> SegmentId {
     let admin = world.admin().await;
     let project = admin.project().unwrap().id;
-    pipelines::create(
-        &admin,
-        CreatePipeline {
-            document: PIPELINE.to_owned(),
-            note: None,
-        },
-    )
-    .await
-    .unwrap();
-    pipelines::deploy(&admin, &slug("card-fraud"), DeployPipeline::default())
-        .await
-        .unwrap();
+    pipelines::create(&admin, CreatePipeline { document: PIPELINE.to_owned(), note: None }).await.unwrap();
+    pipelines::deploy(&admin, &slug("card-fraud"), DeployPipeline::default()).await.unwrap();
     let store = world.services.store();
     let keys = world.services.project_keys(project).await.unwrap();
-    let document = documents::by_name(
-        store,
-        project,
-        documents::DocumentKind::Pipeline,
-        "card-fraud",
-    )
-    .await
-    .unwrap()
-    .unwrap();
-    let deployment = deployments::by_document(store, document.id)
-        .await
-        .unwrap()
-        .unwrap();
-    let reason = |rule: &str| Reason {
-        rule: rule.into(),
-        column: Some("card".into()),
-        message: "is not a card number".into(),
-    };
+    let document = documents::by_name(store, project, documents::DocumentKind::Pipeline, "card-fraud").await.unwrap().unwrap();
+    let deployment = deployments::by_document(store, document.id).await.unwrap().unwrap();
+    let reason = |rule: &str| Reason { rule: rule.into(), column: Some("card".into()), message: "is not a card number".into() };
     let entry = |offset, rule: &str| Entry {
         source: "payments".into(),
         partition: "0".into(),
@@ -62,22 +35,10 @@ async fn hold(world: &World, classification: &str) -> SegmentId {
         byte: None,
         reasons: vec![reason(rule)],
     };
-    let row =
-        serde_json::value::RawValue::from_string(format!(r#"{{"card":"{SENTINEL}"}}"#)).unwrap();
-    let contents = [
-        Content::Row(row),
-        Content::Raw {
-            base64: "eyJj".into(),
-            length: 3,
-        },
-    ];
-    let sealed = keys
-        .quarantine_sealer()
-        .seal(
-            &aad(keys.project(), "card-fraud", "payments", 1),
-            &encode(&contents).unwrap(),
-        )
-        .unwrap();
+    let row = serde_json::value::RawValue::from_string(format!(r#"{{"card":"{SENTINEL}"}}"#)).unwrap();
+    let contents = [Content::Row(row), Content::Raw { base64: "eyJj".into(), length: 3 }];
+    let sealed =
+        keys.quarantine_sealer().seal(&aad(keys.project(), "card-fraud", "payments", 1), &encode(&contents).unwrap()).unwrap();
     let segment = NewSegment {
         id: SegmentId::generate(),
         node: "payments".into(),
@@ -101,10 +62,7 @@ async fn hold(world: &World, classification: &str) -> SegmentId {
         document_hash: "00".repeat(32),
     };
     let run = stored::create(&tx, new, start()).await.unwrap();
-    let lease = leases::acquire(&tx, run.id, "worker-1", Duration::from_secs(30), start())
-        .await
-        .unwrap()
-        .unwrap();
+    let lease = leases::acquire(&tx, run.id, "worker-1", Duration::from_secs(30), start()).await.unwrap().unwrap();
     let decision = CheckpointDecision {
         run: run.id.to_string(),
         pipeline: "card-fraud".into(),
@@ -131,12 +89,7 @@ async fn hold(world: &World, classification: &str) -> SegmentId {
         content: vec![],
         positions: serde_json::json!([{ "source": "payments", "partition": "0", "row": 10, "byte": 0, "done": false }]),
         counters: serde_json::json!([]),
-        totals: RowTotals {
-            rows_in: 10,
-            rows_out: 8,
-            rows_quarantined: 2,
-            rows_refused: 0,
-        },
+        totals: RowTotals { rows_in: 10, rows_out: 8, rows_quarantined: 2, rows_refused: 0 },
         new_subject_keys: vec![],
         quarantine: vec![segment],
         metrics: None,
@@ -152,70 +105,22 @@ async fn reasons_are_listed_without_opening_anything() {
     let world = World::new().await;
     let segment = hold(&world, "restricted").await;
     let viewer = world.person(Role::Viewer).await;
-    let all = quarantine::list(&viewer, QuarantineQuery::default())
-        .await
-        .unwrap();
-    assert_eq!(
-        all.items
-            .iter()
-            .map(|entry| (entry.row, entry.offset))
-            .collect::<Vec<_>>(),
-        [(0, 7), (1, 9)]
-    );
+    let all = quarantine::list(&viewer, QuarantineQuery::default()).await.unwrap();
+    assert_eq!(all.items.iter().map(|entry| (entry.row, entry.offset)).collect::<Vec<_>>(), [(0, 7), (1, 9)]);
     assert_eq!(all.items[0].reasons[0].rule, "format(card)");
     assert_eq!(all.items[0].contract.as_deref(), Some("payments@1.0.0"));
-    let by_rule = QuarantineQuery {
-        rule: Some("syntax".into()),
-        ..QuarantineQuery::default()
-    };
-    assert_eq!(
-        quarantine::list(&viewer, by_rule)
-            .await
-            .unwrap()
-            .items
-            .len(),
-        1
-    );
+    let by_rule = QuarantineQuery { rule: Some("syntax".into()), ..QuarantineQuery::default() };
+    assert_eq!(quarantine::list(&viewer, by_rule).await.unwrap().items.len(), 1);
 
-    let first = quarantine::list(
-        &viewer,
-        QuarantineQuery {
-            limit: Some(1),
-            ..QuarantineQuery::default()
-        },
-    )
-    .await
-    .unwrap();
+    let first = quarantine::list(&viewer, QuarantineQuery { limit: Some(1), ..QuarantineQuery::default() }).await.unwrap();
     let after = first.next.map(|cursor| cursor.0);
-    let second = quarantine::list(
-        &viewer,
-        QuarantineQuery {
-            limit: Some(1),
-            after,
-            ..QuarantineQuery::default()
-        },
-    )
-    .await
-    .unwrap();
-    assert_eq!(
-        (first.items[0].row, second.items[0].row, second.next),
-        (0, 1, None)
-    );
+    let second =
+        quarantine::list(&viewer, QuarantineQuery { limit: Some(1), after, ..QuarantineQuery::default() }).await.unwrap();
+    assert_eq!((first.items[0].row, second.items[0].row, second.next), (0, 1, None));
 
-    assert_eq!(
-        quarantine::entry(&viewer, segment, 1).await.unwrap().offset,
-        9
-    );
+    assert_eq!(quarantine::entry(&viewer, segment, 1).await.unwrap().offset, 9);
     assert_eq!(status(&quarantine::entry(&viewer, segment, 2).await), 404);
-    assert!(
-        world
-            .leaves(AuditQuery {
-                action: Some("quarantine.read".into()),
-                ..AuditQuery::default()
-            })
-            .await
-            .is_empty()
-    );
+    assert!(world.leaves(AuditQuery { action: Some("quarantine.read".into()), ..AuditQuery::default() }).await.is_empty());
     assert_eq!(overview::show(&viewer).await.unwrap().quarantined_rows, 2);
 }
 
@@ -223,57 +128,24 @@ async fn reasons_are_listed_without_opening_anything() {
 async fn a_row_is_opened_by_permission_and_on_record() {
     let world = World::new().await;
     let segment = hold(&world, "restricted").await;
-    assert!(
-        !world.is_on_disk(SENTINEL.as_bytes()),
-        "it is sealed at rest"
-    );
+    assert!(!world.is_on_disk(SENTINEL.as_bytes()), "it is sealed at rest");
     let viewer = world.person(Role::Viewer).await;
     assert_eq!(status(&quarantine::read(&viewer, segment, 0).await), 403);
     let engineer = world.person(Role::Engineer).await;
-    assert_eq!(
-        status(&quarantine::read(&engineer, segment, 0).await),
-        403,
-        "restricted is above an engineer"
-    );
+    assert_eq!(status(&quarantine::read(&engineer, segment, 0).await), 403, "restricted is above an engineer");
     let steward = world.person(Role::Steward).await;
     let row = quarantine::read(&steward, segment, 0).await.unwrap();
-    assert_eq!(
-        row.content,
-        QuarantineContent::Row {
-            columns: serde_json::json!({ "card": SENTINEL })
-        }
-    );
-    let text = quarantine::read(&steward, segment, 1)
-        .await
-        .unwrap()
-        .content;
-    assert_eq!(
-        text,
-        QuarantineContent::Text {
-            text: "{\"c".into(),
-            length: 3
-        }
-    );
+    assert_eq!(row.content, QuarantineContent::Row { columns: serde_json::json!({ "card": SENTINEL }) });
+    let text = quarantine::read(&steward, segment, 1).await.unwrap().content;
+    assert_eq!(text, QuarantineContent::Text { text: "{\"c".into(), length: 3 });
     assert_eq!(status(&quarantine::read(&steward, segment, 2).await), 404);
-    assert_eq!(
-        status(&quarantine::read(&steward, SegmentId::generate(), 0).await),
-        404
-    );
+    assert_eq!(status(&quarantine::read(&steward, SegmentId::generate(), 0).await), 404);
 
-    let readings = world
-        .leaves(AuditQuery {
-            kind: Some("quarantine_read".into()),
-            ..AuditQuery::default()
-        })
-        .await;
+    let readings = world.leaves(AuditQuery { kind: Some("quarantine_read".into()), ..AuditQuery::default() }).await;
     assert_eq!(readings.len(), 2);
     assert_eq!(readings[1].leaf["body"]["rows"][0], format!("{segment}/0"));
     assert_eq!(readings[1].actor_name.as_deref(), Some("steward"));
-    assert!(
-        readings
-            .iter()
-            .all(|leaf| !leaf.leaf.to_string().contains(SENTINEL))
-    );
+    assert!(readings.iter().all(|leaf| !leaf.leaf.to_string().contains(SENTINEL)));
 }
 
 #[tokio::test]
@@ -282,10 +154,7 @@ async fn an_engineer_opens_what_is_confidential() {
     let segment = hold(&world, "confidential").await;
     let engineer = world.person(Role::Engineer).await;
     assert!(quarantine::read(&engineer, segment, 0).await.is_ok());
-    assert_eq!(
-        status(&quarantine::export(&engineer, QuarantineQuery::default()).await),
-        403
-    );
+    assert_eq!(status(&quarantine::export(&engineer, QuarantineQuery::default()).await), 403);
 }
 
 #[tokio::test]
@@ -293,21 +162,10 @@ async fn an_export_is_on_record_row_by_row() {
     let world = World::new().await;
     let segment = hold(&world, "restricted").await;
     let compliance = world.person(Role::Compliance).await;
-    let rows = quarantine::export(&compliance, QuarantineQuery::default())
-        .await
-        .unwrap()
-        .items;
+    let rows = quarantine::export(&compliance, QuarantineQuery::default()).await.unwrap().items;
     assert_eq!(rows.len(), 2);
-    let readings = world
-        .leaves(AuditQuery {
-            kind: Some("quarantine_read".into()),
-            ..AuditQuery::default()
-        })
-        .await;
-    assert_eq!(
-        readings[0].leaf["body"]["rows"],
-        serde_json::json!([format!("{segment}/0"), format!("{segment}/1")])
-    );
+    let readings = world.leaves(AuditQuery { kind: Some("quarantine_read".into()), ..AuditQuery::default() }).await;
+    assert_eq!(readings[0].leaf["body"]["rows"], serde_json::json!([format!("{segment}/0"), format!("{segment}/1")]));
 }
 
 #[tokio::test]
@@ -315,40 +173,15 @@ async fn runs_are_shown_with_their_checkpoints() {
     let world = World::new().await;
     hold(&world, "internal").await;
     let viewer = world.person(Role::Viewer).await;
-    let listed = runs::list(&viewer, weir_api::RunQuery::default())
-        .await
-        .unwrap()
-        .items;
-    assert_eq!(
-        (
-            listed[0].rows_in,
-            listed[0].rows_quarantined,
-            listed[0].checkpoints
-        ),
-        (10, 2, 1)
-    );
+    let listed = runs::list(&viewer, weir_api::RunQuery::default()).await.unwrap().items;
+    assert_eq!((listed[0].rows_in, listed[0].rows_quarantined, listed[0].checkpoints), (10, 2, 1));
     let detail = runs::get(&viewer, listed[0].id).await.unwrap();
     assert_eq!(detail.checkpoints[0].positions[0].row, 10);
-    assert_eq!(
-        (detail.restarts, detail.worker.as_deref()),
-        (0, Some("worker-1"))
-    );
-    assert_eq!(
-        status(&runs::get(&viewer, weir_api::RunId::generate()).await),
-        404
-    );
+    assert_eq!((detail.restarts, detail.worker.as_deref()), (0, Some("worker-1")));
+    assert_eq!(status(&runs::get(&viewer, weir_api::RunId::generate()).await), 404);
     let shown = pipelines::get(&viewer, &slug("card-fraud")).await.unwrap();
     assert_eq!(shown.summary.state, weir_api::PipelineState::Running);
-    assert_eq!(
-        status(&pipelines::delete(&world.admin().await, &slug("card-fraud"), 1).await),
-        409
-    );
-    let stopping = pipelines::stop(&world.admin().await, &slug("card-fraud"))
-        .await
-        .unwrap();
-    assert_eq!(
-        stopping.state,
-        weir_api::PipelineState::Stopping,
-        "until its last checkpoint is taken"
-    );
+    assert_eq!(status(&pipelines::delete(&world.admin().await, &slug("card-fraud"), 1).await), 409);
+    let stopping = pipelines::stop(&world.admin().await, &slug("card-fraud")).await.unwrap();
+    assert_eq!(stopping.state, weir_api::PipelineState::Stopping, "until its last checkpoint is taken");
 }

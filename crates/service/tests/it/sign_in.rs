@@ -9,24 +9,13 @@ use crate::world::{PASSWORD, World, status};
 #[tokio::test]
 async fn a_wrong_password_and_an_unknown_name_get_the_same_answer() {
     let world = World::new().await;
-    let wrong = world
-        .sign_in("admin", "not the password")
-        .await
-        .unwrap_err();
-    let unknown = world
-        .sign_in("nobody", "not the password")
-        .await
-        .unwrap_err();
+    let wrong = world.sign_in("admin", "not the password").await.unwrap_err();
+    let unknown = world.sign_in("nobody", "not the password").await.unwrap_err();
     assert_eq!(wrong.problem(), unknown.problem());
     assert_eq!(wrong.problem().status, 401);
     let denials = world.denials().await;
     assert_eq!(denials.len(), 2, "both are on record");
-    assert!(
-        denials
-            .iter()
-            .all(|leaf| !leaf.leaf.to_string().contains("nobody")),
-        "what was typed is not"
-    );
+    assert!(denials.iter().all(|leaf| !leaf.leaf.to_string().contains("nobody")), "what was typed is not");
     assert_eq!(denials[0].remote_address.as_deref(), Some("192.0.2.7"));
 }
 
@@ -35,61 +24,30 @@ async fn failures_lock_for_ever_longer_and_for_names_that_nobody_has_as_well() {
     let world = World::new().await;
     for name in ["admin", "nobody"] {
         for attempt in 1..=4 {
-            assert!(
-                matches!(world.sign_in(name, "wrong").await, Err(Error::SignInFailed)),
-                "{name}, attempt {attempt}"
-            );
+            assert!(matches!(world.sign_in(name, "wrong").await, Err(Error::SignInFailed)), "{name}, attempt {attempt}");
         }
         for seconds in [30, 60, 120] {
-            let Err(Error::Locked { retry_after }) = world.sign_in(name, "wrong").await else {
-                panic!("{name} is not locked")
-            };
+            let Err(Error::Locked { retry_after }) = world.sign_in(name, "wrong").await else { panic!("{name} is not locked") };
             assert_eq!(retry_after.as_secs(), seconds, "{name}");
             let right = world.sign_in(name, world.admin_password.expose()).await;
-            assert_eq!(
-                status(&right),
-                429,
-                "{name}: even the right password has to wait"
-            );
+            assert_eq!(status(&right), 429, "{name}: even the right password has to wait");
             world.advance(TimeDelta::seconds(seconds as i64));
         }
     }
-    assert!(
-        world
-            .sign_in("admin", world.admin_password.expose())
-            .await
-            .is_ok()
-    );
-    assert!(
-        matches!(
-            world.sign_in("admin", "wrong").await,
-            Err(Error::SignInFailed)
-        ),
-        "a success begins the count anew"
-    );
+    assert!(world.sign_in("admin", world.admin_password.expose()).await.is_ok());
+    assert!(matches!(world.sign_in("admin", "wrong").await, Err(Error::SignInFailed)), "a success begins the count anew");
 }
 
 #[tokio::test]
 async fn names_are_compared_in_lower_case() {
     let world = World::new().await;
-    assert!(
-        world
-            .sign_in(" Admin ", world.admin_password.expose())
-            .await
-            .is_ok()
-    );
+    assert!(world.sign_in(" Admin ", world.admin_password.expose()).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_session_ends_when_idle_when_old_and_at_sign_out() {
     let world = World::new().await;
-    let begin = async || {
-        world
-            .sign_in("admin", world.admin_password.expose())
-            .await
-            .unwrap()
-            .token
-    };
+    let begin = async || world.sign_in("admin", world.admin_password.expose()).await.unwrap().token;
 
     let idle = begin().await;
     world.advance(TimeDelta::minutes(119));
@@ -97,11 +55,7 @@ async fn a_session_ends_when_idle_when_old_and_at_sign_out() {
     world.advance(TimeDelta::minutes(119));
     assert!(world.resume(&idle).await.is_ok(), "every use counts");
     world.advance(TimeDelta::minutes(121));
-    assert_eq!(
-        status(&world.resume(&idle).await),
-        401,
-        "nobody used it for two hours"
-    );
+    assert_eq!(status(&world.resume(&idle).await), 401, "nobody used it for two hours");
 
     let old = begin().await;
     for _ in 0..11 {
@@ -109,37 +63,19 @@ async fn a_session_ends_when_idle_when_old_and_at_sign_out() {
         assert!(world.resume(&old).await.is_ok());
     }
     world.advance(TimeDelta::hours(1));
-    assert_eq!(
-        status(&world.resume(&old).await),
-        401,
-        "twelve hours are over"
-    );
+    assert_eq!(status(&world.resume(&old).await), 401, "twelve hours are over");
 
     let left = begin().await;
-    auth::sign_out(&world.resume(&left).await.unwrap())
-        .await
-        .unwrap();
+    auth::sign_out(&world.resume(&left).await.unwrap()).await.unwrap();
     assert_eq!(status(&world.resume(&left).await), 401);
     assert_eq!(status(&world.resume(&Secret::new("made up")).await), 401);
-    assert_eq!(
-        world
-            .leaves(AuditQuery {
-                action: Some("session.sign_out".into()),
-                ..AuditQuery::default()
-            })
-            .await
-            .len(),
-        1
-    );
+    assert_eq!(world.leaves(AuditQuery { action: Some("session.sign_out".into()), ..AuditQuery::default() }).await.len(), 1);
 }
 
 #[tokio::test]
 async fn the_session_token_itself_is_stored_nowhere() {
     let world = World::new().await;
-    let signed_in = world
-        .sign_in("admin", world.admin_password.expose())
-        .await
-        .unwrap();
+    let signed_in = world.sign_in("admin", world.admin_password.expose()).await.unwrap();
     assert!(!world.is_on_disk(signed_in.token.expose().as_bytes()));
     assert!(!world.is_on_disk(world.admin_password.expose().as_bytes()));
 }
@@ -161,25 +97,11 @@ async fn a_new_password_ends_the_other_sessions() {
     let other = world.sign_in("viewer", PASSWORD).await.unwrap().token;
     let new = Secret::new("a password that nobody knows");
 
-    let wrong = ChangePassword {
-        current: Secret::new("guess"),
-        new: new.clone(),
-    };
+    let wrong = ChangePassword { current: Secret::new("guess"), new: new.clone() };
     assert_eq!(status(&auth::change_password(&this, wrong).await), 422);
-    let short = ChangePassword {
-        current: Secret::new(PASSWORD),
-        new: Secret::new("short"),
-    };
+    let short = ChangePassword { current: Secret::new(PASSWORD), new: Secret::new("short") };
     assert_eq!(status(&auth::change_password(&this, short).await), 422);
-    auth::change_password(
-        &this,
-        ChangePassword {
-            current: Secret::new(PASSWORD),
-            new: new.clone(),
-        },
-    )
-    .await
-    .unwrap();
+    auth::change_password(&this, ChangePassword { current: Secret::new(PASSWORD), new: new.clone() }).await.unwrap();
 
     assert_eq!(status(&world.resume(&other).await), 401);
     assert!(world.sign_in("viewer", PASSWORD).await.is_err());
@@ -193,49 +115,14 @@ async fn a_disabled_user_is_out_at_once() {
     let id = viewer.actor().user_id().unwrap();
     let token = world.sign_in("viewer", PASSWORD).await.unwrap().token;
     let admin = world.admin().await;
-    users::update(
-        &admin,
-        id,
-        UpdateUser {
-            disabled: Some(true),
-            ..UpdateUser::default()
-        },
-    )
-    .await
-    .unwrap();
+    users::update(&admin, id, UpdateUser { disabled: Some(true), ..UpdateUser::default() }).await.unwrap();
     assert_eq!(status(&world.resume(&token).await), 401);
-    assert!(
-        matches!(
-            world.sign_in("viewer", PASSWORD).await,
-            Err(Error::SignInFailed)
-        ),
-        "nobody is told why"
-    );
+    assert!(matches!(world.sign_in("viewer", PASSWORD).await, Err(Error::SignInFailed)), "nobody is told why");
     let me = admin.actor().user_id().unwrap();
-    let myself = users::update(
-        &admin,
-        me,
-        UpdateUser {
-            disabled: Some(true),
-            ..UpdateUser::default()
-        },
-    )
-    .await;
+    let myself = users::update(&admin, me, UpdateUser { disabled: Some(true), ..UpdateUser::default() }).await;
     assert_eq!(status(&myself), 409, "nobody locks themselves out");
 
-    users::update(
-        &admin,
-        id,
-        UpdateUser {
-            disabled: Some(false),
-            ..UpdateUser::default()
-        },
-    )
-    .await
-    .unwrap();
-    let made = users::set_password(&admin, id, SetPassword::default())
-        .await
-        .unwrap()
-        .unwrap();
+    users::update(&admin, id, UpdateUser { disabled: Some(false), ..UpdateUser::default() }).await.unwrap();
+    let made = users::set_password(&admin, id, SetPassword::default()).await.unwrap().unwrap();
     assert!(world.sign_in("viewer", made.expose()).await.is_ok());
 }

@@ -5,10 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 use weir_api::{AuditEntry, AuditQuery, CreateUser, Role, Secret, SignIn, Slug};
-use weir_service::{
-    Cx, Error, Limits, ManualClock, RequestInfo, Services, ServicesConfig, audit, auth, bootstrap,
-    users,
-};
+use weir_service::{Cx, Error, Limits, ManualClock, RequestInfo, Services, ServicesConfig, audit, auth, bootstrap, users};
 use weir_spec::{Column, DataType, connector::GeneratorKind};
 use weir_store::Store;
 use weir_vault::{Key, MasterKey};
@@ -30,10 +27,7 @@ fn generator_columns(_: GeneratorKind) -> Vec<Column> {
     vec![Column::new("amount", DataType::Float64)]
 }
 
-pub async fn open(
-    folder: &std::path::Path,
-    clock: Arc<ManualClock>,
-) -> Result<Arc<Services>, Error> {
+pub async fn open(folder: &std::path::Path, clock: Arc<ManualClock>) -> Result<Arc<Services>, Error> {
     let store = Store::open(folder, start()).await.unwrap();
     Services::open(ServicesConfig {
         store,
@@ -52,12 +46,7 @@ impl World {
         let clock = Arc::new(ManualClock::at(start()));
         let services = open(folder.path(), Arc::clone(&clock)).await.unwrap();
         let admin = bootstrap::first_start(&services).await.unwrap().unwrap();
-        Self {
-            folder,
-            services,
-            clock,
-            admin_password: admin.password,
-        }
+        Self { folder, services, clock, admin_password: admin.password }
     }
 
     pub fn advance(&self, by: TimeDelta) {
@@ -69,14 +58,7 @@ impl World {
     }
 
     pub async fn sign_in(&self, name: &str, password: &str) -> Result<auth::SignedIn, Error> {
-        auth::sign_in(
-            &self.anonymous(),
-            SignIn {
-                name: name.to_owned(),
-                password: Secret::new(password),
-            },
-        )
-        .await
+        auth::sign_in(&self.anonymous(), SignIn { name: name.to_owned(), password: Secret::new(password) }).await
     }
 
     pub async fn resume(&self, token: &Secret) -> Result<Cx, Error> {
@@ -85,10 +67,7 @@ impl World {
 
     /// The administrator, in `main`.
     pub async fn admin(&self) -> Cx {
-        let signed_in = self
-            .sign_in("admin", self.admin_password.expose())
-            .await
-            .unwrap();
+        let signed_in = self.sign_in("admin", self.admin_password.expose()).await.unwrap();
         in_main(self.resume(&signed_in.token).await.unwrap()).await
     }
 
@@ -108,19 +87,12 @@ impl World {
 
     /// Leaves of `main` and of the instance, newest first.
     pub async fn leaves(&self, query: AuditQuery) -> Vec<AuditEntry> {
-        let operator = weir_service::operator::context(&self.services)
-            .await
-            .unwrap();
+        let operator = weir_service::operator::context(&self.services).await.unwrap();
         audit::search(&operator, query).await.unwrap().items
     }
 
     pub async fn denials(&self) -> Vec<AuditEntry> {
-        self.leaves(AuditQuery {
-            outcome: Some(weir_api::Outcome::Denied),
-            limit: Some(500),
-            ..AuditQuery::default()
-        })
-        .await
+        self.leaves(AuditQuery { outcome: Some(weir_api::Outcome::Denied), limit: Some(500), ..AuditQuery::default() }).await
     }
 
     /// Whether these bytes stand in any file of the data folder.
@@ -141,10 +113,7 @@ pub fn slug(text: &str) -> Slug {
 }
 
 pub fn request() -> RequestInfo {
-    RequestInfo {
-        request_id: "req-1".to_owned(),
-        remote_address: Some("192.0.2.7".parse().unwrap()),
-    }
+    RequestInfo { request_id: "req-1".to_owned(), remote_address: Some("192.0.2.7".parse().unwrap()) }
 }
 
 /// The status of the problem that an error becomes.
