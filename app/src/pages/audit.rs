@@ -1,7 +1,6 @@
 //! Who did what, and what did the pipelines decide? With a proof that nothing was changed.
 
 use leptos::{form::ActionForm, prelude::*};
-use leptos_router::components::Form;
 use weir_api::{AuditEntry, AuditQuery, DateTime, Head, Outcome, Utc, VerifyResult};
 
 use super::{given, query};
@@ -12,6 +11,7 @@ use crate::{
         icon::Glyph,
         notice::{FaultNotice, FaultPage, Notice, Tone},
         page::{PageHead, Pager},
+        search_form::SearchForm,
         time::{Ago, Moment},
     },
     fault::Fault,
@@ -19,6 +19,9 @@ use crate::{
     server_fns::audit::{self, Verify},
     shell::{use_project, use_reader},
 };
+
+/// The filters of the address.
+const FIELDS: &[&str] = &["text", "actor", "action", "kind", "outcome", "from", "until"];
 
 /// The filters, as they stand in the address.
 #[derive(Clone, Copy)]
@@ -205,7 +208,7 @@ fn Search(project: Memo<String>, filters: Filters) -> impl IntoView {
     };
     let (outcome, of_kind) = (filters.outcome, filters.kind);
     view! {
-        <Form method="get" action=links::audit(&project.get_untracked())>
+        <SearchForm action=links::audit(&project.get_untracked()) fields=FIELDS>
             <div class="filters" role="search">
                 {text("text", "Search", "actor, action, resource or request id", "search", filters.text)}
                 {text("actor", "Who", "anyone", "text", filters.actor)}
@@ -230,7 +233,7 @@ fn Search(project: Memo<String>, filters: Filters) -> impl IntoView {
                 <button class="btn" type="submit">"Search"</button>
                 {move || filters.any().then(|| view! { <a class="btn btn--quiet" href=links::audit(&project.get())>"Clear"</a> })}
             </div>
-        </Form>
+        </SearchForm>
     }
 }
 

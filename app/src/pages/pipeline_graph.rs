@@ -255,7 +255,7 @@ fn rejects(counters: NodeCounters, quarantine: String) -> impl IntoView {
     let held = counters.quarantined > 0;
     let rules = (!rules.is_empty()).then(|| {
         let mut rules: Vec<_> = rules.into_iter().collect();
-        rules.sort_by(|a, b| b.1.cmp(&a.1));
+        rules.sort_by_key(|(_, failures)| std::cmp::Reverse(*failures));
         let items = rules
             .into_iter()
             .map(|(rule, failures)| view! { <li><code>{rule}</code><span>{format::count(failures)}</span></li> })

@@ -1,7 +1,6 @@
 //! Which rows were held back, and why?
 
 use leptos::prelude::*;
-use leptos_router::components::Form;
 use weir_api::{QuarantineEntry, QuarantineQuery};
 
 use super::{given, query};
@@ -12,12 +11,16 @@ use crate::{
         icon::Glyph,
         notice::{FaultNotice, FaultPage},
         page::{PageHead, Pager},
+        search_form::SearchForm,
         time::Ago,
     },
     format, links,
     server_fns::quarantine,
     shell::use_project,
 };
+
+/// The filters of the address.
+const FIELDS: &[&str] = &["pipeline", "node", "rule"];
 
 #[component]
 pub fn QuarantinePage() -> impl IntoView {
@@ -67,7 +70,7 @@ pub fn QuarantineList(project: String, pipeline: Option<String>) -> impl IntoVie
     };
     let all = base.clone();
     view! {
-        <Form method="get" action=base.clone()>
+        <SearchForm action=base.clone() fields=FIELDS>
             <div class="filters">
                 {(!fixed).then(|| field("pipeline", "Pipeline", "any", of))}
                 {field("node", "Source or step", "any", node)}
@@ -75,7 +78,7 @@ pub fn QuarantineList(project: String, pipeline: Option<String>) -> impl IntoVie
                 <button class="btn" type="submit">"Filter"</button>
                 {move || [of, node, rule, run].iter().any(|one| !one.get().is_empty()).then(|| view! { <a class="btn btn--quiet" href=all.clone()>"Clear"</a> })}
             </div>
-        </Form>
+        </SearchForm>
         <Transition fallback=|| view! { <Loading/> }>
             {move || {
                 let (project, base) = (project.clone(), base.clone());
