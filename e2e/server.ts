@@ -1,12 +1,29 @@
 // Starts `weir serve --demo` with a fresh data folder and reads from its output where it listens and who may sign in.
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
-export const STATE = join(import.meta.dirname, "test-results", "server.json");
+const STATE = join(import.meta.dirname, "test-results", "server.json");
+const ROLES = ["admin", "engineer", "steward", "compliance", "approver", "viewer"] as const;
 
-export type Server = { address: string; data: string; logins: Record<string, string> };
+export type Role = (typeof ROLES)[number];
+export type Server = { address: string; data: string; passwords: Record<Role, string> };
+
+/// What the running server told when it started. For tests.
+export function server(): Server {
+  return JSON.parse(readFileSync(STATE, "utf8"));
+}
+
+/// `Weir is ready at ADDRESS`, then a table of names, passwords and roles. Nothing until all of it is there.
+function read(output: string): Omit<Server, "data"> | undefined {
+  const address = /^Weir is ready at (http:\/\/\S+)$/m.exec(output)?.[1];
+  const table = output.split(/^SIGN IN AS\b.*\n/m)[1];
+  if (!address || !table) return undefined;
+  const rows = table.split("\n").slice(0, -1).map((line) => line.trim().split(/\s{2,}/));
+  const passwords = Object.fromEntries(rows.filter((row) => row.length === 3).map(([name, password]) => [name, password]));
+  return ROLES.every((role) => role in passwords) ? { address, passwords: passwords as Record<Role, string> } : undefined;
+}
 
 export default async function start() {
   const weir = process.env.WEIR_BIN;
@@ -16,36 +33,45 @@ export default async function start() {
     cwd: join(import.meta.dirname, ".."),
     stdio: ["ignore", "pipe", "pipe"],
   });
-  let text = "";
-  const collect = (chunk: Buffer) => {
-    text += chunk.toString();
+  let output = "";
+  let log = "";
+  child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => {
+    log += chunk.toString();
     if (process.env.WEIR_E2E_LOG) process.stderr.write(chunk);
-  };
-  child.stdout.on("data", collect);
-  child.stderr.on("data", collect);
-
-  const deadline = Date.now() + 120_000;
-  let address: string | undefined;
-  const logins: Record<string, string> = {};
-  while (Date.now() < deadline) {
-    if (child.exitCode !== null) throw new Error(`weir ended with ${child.exitCode}:\n${text}`);
-    address = /https?:\/\/127\.0\.0\.1:\d+/.exec(text)?.[0];
-    for (const [, name, password] of text.matchAll(/^\s*([a-z]+)\s+(\S{12,})\s*(?:\S+)?\s*$/gm)) logins[name] = password;
-    if (address && Object.keys(logins).length >= 6 && (await fetch(`${address}/readyz`).catch(() => null))?.ok) break;
-    await new Promise((done) => setTimeout(done, 200));
-  }
-  if (!address) throw new Error(`weir did not start in time:\n${text}`);
-  const { mkdirSync } = await import("node:fs");
-  mkdirSync(join(import.meta.dirname, "test-results"), { recursive: true });
-  writeFileSync(STATE, JSON.stringify({ address, data, logins } satisfies Server));
-
-  return async () => {
-    const ended = new Promise((done) => child.once("exit", done));
-    child.kill("SIGTERM");
-    const forced = setTimeout(() => child.kill("SIGKILL"), 20_000);
-    await ended;
-    clearTimeout(forced);
+  });
+  const stop = async () => {
+    if (child.exitCode === null) {
+      const ended = new Promise((done) => child.once("exit", done));
+      child.kill("SIGTERM");
+      const forced = setTimeout(() => child.kill("SIGKILL"), 30_000);
+      await ended;
+      clearTimeout(forced);
+    }
     rmSync(data, { recursive: true, force: true });
     rmSync(STATE, { force: true });
+  };
+
+  const deadline = Date.now() + 120_000;
+  for (;;) {
+    const told = read(output);
+    if (told && (await fetch(`${told.address}/readyz`).catch(() => null))?.ok) {
+      mkdirSync(dirname(STATE), { recursive: true });
+      writeFileSync(STATE, JSON.stringify({ ...told, data } satisfies Server), { mode: 0o600 });
+      break;
+    }
+    if (child.exitCode !== null || Date.now() > deadline) {
+      const how = child.exitCode === null ? "did not start in time" : `ended with ${child.exitCode}`;
+      // Its standard output holds passwords.
+      const tail = log.split("\n").slice(-40).join("\n");
+      await stop();
+      throw new Error(`weir ${how}:\n${tail}`);
+    }
+    await new Promise((done) => setTimeout(done, 100));
+  }
+
+  return async () => {
+    await stop();
+    if (child.exitCode !== 0) throw new Error(`weir did not stop cleanly (${child.exitCode ?? child.signalCode}):\n${log.split("\n").slice(-20).join("\n")}`);
   };
 }
