@@ -64,29 +64,7 @@ fn main() -> std::io::Result<()> {
     let version = hex(&all.finalize()[..6]);
     writeln!(code, "/// Changes whenever an embedded file does.\npub const SITE_VERSION: &str = {version:?};")
         .expect("a String takes every write");
-    std::fs::write(out.join("assets.rs"), code)?;
-    std::fs::write(out.join("demo.rs"), demo(&root.join("examples/demo"))?)
-}
-
-/// The texts of the demo: pipelines in a folder, contracts in `contracts/` below it.
-fn demo(folder: &Path) -> std::io::Result<String> {
-    println!("cargo:rerun-if-changed={}", folder.display());
-    let list = |folder: &Path| -> std::io::Result<String> {
-        let mut paths: Vec<PathBuf> = match std::fs::read_dir(folder) {
-            Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        paths.retain(|path| path.extension().is_some_and(|ext| ext == "yaml"));
-        paths.sort();
-        let texts: Vec<String> = paths.iter().map(|path| format!("include_str!({path:?})")).collect();
-        Ok(texts.join(", "))
-    };
-    Ok(format!(
-        "const PIPELINES: &[&str] = &[{}];\nconst CONTRACTS: &[&str] = &[{}];\n",
-        list(folder)?,
-        list(&folder.join("contracts"))?
-    ))
+    std::fs::write(out.join("assets.rs"), code)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -36,7 +36,7 @@ pub fn escapes(plan: &Plan, base_dir: &Path, allowed: &[PathBuf]) -> Option<Stri
         };
         let outside = paths.into_iter().find(|path| !is_inside(&base_dir.join(path), base_dir, allowed))?;
         Some(format!(
-            "{}: the path {outside} leaves the folder {} of this project; put the files there, or start weir with --allow-path for theirs",
+            "{}: the path {outside} leaves the folder {} of this project; put the files there, or start weir with --allow for theirs",
             node.name,
             base_dir.display()
         ))
