@@ -75,7 +75,12 @@ fn prepare(dir: &Path) {
 }
 
 fn start(dir: &Path) -> Child {
-    weir(dir).args(["run", "pipeline.yaml", "--data", "data", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    weir(dir)
+        .args(["run", "pipeline.yaml", "--data", "data", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
 fn finish(dir: &Path) -> serde_json::Value {

@@ -78,10 +78,18 @@ fn a_sentinel_in_a_restricted_column_is_found_nowhere() {
         let output = weir(dir.path()).env("WEIR_LOG", "trace").args(args).output().unwrap();
         said.extend_from_slice(&output.stdout);
         said.extend_from_slice(&output.stderr);
-        (output.status, String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+        (
+            output.status,
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
     };
     // A run makes the data folder; consent comes into it afterwards.
-    std::fs::write(dir.path().join("empty.yaml"), DOCUMENT.replace("name: sentinel", "name: empty").replace("people.ndjson", "empty.ndjson")).unwrap();
+    std::fs::write(
+        dir.path().join("empty.yaml"),
+        DOCUMENT.replace("name: sentinel", "name: empty").replace("people.ndjson", "empty.ndjson"),
+    )
+    .unwrap();
     std::fs::write(dir.path().join("empty.ndjson"), "{\"id\": 1}\n").unwrap();
     let (status, _, errors) = call(&["run", "empty.yaml", "--data", "data"]);
     assert!(status.success(), "{errors}");

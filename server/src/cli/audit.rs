@@ -69,7 +69,8 @@ fn verify(args: &VerifyArgs) -> Outcome {
         Some(path) => {
             let file = File::open(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
             let trusted = (!args.keys.is_empty()).then_some(args.keys.as_slice());
-            verify_bundle(BufReader::with_capacity(1 << 20, file), outside, trusted).with_context(|| format!("cannot read {}", path.display()))?
+            verify_bundle(BufReader::with_capacity(1 << 20, file), outside, trusted)
+                .with_context(|| format!("cannot read {}", path.display()))?
         }
         None => {
             let mut verdict = None;
@@ -120,7 +121,9 @@ async fn verify_folder(data: &Path, outside: Vec<TreeHead>, trusted: &[PublicKey
     let beside = match File::open(data.join(HEADS)) {
         Ok(file) => heads_file::read(BufReader::new(file)).with_context(|| format!("cannot read {HEADS}"))?.heads,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            output::note(format_args!("note: there is no {HEADS} beside the database; only the database's own heads are checked"));
+            output::note(format_args!(
+                "note: there is no {HEADS} beside the database; only the database's own heads are checked"
+            ));
             Vec::new()
         }
         Err(error) => return Err(anyhow!("cannot read {HEADS}: {error}").into()),

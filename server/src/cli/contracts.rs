@@ -21,7 +21,8 @@ impl Contracts {
         paths.sort();
         for path in paths {
             let document = path.extension().is_some_and(|ext| ["yaml", "yml", "json"].iter().any(|known| ext == *known));
-            let small = std::fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() <= weir_spec::parse::MAX_BYTES as u64);
+            let small =
+                std::fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() <= weir_spec::parse::MAX_BYTES as u64);
             if !(document && small) {
                 continue;
             }

@@ -133,7 +133,12 @@ fn listed(entry: &QuarantineEntry) -> Vec<String> {
 }
 
 async fn show(args: ShowArgs) -> Outcome {
-    let wrong = || Failure::usage(format!("`{}` is not the address of a row; expected SEGMENT/ROW as `weir quarantine list` prints it", args.row));
+    let wrong = || {
+        Failure::usage(format!(
+            "`{}` is not the address of a row; expected SEGMENT/ROW as `weir quarantine list` prints it",
+            args.row
+        ))
+    };
     let (segment, row) = args.row.split_once('/').ok_or_else(wrong)?;
     let segment: SegmentId = segment.parse().map_err(|_| wrong())?;
     let row: u32 = row.parse().map_err(|_| wrong())?;
@@ -197,7 +202,10 @@ async fn export(args: ExportArgs) -> Outcome {
         }
     }
     if let Some(file) = file {
-        file.into_inner().map_err(|error| error.into_error()).and_then(|file| file.sync_all()).context("cannot write the export")?;
+        file.into_inner()
+            .map_err(|error| error.into_error())
+            .and_then(|file| file.sync_all())
+            .context("cannot write the export")?;
     }
     workspace.close().await?;
     output::note(format_args!("{rows} rows exported; the audit log records it"));

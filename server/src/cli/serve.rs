@@ -3,8 +3,8 @@
 use super::workspace::refusal;
 use super::{DataArg, Failure, Outcome, output, shutdown};
 use crate::http::state::DEFAULT_INGEST_LIMIT;
-use crate::instance;
 use crate::http::{self, AppState, Public};
+use crate::instance;
 use anyhow::Context;
 use clap::Args;
 use std::net::SocketAddr;
@@ -105,9 +105,7 @@ fn announce(address: SocketAddr, public_url: Option<&str>, sign_ins: &[Credentia
         return;
     }
     output::line("");
-    let rows: Vec<Vec<String>> = sign_ins
-        .iter()
-        .map(|c| vec![c.name.clone(), c.password.expose().to_owned(), c.role.to_string()])
-        .collect();
+    let rows: Vec<Vec<String>> =
+        sign_ins.iter().map(|c| vec![c.name.clone(), c.password.expose().to_owned(), c.role.to_string()]).collect();
     output::table(&["SIGN IN AS", "PASSWORD (shown this once)", "ROLE"], &rows);
 }

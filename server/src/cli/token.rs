@@ -141,7 +141,16 @@ mod tests {
 
     #[test]
     fn times_carry_their_unit() {
-        let cases = [("90s", Some(90)), ("30m", Some(1_800)), ("12h", Some(43_200)), ("7d", Some(604_800)), ("7", None), ("", None), ("x9h", None), ("9ü", None)];
+        let cases = [
+            ("90s", Some(90)),
+            ("30m", Some(1_800)),
+            ("12h", Some(43_200)),
+            ("7d", Some(604_800)),
+            ("7", None),
+            ("", None),
+            ("x9h", None),
+            ("9ü", None),
+        ];
         for (text, expected) in cases {
             assert_eq!(seconds(text).ok(), expected, "{text:?}");
         }

@@ -33,9 +33,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
                 JsonRejection::JsonDataError(error) => {
                     ApiError::unreadable(StatusCode::UNPROCESSABLE_ENTITY, "body", error.body_text())
                 }
-                JsonRejection::JsonSyntaxError(error) => {
-                    ApiError::unreadable(StatusCode::BAD_REQUEST, "body", error.body_text())
-                }
+                JsonRejection::JsonSyntaxError(error) => ApiError::unreadable(StatusCode::BAD_REQUEST, "body", error.body_text()),
                 other => ApiError::bare(other.status()),
             }),
         }
@@ -52,9 +50,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        axum::extract::Query::<T>::from_request_parts(parts, state).await.map(|found| Self(found.0)).map_err(
-            |rejection: QueryRejection| ApiError::unreadable(StatusCode::BAD_REQUEST, "query", rejection.body_text()),
-        )
+        axum::extract::Query::<T>::from_request_parts(parts, state)
+            .await
+            .map(|found| Self(found.0))
+            .map_err(|rejection: QueryRejection| ApiError::unreadable(StatusCode::BAD_REQUEST, "query", rejection.body_text()))
     }
 }
 

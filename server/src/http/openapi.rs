@@ -32,7 +32,8 @@ impl Modify for Security {
         let components = document.components.get_or_insert_default();
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-        let cookie = ApiKeyValue::with_description("weir_session", "Set by signing in. Over HTTPS its name is `__Host-weir_session`.");
+        let cookie =
+            ApiKeyValue::with_description("weir_session", "Set by signing in. Over HTTPS its name is `__Host-weir_session`.");
         components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     }
 }

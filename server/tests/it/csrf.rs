@@ -1,8 +1,8 @@
 //! Pages elsewhere cannot act with our user's cookie; our own pages, tokens and scripts can.
 
+use crate::common::Server;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use crate::common::Server;
 
 const PATH: &str = "/api/v1/projects/main/pipelines/validate";
 const BODY: &str = r#"{"document":"kind: Pipeline"}"#;
@@ -74,7 +74,8 @@ async fn server_functions_are_protected_too() {
 #[tokio::test]
 async fn a_form_of_another_site_cannot_sign_somebody_in() {
     let server = Server::start().await;
-    let request = Request::post("/api/v1/session").header("content-type", "application/json").header("sec-fetch-site", "cross-site");
+    let request =
+        Request::post("/api/v1/session").header("content-type", "application/json").header("sec-fetch-site", "cross-site");
     let answer = server.raw(request.body(Body::from(r#"{"name":"a","password":"b"}"#)).unwrap()).await;
     assert_eq!(answer.problem(403), "/problems/cross-site");
 }

@@ -1,8 +1,8 @@
 //! What every response has: request ids, security headers, problems for what the framework itself refuses.
 
+use crate::common::Server;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use crate::common::Server;
 use expect_test::expect;
 
 #[tokio::test]
@@ -85,7 +85,11 @@ async fn what_the_framework_refuses_is_a_problem_document_too() {
     assert!(method.header("allow").contains("GET"), "{}", method.header("allow"));
 
     let send = |kind: &'static str, body: &'static str| {
-        Request::post("/api/v1/session").header("content-type", kind).header("sec-fetch-site", "same-origin").body(Body::from(body)).unwrap()
+        Request::post("/api/v1/session")
+            .header("content-type", kind)
+            .header("sec-fetch-site", "same-origin")
+            .body(Body::from(body))
+            .unwrap()
     };
     assert_eq!(server.raw(send("text/plain", "hello")).await.problem(415), "/problems/unsupported-media-type");
     assert_eq!(server.raw(send("application/json", "{")).await.problem(400), "/problems/invalid-request");

@@ -46,8 +46,7 @@ fn every_operation_names_an_action_of_the_permission_matrix() {
 
 #[test]
 fn only_what_must_be_is_open_to_everybody() {
-    let open: Vec<String> =
-        operations().into_iter().filter(|(_, op)| op[ACTION] == "anonymous").map(|(name, _)| name).collect();
+    let open: Vec<String> = operations().into_iter().filter(|(_, op)| op[ACTION] == "anonymous").map(|(name, _)| name).collect();
     assert_eq!(open, ["GET /.well-known/jwks.json", "POST /api/v1/session"]);
 }
 

@@ -1,8 +1,8 @@
 //! Signing in and out, who one is, and what the cookie is like.
 
+use crate::common::{PASSWORD, Server};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use crate::common::{PASSWORD, Server};
 use serde_json::json;
 
 #[tokio::test]

@@ -48,10 +48,7 @@ mod tests {
     fn the_cookie_is_bound_to_its_host_unless_on_loopback() {
         let https = Public::new(Some("https://weir.example/"), "0.0.0.0:80".parse().unwrap()).unwrap();
         let local = Public::new(None, "127.0.0.1:8080".parse().unwrap()).unwrap();
-        assert_eq!(
-            set(&https, "s", 60),
-            "__Host-weir_session=s; Path=/; HttpOnly; SameSite=Lax; Max-Age=60; Secure"
-        );
+        assert_eq!(set(&https, "s", 60), "__Host-weir_session=s; Path=/; HttpOnly; SameSite=Lax; Max-Age=60; Secure");
         assert_eq!(set(&local, "s", 60), "weir_session=s; Path=/; HttpOnly; SameSite=Lax; Max-Age=60");
         assert_eq!(clear(&local), "weir_session=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
     }

@@ -96,7 +96,6 @@ fn remote_address(peer: Option<IpAddr>, headers: &HeaderMap, proxied: bool) -> O
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

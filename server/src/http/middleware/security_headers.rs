@@ -41,9 +41,7 @@ pub async fn set(State(state): State<AppState>, mut request: Request, next: Next
 }
 
 fn default(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    headers
-        .entry(name)
-        .or_insert_with(|| HeaderValue::from_str(value).expect("invariant: our header values are plain ASCII"));
+    headers.entry(name).or_insert_with(|| HeaderValue::from_str(value).expect("invariant: our header values are plain ASCII"));
 }
 
 /// Scripts by nonce, wasm, and nothing from elsewhere. Style attributes are allowed: the graph places its nodes by them.

@@ -47,7 +47,8 @@ async fn append(
 ) -> ApiResult<(StatusCode, Json<IngestReceipt>)> {
     let format = format_of(&headers)?;
     let key = idempotency_key(&headers)?;
-    let rows = Limited::new(body, state.ingest_limit()).collect().await.map_err(|error| unreadable(&*error, state.ingest_limit()))?;
+    let rows =
+        Limited::new(body, state.ingest_limit()).collect().await.map_err(|error| unreadable(&*error, state.ingest_limit()))?;
     let receipt = ingest::append(&cx, &pipeline, &source, format, key, rows.to_bytes().into()).await?;
     Ok((StatusCode::ACCEPTED, Json(receipt)))
 }

@@ -6,8 +6,8 @@ use crate::http::openapi::Refusals;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::sse;
 use crate::http::state::AppState;
-use axum::http::{HeaderName, StatusCode, header};
 use axum::extract::State;
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use weir_api::{
@@ -85,11 +85,7 @@ async fn get(Scope(cx): Scope, At(name): At<Slug>) -> ApiResult<Json<PipelineDet
     responses((status = 200, body = PipelineDetail), (status = 409, body = weir_api::Problem), Refusals),
     extensions(("x-weir-action" = json!("pipeline.update")))
 )]
-async fn update(
-    Scope(cx): Scope,
-    At(name): At<Slug>,
-    Json(body): Json<UpdatePipeline>,
-) -> ApiResult<Json<PipelineDetail>> {
+async fn update(Scope(cx): Scope, At(name): At<Slug>, Json(body): Json<UpdatePipeline>) -> ApiResult<Json<PipelineDetail>> {
     Ok(Json(pipelines::update(&cx, &name, body).await?))
 }
 
@@ -100,11 +96,7 @@ async fn update(
     responses((status = 204), (status = 409, body = weir_api::Problem), Refusals),
     extensions(("x-weir-action" = json!("pipeline.delete")))
 )]
-async fn delete(
-    Scope(cx): Scope,
-    At(name): At<Slug>,
-    Query(seen): Query<DeletePipeline>,
-) -> ApiResult<StatusCode> {
+async fn delete(Scope(cx): Scope, At(name): At<Slug>, Query(seen): Query<DeletePipeline>) -> ApiResult<StatusCode> {
     pipelines::delete(&cx, &name, seen.expected_version).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -116,11 +108,7 @@ async fn delete(
     responses((status = 200, body = Page<PipelineVersion>), Refusals),
     extensions(("x-weir-action" = json!("pipeline.read")))
 )]
-async fn versions(
-    Scope(cx): Scope,
-    At(name): At<Slug>,
-    Query(page): Query<PageQuery>,
-) -> ApiResult<Json<Page<PipelineVersion>>> {
+async fn versions(Scope(cx): Scope, At(name): At<Slug>, Query(page): Query<PageQuery>) -> ApiResult<Json<Page<PipelineVersion>>> {
     Ok(Json(pipelines::versions(&cx, &name, page).await?))
 }
 
@@ -194,10 +182,6 @@ async fn stop(Scope(cx): Scope, At(name): At<Slug>) -> ApiResult<(StatusCode, Js
     responses((status = 200, body = RunRates, content_type = "text/event-stream"), Refusals),
     extensions(("x-weir-action" = json!("run.read")))
 )]
-async fn live(
-    State(state): State<AppState>,
-    Scope(cx): Scope,
-    At(name): At<Slug>,
-) -> ApiResult<impl IntoResponse> {
+async fn live(State(state): State<AppState>, Scope(cx): Scope, At(name): At<Slug>) -> ApiResult<impl IntoResponse> {
     Ok(sse::pipeline(feed::subscribe(&cx, Some(&name)).await?, state.stopping()))
 }

@@ -60,11 +60,7 @@ async fn checkpoints(
     responses((status = 200, body = RunRates, content_type = "text/event-stream"), Refusals),
     extensions(("x-weir-action" = json!("run.read")))
 )]
-async fn live(
-    State(state): State<AppState>,
-    Scope(cx): Scope,
-    At(run): At<RunId>,
-) -> ApiResult<impl IntoResponse> {
+async fn live(State(state): State<AppState>, Scope(cx): Scope, At(run): At<RunId>) -> ApiResult<impl IntoResponse> {
     let pipeline = runs::get(&cx, run).await?.summary.pipeline;
     let feed = feed::subscribe(&cx, Some(&pipeline)).await?;
     Ok(sse::run(cx, run, feed, state.stopping()))

@@ -12,7 +12,11 @@ use weir_api::{CreateUser, CreatedUser, Page, PageQuery, Secret, SetPassword, Up
 use weir_service::users;
 
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update)).routes(routes!(set_password)).routes(routes!(create_member))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, update))
+        .routes(routes!(set_password))
+        .routes(routes!(create_member))
 }
 
 /// List the users of this instance
@@ -67,11 +71,7 @@ struct PasswordSet {
     params(("user" = String, Path)), request_body = SetPassword, responses((status = 200, body = PasswordSet), Refusals),
     extensions(("x-weir-action" = json!("user.update")))
 )]
-async fn set_password(
-    Caller(cx): Caller,
-    At(user): At<UserId>,
-    Json(body): Json<SetPassword>,
-) -> ApiResult<Json<PasswordSet>> {
+async fn set_password(Caller(cx): Caller, At(user): At<UserId>, Json(body): Json<SetPassword>) -> ApiResult<Json<PasswordSet>> {
     Ok(Json(PasswordSet { password: users::set_password(&cx, user, body).await? }))
 }
 

@@ -1,11 +1,7 @@
 //! Who is refused what, with which answer, and that each refusal is on record.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
+use crate::common::Server;
 use axum::http::{Method, StatusCode};
-use common::Server;
 use serde_json::{Value, json};
 
 /// Denied entries of the audit log for an action.

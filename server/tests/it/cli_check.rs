@@ -1,7 +1,5 @@
 //! `weir check` as an editor or a CI job calls it.
 
-#![allow(clippy::unwrap_used)]
-
 use expect_test::expect;
 use std::io::Write;
 use std::path::Path;

@@ -1,7 +1,5 @@
 //! `weir audit verify` on a folder and on a bundle: it passes what is whole and names what is not.
 
-#![allow(clippy::unwrap_used)]
-
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use std::path::Path;

@@ -1,11 +1,7 @@
 //! Pipelines over the API: created, validated, changed, deployed, stopped, deleted.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
+use crate::common::Server;
 use axum::http::StatusCode;
-use common::Server;
 use serde_json::{Value, json};
 
 const PIPELINES: &str = "/api/v1/projects/main/pipelines";
@@ -93,7 +89,8 @@ async fn all_errors_of_a_document_come_at_once_with_their_places() {
     assert_eq!(answer.status, StatusCode::OK);
     let found = answer.value();
     assert_eq!(found["deployable"], false);
-    let lines: Vec<u64> = found["diagnostics"].as_array().unwrap().iter().filter_map(|d| d["span"]["start"]["line"].as_u64()).collect();
+    let lines: Vec<u64> =
+        found["diagnostics"].as_array().unwrap().iter().filter_map(|d| d["span"]["start"]["line"].as_u64()).collect();
     assert!(lines.contains(&12) && lines.contains(&18), "lines {lines:?}");
 
     let refused = server.post(PIPELINES, &server.admin, json!({ "document": broken, "note": null })).await;

@@ -1,7 +1,5 @@
 //! Administration from the command line: users, tokens, consent, the key.
 
-#![allow(clippy::unwrap_used)]
-
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -48,21 +46,26 @@ async fn a_user_is_added_listed_given_roles_and_a_new_password() {
     assert!(listed.lines().any(|line| line.starts_with("vera ") && line.contains("viewer")), "{listed}");
     done(&weir(data.path(), &["user", "role", "vera", "steward", "compliance"], ""));
     let json = done(&weir(data.path(), &["user", "list", "--json"], ""));
-    let vera = json.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()).find(|m| m["user"]["name"] == "vera");
+    let vera =
+        json.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()).find(|m| m["user"]["name"] == "vera");
     assert_eq!(vera.unwrap()["roles"], serde_json::json!(["steward", "compliance"]));
 
     let again = done(&weir(data.path(), &["user", "passwd", "vera"], ""));
     assert_ne!(again, made);
     assert_eq!(weir(data.path(), &["user", "passwd", "nobody"], "").status.code(), Some(2));
     assert_eq!(weir(data.path(), &["user", "add", "x", "--role", "king"], "").status.code(), Some(2));
-    assert_eq!(weir(data.path(), &["user", "add", "x", "--role", "viewer", "--password-stdin"], "short\n").status.code(), Some(2));
+    assert_eq!(
+        weir(data.path(), &["user", "add", "x", "--role", "viewer", "--password-stdin"], "short\n").status.code(),
+        Some(2)
+    );
 }
 
 #[tokio::test]
 async fn a_token_is_made_listed_and_revoked() {
     let data = data().await;
     done(&weir(data.path(), &["user", "add", "erik", "--role", "engineer"], ""));
-    let made = weir(data.path(), &["token", "create", "ci", "--user", "erik", "--scope", "pipeline.read", "--expires-in", "10m"], "");
+    let made =
+        weir(data.path(), &["token", "create", "ci", "--user", "erik", "--scope", "pipeline.read", "--expires-in", "10m"], "");
     let jwt = done(&made);
     assert_eq!(jwt.trim().split('.').count(), 3, "a JWT, alone on stdout");
 
