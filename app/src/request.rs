@@ -1,5 +1,8 @@
 //! What the HTTP layer hands to the console with each request, and how server functions call the service with it.
 
+// A problem document is large; it is made once a request at most.
+#![allow(clippy::result_large_err)]
+
 use std::sync::Arc;
 
 use axum::http::{HeaderValue, Method, StatusCode, header, request::Parts};
@@ -62,7 +65,7 @@ pub fn refuse(cx: &Cx, error: Error) -> Fault {
 /// Sets the response's status to the problem's; a response that leads elsewhere keeps its own.
 pub fn fail(fault: Fault) -> Fault {
     if let (Some(response), Ok(status)) = (use_context::<ResponseOptions>(), StatusCode::from_u16(fault.0.status)) {
-        if is_plain_form() || response.0.read().is_ok_and(|parts| parts.headers.contains_key(header::LOCATION)) {
+        if is_plain_form() || leads_elsewhere(&response) {
             return fault;
         }
         response.set_status(status);
