@@ -3,8 +3,10 @@ import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 
-const STATE = join(import.meta.dirname, "test-results", "server.json");
+const HERE = dirname(fileURLToPath(import.meta.url));
+const STATE = join(HERE, "test-results", "server.json");
 const ROLES = ["admin", "engineer", "steward", "compliance", "approver", "viewer"] as const;
 
 export type Role = (typeof ROLES)[number];
@@ -30,7 +32,7 @@ export default async function start() {
   if (!weir) throw new Error("WEIR_BIN must name the binary `weir`");
   const data = mkdtempSync(join(tmpdir(), "weir-e2e-"));
   const child = spawn(weir, ["serve", "--demo", "--data", data, "--listen", "127.0.0.1:0"], {
-    cwd: join(import.meta.dirname, ".."),
+    cwd: dirname(HERE),
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";

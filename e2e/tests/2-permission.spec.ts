@@ -55,9 +55,9 @@ test("a viewer who tries to deploy is refused everywhere, and the log says so", 
     expect(found[0]).toMatchObject({ resource: "pipeline:payments", kind: "admin" });
     const { page } = compliance;
     await visit(page, "/p/main/audit");
-    await page.getByLabel("Action").fill("pipeline.deploy");
-    await page.getByLabel("Who").fill("viewer");
-    await page.getByLabel("Outcome").selectOption("Denied");
+    await page.getByLabel("Action", { exact: true }).fill("pipeline.deploy");
+    await page.getByLabel("Who", { exact: true }).fill("viewer");
+    await page.getByLabel("Outcome", { exact: true }).selectOption("Denied");
     await page.getByRole("search").getByRole("button", { name: "Search" }).click();
     await expect(page).toHaveURL(/outcome=denied/);
     const rows = page.getByRole("table", { name: "Entries of the audit log" }).getByRole("row").filter({ hasText: "pipeline:payments" });

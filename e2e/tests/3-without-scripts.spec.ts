@@ -61,7 +61,7 @@ test.describe("without JavaScript", () => {
   test("search the log, verify it, read a quarantined row", async ({ open }) => {
     const { page } = await open("compliance", { javaScriptEnabled: false });
     await page.goto("/p/main/audit");
-    await page.getByLabel("Kind").selectOption("a run began");
+    await page.getByLabel("Kind", { exact: true }).selectOption("a run began");
     await page.getByRole("search").getByRole("button", { name: "Search" }).click();
     await expect(page).toHaveURL(/kind=run_started/);
     await expect(page.getByRole("table", { name: "Entries of the audit log" }).getByRole("row").nth(1)).toContainText("a run began");

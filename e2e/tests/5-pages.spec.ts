@@ -46,7 +46,7 @@ const CASES: Case[] = [
     act: (page) => page.getByRole("textbox", { name: "Pipeline document" }).fill(payments("broken").replace("on_fail", "on_fial").replace("amount", "amonut")),
     shows: (page) => page.getByRole("complementary", { name: "Findings" }).getByRole("listitem").first(),
   },
-  { what: "pipeline", address: "/p/main/pipelines/payments", shows: (page) => page.getByText("✓", { exact: false }).or(page.getByRole("region", { name: "Pipeline graph" })).first() },
+  { what: "pipeline", address: "/p/main/pipelines/payments", shows: (page) => page.getByRole("link", { name: "swipes: generator" }) },
   { what: "pipeline of a viewer", address: "/p/main/pipelines/payments", as: "viewer", shows: heading("payments") },
   { what: "node", address: "/p/main/pipelines/payments?node=checked", shows: (page) => page.getByRole("region", { name: "Node checked" }).getByText("✓ balanced") },
   { what: "document", address: "/p/main/pipelines/payments/document", shows: (page) => page.getByRole("region", { name: "Document" }) },

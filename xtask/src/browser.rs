@@ -19,6 +19,8 @@ pub fn test(weir: &PathBuf) -> Result<(u64, u64, u64)> {
     }
     say("browser tests");
     let report = crate::shell::target_dir().join("browser-tests.json");
+    // What an earlier run left must not speak for this one.
+    let _ = std::fs::remove_file(&report);
     let status = Command::new("npx")
         .current_dir(&dir)
         .args(["playwright", "test"])
