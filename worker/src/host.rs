@@ -11,7 +11,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use weir_api::{DeploymentId, ProjectId, SegmentId};
+use weir_api::{DeploymentId, NodeCounters, PartitionOffset, ProjectId, SegmentId};
 use weir_engine::{
     Checkpoint, CheckpointCommit, EngineError, Host, NodeCounts,
     host::LiveConsent,
@@ -33,7 +33,7 @@ use weir_vault::{
     quarantine::count_by_rule,
 };
 
-use crate::consent::ConsentFeed;
+use crate::{consent::ConsentFeed, runner::kind};
 
 /// How long a lease lasts without being renewed.
 pub const LEASE: Duration = Duration::from_secs(15);
@@ -160,7 +160,6 @@ impl Host for StoreHost {
         let CheckpointCommit { checkpoint, quarantine, decision } = commit;
         let new_keys = self.keyring.drain_new();
         let content = serde_json::to_vec(&checkpoint).map_err(|e| EngineError::internal("checkpoint", e))?;
-        let to_value = |value| serde_json::to_value(value).map_err(|e| EngineError::internal("checkpoint", e));
         let committed = self.store.commit_checkpoint(
             checkpoints::CheckpointCommit {
                 lease: self.lease(),
@@ -170,8 +169,8 @@ impl Host for StoreHost {
                 duration_ms: Some(began.elapsed().as_millis() as u64),
                 plan_fingerprint: self.fingerprint.clone(),
                 content,
-                positions: serde_json::to_value(&checkpoint.positions).map_err(|e| EngineError::internal("checkpoint", e))?,
-                counters: to_value(&checkpoint.counts)?,
+                positions: to_value(offsets(&checkpoint))?,
+                counters: to_value(counters(&self.plan, &checkpoint))?,
                 totals: totals(&self.plan, &checkpoint),
                 new_subject_keys: new_keys.iter().map(new_subject_key).collect(),
                 quarantine: quarantine.into_iter().map(segment).collect::<Result<_, _>>()?,
@@ -227,6 +226,48 @@ impl Host for StoreHost {
     fn ingest(&self) -> Option<(PathBuf, [u8; 32])> {
         Some((self.ingest_dir.clone(), *self.keys.derive("ingest-log").expose()))
     }
+}
+
+fn to_value<T: serde::Serialize>(value: T) -> Result<serde_json::Value, EngineError> {
+    serde_json::to_value(value).map_err(|e| EngineError::internal("checkpoint", e))
+}
+
+/// The counters of all nodes, as lists show them.
+fn counters(plan: &Plan, checkpoint: &Checkpoint) -> Vec<NodeCounters> {
+    plan.nodes
+        .iter()
+        .map(|node| {
+            let counts = checkpoint.counts.get(&node.name).copied().unwrap_or_default();
+            let rules = checkpoint.rules.get(&node.name).into_iter().flatten();
+            NodeCounters {
+                node: node.name.clone(),
+                kind: kind(&node.kind),
+                rows_in: counts.rows_in,
+                rows_out: counts.out,
+                quarantined: counts.quarantined,
+                denied: counts.denied,
+                late: counts.late,
+                dropped: counts.dropped,
+                malformed: counts.malformed,
+                rule_failures: rules.filter(|(_, counts)| counts.failed > 0).map(|(rule, counts)| (rule.clone(), counts.failed)).collect(),
+            }
+        })
+        .collect()
+}
+
+fn offsets(checkpoint: &Checkpoint) -> Vec<PartitionOffset> {
+    let sources = checkpoint.positions.iter();
+    sources
+        .flat_map(|(source, positions)| {
+            positions.iter().map(|position| PartitionOffset {
+                source: source.clone(),
+                partition: position.partition.clone(),
+                row: position.offset.row,
+                byte: position.offset.byte,
+                done: position.done,
+            })
+        })
+        .collect()
 }
 
 fn failed(error: StoreError) -> EngineError {

@@ -251,7 +251,8 @@ impl Rates {
     }
 }
 
-fn kind(kind: &NodeKind) -> ApiNodeKind {
+/// What a node is, as lists show it.
+pub(crate) fn kind(kind: &NodeKind) -> ApiNodeKind {
     match kind {
         NodeKind::Source(_) => ApiNodeKind::Source,
         NodeKind::Sink(_) => ApiNodeKind::Sink,

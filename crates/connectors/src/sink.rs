@@ -39,8 +39,20 @@ pub struct PreCommit {
     pub epoch: u64,
     pub rows: u64,
     pub bytes: u64,
-    /// Files to rename, as pairs of names relative to the sink's folder.
-    pub renames: Vec<(String, String)>,
+    /// Files that are durable under a temporary name and get their own with the commit.
+    pub files: Vec<PreparedFile>,
+}
+
+/// A file of a pre-commit. Names are relative to the sink's folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreparedFile {
+    pub temporary: String,
+    pub path: String,
+    pub rows: u64,
+    /// As written, compressed if the sink compresses.
+    pub bytes: u64,
+    /// SHA-256 of the content, hex: whoever has the evidence can tell whether the file is still what was written.
+    pub sha256: String,
 }
 
 /// A sink, written by one thread, in order. The two phases:

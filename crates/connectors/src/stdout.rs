@@ -93,7 +93,7 @@ impl<W: Write + Send> SinkWriter for StdoutWriter<W> {
     fn pre_commit(&mut self, epoch: u64) -> Result<PreCommit, ConnectorError> {
         self.out.flush().map_err(Self::failed)?;
         let (rows, bytes) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.bytes));
-        Ok(PreCommit { epoch, rows, bytes, renames: Vec::new() })
+        Ok(PreCommit { epoch, rows, bytes, files: Vec::new() })
     }
 
     fn commit(&mut self, _pre_commit: &PreCommit) -> Result<(), ConnectorError> {

@@ -172,7 +172,11 @@ fn sink_commit(pre_commit: &PreCommit) -> SinkCommit {
     SinkCommit {
         rows: pre_commit.rows,
         bytes: pre_commit.bytes,
-        files: pre_commit.renames.iter().map(|(_, path)| FileCommit { path: path.clone(), rows: 0, bytes: 0, sha256: None }).collect(),
+        files: pre_commit
+            .files
+            .iter()
+            .map(|file| FileCommit { path: file.path.clone(), rows: file.rows, bytes: file.bytes, sha256: file.sha256.parse().ok() })
+            .collect(),
     }
 }
 

@@ -5,9 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use arrow::{array::RecordBatch, json::LineDelimitedWriter};
+use arrow::array::RecordBatch;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use weir_connectors::MalformedReason;
+use weir_connectors::{MalformedReason, format::json::encode::write_rows};
 use weir_plan::{NodeKind, Plan};
 use weir_vault::{
     SubjectHasher, SubjectId,
@@ -189,21 +189,12 @@ impl Collector {
 
 fn to_json(node: &str, rows: &RecordBatch) -> Result<Vec<Content>, EngineError> {
     let mut bytes = Vec::new();
-    let mut writer = arrow::json::writer::WriterBuilder::new()
-        .with_explicit_nulls(true)
-        .build::<_, arrow::json::writer::LineDelimited>(&mut bytes);
-    write(&mut writer, rows).map_err(|e| EngineError::internal(node, e))?;
-    drop(writer);
+    write_rows(&mut bytes, rows).map_err(|e| EngineError::connector(node, e))?;
     bytes
         .split(|&b| b == b'\n')
         .filter(|line| !line.is_empty())
         .map(|line| serde_json::from_slice(line).map(Content::Row).map_err(|_| EngineError::internal(node, "a rejected row has no JSON form")))
         .collect()
-}
-
-fn write(writer: &mut LineDelimitedWriter<&mut Vec<u8>>, rows: &RecordBatch) -> Result<(), arrow::error::ArrowError> {
-    writer.write(rows)?;
-    writer.finish()
 }
 
 /// A malformation as quarantine shows it: its kind and column are what it is tagged with.

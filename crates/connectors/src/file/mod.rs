@@ -1,6 +1,7 @@
 //! Files: reading a file, a folder or a glob; writing a folder of files that appear whole, with each checkpoint.
 
 mod encode;
+mod hashing;
 mod input;
 mod list;
 mod parquet_input;

@@ -9,6 +9,7 @@
 //! | before the checkpoint | yes | no | removed: no checkpoint promises it |
 //! | after the checkpoint, before the rename | yes | no | renamed |
 //! | after the rename | no | yes | nothing to do |
+//! | after the rename, and a consumer took the file | no | no | nothing to do |
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -21,12 +22,12 @@ use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use parquet::arrow::ArrowWriter;
 use weir_spec::connector::{Compression, FileSink, Format};
 
-use super::{encode::compress, partition::Partitioner};
+use super::{encode::compress, hashing::HashingFile, partition::Partitioner};
 use crate::{
     context::SinkContext,
     error::ConnectorError,
     format::{csv, parquet::writer_properties},
-    sink::{Encoded, EncodedPayload, PreCommit, SinkWriter},
+    sink::{Encoded, EncodedPayload, PreCommit, PreparedFile, SinkWriter},
 };
 
 /// Files held open at a time; beyond it the one that was written least recently is closed.
@@ -55,18 +56,22 @@ struct OpenFile {
     output: Output,
     /// Relative to the root.
     name: String,
+    rows: u64,
     bytes: u64,
     used_at: u64,
 }
 
 enum Output {
-    Text(BufWriter<File>),
-    Parquet(Box<ArrowWriter<File>>),
+    Text(BufWriter<HashingFile>),
+    Parquet(Box<ArrowWriter<HashingFile>>),
 }
 
 struct ClosedFile {
     folder: String,
     name: String,
+    rows: u64,
+    bytes: u64,
+    sha256: String,
 }
 
 impl FileWriter {
@@ -121,7 +126,7 @@ impl FileWriter {
         self.sequence += 1;
         let path = self.root.join(&name);
         let failed = |error| ConnectorError::io(&path, error);
-        let file = File::create_new(&path).map_err(failed)?;
+        let file = HashingFile::new(File::create_new(&path).map_err(failed)?);
         let mut bytes = 0;
         let output = match self.format {
             Format::Parquet => Output::Parquet(Box::new(
@@ -139,7 +144,7 @@ impl FileWriter {
                 Output::Text(output)
             }
         };
-        Ok(OpenFile { output, name, bytes, used_at: 0 })
+        Ok(OpenFile { output, name, rows: 0, bytes, used_at: 0 })
     }
 
     fn close(&mut self, folder: &str) -> Result<(), ConnectorError> {
@@ -152,9 +157,9 @@ impl FileWriter {
             Output::Text(output) => output.into_inner().map_err(|error| failed(error.into_error()))?,
             Output::Parquet(writer) => writer.into_inner().map_err(|error| parquet_failed(&path, error))?,
         };
-        file.sync_all().map_err(failed)?;
-        self.bytes += file.metadata().map_err(failed)?.len();
-        self.closed.push(ClosedFile { folder: folder.to_owned(), name: open.name });
+        let (bytes, sha256) = file.finish().map_err(failed)?;
+        self.bytes += bytes;
+        self.closed.push(ClosedFile { folder: folder.to_owned(), name: open.name, rows: open.rows, bytes, sha256 });
         Ok(())
     }
 
@@ -167,7 +172,7 @@ impl FileWriter {
         oldest.map_or(Ok(()), |folder| self.close(&folder))
     }
 
-    fn append(&mut self, folder: &str, payload: EncodedPayload) -> Result<(), ConnectorError> {
+    fn append(&mut self, folder: &str, rows: u64, payload: EncodedPayload) -> Result<(), ConnectorError> {
         let mut open = match self.open.remove(folder) {
             Some(open) => open,
             None => {
@@ -177,6 +182,7 @@ impl FileWriter {
         };
         self.clock += 1;
         open.used_at = self.clock;
+        open.rows += rows;
         let path = self.root.join(&open.name);
         match (&mut open.output, payload) {
             (Output::Text(output), EncodedPayload::Bytes(bytes)) => {
@@ -232,7 +238,7 @@ impl SinkWriter for FileWriter {
     fn write(&mut self, rows: Encoded) -> Result<(), ConnectorError> {
         for part in rows.parts {
             self.rows += part.rows;
-            self.append(&part.path, part.payload)?;
+            self.append(&part.path, part.rows, part.payload)?;
         }
         Ok(())
     }
@@ -241,7 +247,7 @@ impl SinkWriter for FileWriter {
         let mut folders: Vec<String> = self.open.keys().cloned().collect();
         folders.sort();
         folders.iter().try_for_each(|folder| self.close(folder))?;
-        let mut renames = Vec::with_capacity(self.closed.len());
+        let mut files = Vec::with_capacity(self.closed.len());
         let mut number = 0;
         for file in std::mem::take(&mut self.closed) {
             let target = loop {
@@ -251,16 +257,16 @@ impl SinkWriter for FileWriter {
                     break target;
                 }
             };
-            renames.push((file.name, target));
+            files.push(PreparedFile { temporary: file.name, path: target, rows: file.rows, bytes: file.bytes, sha256: file.sha256 });
         }
-        self.sync_folders(renames.iter().map(|(from, _)| from))?;
+        self.sync_folders(files.iter().map(|file| &file.temporary))?;
         let (rows, bytes) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.bytes));
-        Ok(PreCommit { epoch, rows, bytes, renames })
+        Ok(PreCommit { epoch, rows, bytes, files })
     }
 
     fn commit(&mut self, pre_commit: &PreCommit) -> Result<(), ConnectorError> {
-        for (from, to) in &pre_commit.renames {
-            let (from, to) = (self.root.join(from), self.root.join(to));
+        for file in &pre_commit.files {
+            let (from, to) = (self.root.join(&file.temporary), self.root.join(&file.path));
             match (from.exists(), to.exists()) {
                 (true, false) => fs::rename(&from, &to).map_err(|error| ConnectorError::io(&to, error))?,
                 (false, true) => {}
@@ -272,19 +278,22 @@ impl SinkWriter for FileWriter {
                 }
                 (false, false) => {
                     return Err(ConnectorError::Resume(format!(
-                        "{}: the checkpoint promises this file, but neither it nor its temporary {} exists; rows are missing from the sink, so start the pipeline anew",
+                        "{}: the checkpoint promises this file, but its temporary {} is gone; somebody removed it while the sink was writing",
                         to.display(),
                         from.display()
                     )));
                 }
             }
         }
-        self.sync_folders(pre_commit.renames.iter().map(|(_, to)| to))
+        self.sync_folders(pre_commit.files.iter().map(|file| &file.path))
     }
 
     fn recover(&mut self, last: Option<&PreCommit>) -> Result<(), ConnectorError> {
         if let Some(last) = last {
-            self.commit(last)?;
+            // A file that is there under neither name had its own and was taken away since, by whoever consumes the folder.
+            let exists = |name: &String| self.root.join(name).exists();
+            let files = last.files.iter().filter(|file| exists(&file.temporary) || exists(&file.path)).cloned().collect();
+            self.commit(&PreCommit { files, ..last.clone() })?;
         }
         self.remove_dead(&self.root, &BTreeSet::new())
     }
@@ -295,7 +304,7 @@ fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
-fn write_parquet(writer: &mut ArrowWriter<File>, rows: &RecordBatch) -> Result<(), parquet::errors::ParquetError> {
+fn write_parquet(writer: &mut ArrowWriter<HashingFile>, rows: &RecordBatch) -> Result<(), parquet::errors::ParquetError> {
     writer.write(rows)
 }
 

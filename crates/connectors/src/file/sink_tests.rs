@@ -16,7 +16,7 @@ use crate::{
     context::SinkContext,
     error::ConnectorError,
     schema::arrow_schema,
-    sink::{PreCommit, RowEncoder, SinkWriter},
+    sink::{PreCommit, PreparedFile, RowEncoder, SinkWriter},
 };
 
 fn config() -> FileSink {
@@ -150,7 +150,7 @@ fn a_crash_between_any_two_steps_loses_and_repeats_nothing() {
                     *checkpoint = Some((epoch, next, promised.clone()));
                     alive().then_some(())?;
                     // Dies in the middle of the renames.
-                    let half = PreCommit { renames: promised.renames[..promised.renames.len() / 2].to_vec(), ..promised.clone() };
+                    let half = PreCommit { files: promised.files[..promised.files.len() / 2].to_vec(), ..promised.clone() };
                     writer.commit(&half).unwrap();
                     alive().then_some(())?;
                     writer.commit(&promised).unwrap();
@@ -192,10 +192,17 @@ fn recovery_clears_its_own_temporaries_only_and_misses_no_promised_file() {
         [".keep", ".part-other-0123456789abcdef-00000000", ".part-p1-s-2-0123456789abcdef-00000000"]
     );
     let promised = PreCommit {
-        renames: vec![(".part-p1-s-0123456789abcdef-00000001".into(), "part-00000001-0000.json".into())],
+        files: vec![PreparedFile {
+            temporary: ".part-p1-s-0123456789abcdef-00000001".into(),
+            path: "part-00000001-0000.json".into(),
+            rows: 1,
+            bytes: 1,
+            sha256: String::new(),
+        }],
         ..PreCommit::default()
     };
-    assert!(matches!(writer.recover(Some(&promised)), Err(ConnectorError::Resume(_))));
+    writer.recover(Some(&promised)).expect("a file that a consumer took away is no error");
+    assert!(matches!(writer.commit(&promised), Err(ConnectorError::Resume(_))), "but one that vanishes before its commit is");
 }
 
 #[test]
@@ -207,7 +214,7 @@ fn a_committed_file_is_never_overwritten() {
     let mut writer = writer(folder.path(), &config(), Format::Json);
     write(&mut writer, &config(), Format::Json, &rows(0, 1));
     let promised = writer.pre_commit(1).unwrap();
-    assert_eq!(promised.renames[0].1, "part-00000001-0001.json");
+    assert_eq!(promised.files[0].path, "part-00000001-0001.json");
     fs::write(out.join("part-00000001-0001.json"), "an intruder\n").unwrap();
     assert!(writer.commit(&promised).unwrap_err().to_string().contains("part-00000001-0001.json"));
     assert_eq!(files(&out, false)["part-00000001-0001.json"], b"an intruder\n");
@@ -324,7 +331,7 @@ fn a_file_is_closed_when_it_is_full() {
     for _ in 0..3 {
         write(&mut writer, &config, Format::Json, &rows(0, 20_000));
     }
-    assert_eq!(writer.pre_commit(1).unwrap().renames.len(), 3);
+    assert_eq!(writer.pre_commit(1).unwrap().files.len(), 3);
 }
 
 #[test]
