@@ -42,44 +42,24 @@ pub(crate) fn int_null(name: &'static str) -> ColumnDef {
 
 /// A count that begins at 0.
 pub(crate) fn count(name: &'static str) -> ColumnDef {
-    ColumnDef::new(name)
-        .big_integer()
-        .not_null()
-        .default(0)
-        .to_owned()
+    ColumnDef::new(name).big_integer().not_null().default(0).to_owned()
 }
 
 pub(crate) fn flag(name: &'static str) -> ColumnDef {
-    ColumnDef::new(name)
-        .boolean()
-        .not_null()
-        .default(false)
-        .to_owned()
+    ColumnDef::new(name).boolean().not_null().default(false).to_owned()
 }
 
 /// A reference that keeps what it points to from being deleted.
 pub(crate) fn refers(column: &'static str, table: &'static str) -> ForeignKeyCreateStatement {
-    ForeignKey::create()
-        .from_col(column)
-        .to(table, "id")
-        .on_delete(ForeignKeyAction::Restrict)
-        .to_owned()
+    ForeignKey::create().from_col(column).to(table, "id").on_delete(ForeignKeyAction::Restrict).to_owned()
 }
 
 /// A reference that goes with what it points to.
 pub(crate) fn belongs(column: &'static str, table: &'static str) -> ForeignKeyCreateStatement {
-    ForeignKey::create()
-        .from_col(column)
-        .to(table, "id")
-        .on_delete(ForeignKeyAction::Cascade)
-        .to_owned()
+    ForeignKey::create().from_col(column).to(table, "id").on_delete(ForeignKeyAction::Cascade).to_owned()
 }
 
-pub(crate) fn index(
-    table: &'static str,
-    name: &'static str,
-    columns: &[&'static str],
-) -> IndexCreateStatement {
+pub(crate) fn index(table: &'static str, name: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
     let mut index = Index::create().name(name).table(table).to_owned();
     for column in columns {
         index.col(*column);
@@ -87,11 +67,7 @@ pub(crate) fn index(
     index
 }
 
-pub(crate) fn unique(
-    table: &'static str,
-    name: &'static str,
-    columns: &[&'static str],
-) -> IndexCreateStatement {
+pub(crate) fn unique(table: &'static str, name: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
     index(table, name, columns).unique().to_owned()
 }
 

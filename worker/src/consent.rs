@@ -9,11 +9,7 @@ use std::{
 use futures::TryStreamExt;
 use parking_lot::{Mutex, RwLock};
 use weir_api::ProjectId;
-use weir_engine::{
-    ConsentState, ConsentTable,
-    consent_table::ConsentChange,
-    host::LiveConsent,
-};
+use weir_engine::{ConsentState, ConsentTable, consent_table::ConsentChange, host::LiveConsent};
 use weir_store::{
     Store, StoreError,
     consent::{self, ConsentEntry, PurposeId},

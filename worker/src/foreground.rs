@@ -72,11 +72,15 @@ impl FileContracts {
         };
         let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         paths.sort();
-        for path in paths.iter().filter(|path| path.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known))) {
+        for path in paths
+            .iter()
+            .filter(|path| path.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known)))
+        {
             let text = std::fs::read_to_string(path).map_err(|e| WorkerError::io(path, e))?;
             let parsed = parse_contract(&text);
             let Some(contract) = parsed.value else {
-                let findings = parsed.diagnostics.iter().map(|finding| finding.render(&path.display().to_string())).collect::<Vec<_>>();
+                let findings =
+                    parsed.diagnostics.iter().map(|finding| finding.render(&path.display().to_string())).collect::<Vec<_>>();
                 return Err(WorkerError::Contract(findings.join("\n")));
             };
             let key = format!("{}@{}", contract.name, major(&contract.version));

@@ -249,7 +249,10 @@ fn counters(plan: &Plan, checkpoint: &Checkpoint) -> Vec<NodeCounters> {
                 late: counts.late,
                 dropped: counts.dropped,
                 malformed: counts.malformed,
-                rule_failures: rules.filter(|(_, counts)| counts.failed > 0).map(|(rule, counts)| (rule.clone(), counts.failed)).collect(),
+                rule_failures: rules
+                    .filter(|(_, counts)| counts.failed > 0)
+                    .map(|(rule, counts)| (rule.clone(), counts.failed))
+                    .collect(),
             }
         })
         .collect()
@@ -295,7 +298,11 @@ fn segment(segment: QuarantineSegment) -> Result<NewSegment, EngineError> {
 }
 
 fn new_subject_key(key: &StoredKey) -> NewSubjectKey {
-    NewSubjectKey { subject_hash: *key.subject.as_bytes(), key_id: key.key_id.to_string(), sealed: key.sealed.as_bytes().to_vec() }
+    NewSubjectKey {
+        subject_hash: *key.subject.as_bytes(),
+        key_id: key.key_id.to_string(),
+        sealed: key.sealed.as_bytes().to_vec(),
+    }
 }
 
 /// What became of the rows, for lists: sources' input, sinks' output.
@@ -337,7 +344,9 @@ impl SubjectKeyStore for KeyStore {
         for key in known {
             let subject = SubjectId::from_bytes(key.subject_hash);
             let lookup = match key.sealed.filter(|_| key.erased_at.is_none()) {
-                Some(sealed) => Lookup::Known(StoredKey { subject, key_id: parse_key_id(&key.key_id)?, sealed: Sealed::from_bytes(sealed)? }),
+                Some(sealed) => {
+                    Lookup::Known(StoredKey { subject, key_id: parse_key_id(&key.key_id)?, sealed: Sealed::from_bytes(sealed)? })
+                }
                 None => Lookup::Erased,
             };
             found.insert(subject, lookup);

@@ -85,7 +85,9 @@ fn invalid(message: String) -> Error {
 
 fn refused(source: &str, error: AppendError) -> Error {
     match error {
-        AppendError::Backlog { retry_after, .. } => Error::Busy { what: format!("the pipeline behind source {source}"), retry_after },
+        AppendError::Backlog { retry_after, .. } => {
+            Error::Busy { what: format!("the pipeline behind source {source}"), retry_after }
+        }
         AppendError::KeyReused => Error::Conflict(error.to_string()),
         AppendError::Empty => invalid(error.to_string()),
         AppendError::TooLarge { .. } => Error::TooLarge(error.to_string()),

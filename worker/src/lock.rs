@@ -19,10 +19,13 @@ impl ProcessLock {
         let dir = data.join("locks");
         std::fs::create_dir_all(&dir).map_err(|e| WorkerError::io(&dir, e))?;
         let path = dir.join(format!("{name}.lock"));
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|e| WorkerError::io(&path, e))?;
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|e| WorkerError::io(&path, e))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(WorkerError::Busy(format!("{what} is already running with the data folder {}", data.display()))),
+            Err(TryLockError::WouldBlock) => {
+                Err(WorkerError::Busy(format!("{what} is already running with the data folder {}", data.display())))
+            }
             Err(TryLockError::Error(error)) => Err(WorkerError::io(&path, error)),
         }
     }

@@ -155,7 +155,13 @@ async fn renew(services: &Arc<Services>, host: &Arc<StoreHost>, control: &Contro
     }
 }
 
-async fn record_end(services: &Arc<Services>, run: &Run, host: &Arc<StoreHost>, result: &Result<Outcome, EngineError>, on_retryable: OnRetryable) {
+async fn record_end(
+    services: &Arc<Services>,
+    run: &Run,
+    host: &Arc<StoreHost>,
+    result: &Result<Outcome, EngineError>,
+    on_retryable: OnRetryable,
+) {
     let (status, state, failure) = match result {
         Ok(outcome) => match outcome.status {
             Status::Finished => (RunStatus::Finished, RunState::Finished, None),
@@ -191,7 +197,9 @@ pub fn failure(error: &EngineError, at: chrono::DateTime<chrono::Utc>) -> Failur
         Domain::Internal => FailureDomain::Internal,
     };
     let node = match error {
-        EngineError::Connector { node, .. } | EngineError::Stopped { node, .. } | EngineError::Internal { node, .. } => Some(node.clone()),
+        EngineError::Connector { node, .. } | EngineError::Stopped { node, .. } | EngineError::Internal { node, .. } => {
+            Some(node.clone())
+        }
         _ => None,
     };
     Failure { domain, node, message: error.to_string(), at }

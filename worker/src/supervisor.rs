@@ -132,7 +132,8 @@ impl Keeper {
 
     /// Tells the runs of this process what the database asks of them: sooner than their leases' renewal would.
     async fn pass_on_stops(&self) -> Result<(), WorkerError> {
-        let running: Vec<(DeploymentId, Control)> = self.running.lock().iter().map(|(id, control)| (*id, control.clone())).collect();
+        let running: Vec<(DeploymentId, Control)> =
+            self.running.lock().iter().map(|(id, control)| (*id, control.clone())).collect();
         for (deployment, control) in running {
             if let Some(run) = runs::alive(self.services.store(), deployment).await?
                 && run.state == RunState::Stopping
@@ -177,7 +178,13 @@ impl Keeper {
         Ok(Some((run, lease)))
     }
 
-    async fn carry(&mut self, carried: &mut JoinSet<Ended>, deployment: Deployment, run: Run, lease: leases::Lease) -> Result<(), WorkerError> {
+    async fn carry(
+        &mut self,
+        carried: &mut JoinSet<Ended>,
+        deployment: Deployment,
+        run: Run,
+        lease: leases::Lease,
+    ) -> Result<(), WorkerError> {
         let base_dir = self.files(deployment.project).await?;
         let assignment = match self.plan(&run, &base_dir).await? {
             Ok(plan) => {
@@ -246,7 +253,8 @@ impl Keeper {
 
     /// The folder of a project's files; made when it is missing.
     async fn files(&self, project: ProjectId) -> Result<PathBuf, WorkerError> {
-        let slug = projects::by_id(self.services.store(), project).await?.map_or_else(|| project.to_string(), |project| project.slug);
+        let slug =
+            projects::by_id(self.services.store(), project).await?.map_or_else(|| project.to_string(), |project| project.slug);
         let dir = self.data.join("files").join(slug);
         std::fs::create_dir_all(&dir).map_err(|e| WorkerError::io(&dir, e))?;
         Ok(dir)
@@ -257,9 +265,11 @@ impl Keeper {
         let Some(version) = documents::version(self.services.store(), run.document, run.version).await? else {
             return Ok(Err(format!("version {} of the pipeline is missing", run.version)));
         };
-        let checked = planning::check(self.services.store(), weir_connectors::generator::columns, run.project, &version.text).await?;
+        let checked =
+            planning::check(self.services.store(), weir_connectors::generator::columns, run.project, &version.text).await?;
         let Some(plan) = checked.plan.filter(|_| !checked.diagnostics.iter().any(weir_spec::Diagnostic::is_error)) else {
-            let errors: Vec<String> = checked.diagnostics.iter().filter(|finding| finding.is_error()).map(|finding| finding.message.clone()).collect();
+            let errors: Vec<String> =
+                checked.diagnostics.iter().filter(|finding| finding.is_error()).map(|finding| finding.message.clone()).collect();
             return Ok(Err(format!("the document is refused: {}", errors.join("; "))));
         };
         Ok(match confine::escapes(&plan, base_dir, &self.allowed) {
@@ -270,6 +280,8 @@ impl Keeper {
 
     fn consent_of(&mut self, project: ProjectId) -> Arc<ConsentFeed> {
         let store = self.services.store().clone();
-        Arc::clone(self.consent.entry(project).or_insert_with(|| ConsentFeed::start(store, project, &tokio::runtime::Handle::current())))
+        Arc::clone(
+            self.consent.entry(project).or_insert_with(|| ConsentFeed::start(store, project, &tokio::runtime::Handle::current())),
+        )
     }
 }

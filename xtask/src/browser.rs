@@ -15,7 +15,10 @@ pub fn test(weir: &PathBuf) -> Result<(u64, u64, u64)> {
     let dir = root().join("e2e");
     if !dir.join("node_modules/@playwright/test").is_dir() {
         say("installing Playwright");
-        run(Command::new("npm").current_dir(&dir).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1"))?;
+        run(Command::new("npm")
+            .current_dir(&dir)
+            .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
+            .env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1"))?;
     }
     say("browser tests");
     let report = crate::shell::target_dir().join("browser-tests.json");
@@ -40,7 +43,9 @@ fn chromium() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("WEIR_CHROMIUM") {
         return Ok(path.into());
     }
-    let find = || output(Command::new("sh").args(["-c", "command -v chromium || command -v chromium-browser || command -v google-chrome"]));
+    let find = || {
+        output(Command::new("sh").args(["-c", "command -v chromium || command -v chromium-browser || command -v google-chrome"]))
+    };
     if find().is_none_or(|path| path.is_empty()) {
         apt_install(&["chromium", "fonts-dejavu-core"], "the browser tests need Chromium")?;
     }

@@ -13,7 +13,15 @@ use crate::{
 pub fn build(profile: &str) -> Result<PathBuf> {
     let site = site::build()?;
     say(&format!("building weir (profile {profile}); the first time takes some minutes"));
-    execute(cargo().env("WEIR_SITE_DIR", &site).args(["build", "--package", "weir-server", "--bin", "weir", "--profile", profile]))?;
+    execute(cargo().env("WEIR_SITE_DIR", &site).args([
+        "build",
+        "--package",
+        "weir-server",
+        "--bin",
+        "weir",
+        "--profile",
+        profile,
+    ]))?;
     Ok(binary(profile))
 }
 

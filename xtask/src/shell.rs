@@ -87,7 +87,8 @@ pub fn apt_install(packages: &[&str], why: &str) -> Result<()> {
     };
     if apt(&["install", "--yes", "--no-install-recommends"]).is_err() {
         apt(&["update"])?;
-        apt(&["install", "--yes", "--no-install-recommends"]).with_context(|| format!("{why}: the packages {list} are missing and could not be installed"))?;
+        apt(&["install", "--yes", "--no-install-recommends"])
+            .with_context(|| format!("{why}: the packages {list} are missing and could not be installed"))?;
     }
     Ok(())
 }

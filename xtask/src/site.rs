@@ -15,7 +15,18 @@ pub fn build() -> Result<PathBuf> {
     wasm::ensure_target()?;
     say("building the console for the browser");
     run(cargo().args([
-        "build", "--quiet", "--package", "weir-app", "--lib", "--target", "wasm32-unknown-unknown", "--no-default-features", "--features", "hydrate", "--profile", "wasm",
+        "build",
+        "--quiet",
+        "--package",
+        "weir-app",
+        "--lib",
+        "--target",
+        "wasm32-unknown-unknown",
+        "--no-default-features",
+        "--features",
+        "hydrate",
+        "--profile",
+        "wasm",
     ]))?;
     let site = target_dir().join("site");
     let package = site.join("pkg");

@@ -57,7 +57,8 @@ pub fn test(only: &[String]) -> Result<()> {
     }
     if wanted("clippy") {
         say("lints");
-        tally.check("lints", execute(cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])));
+        tally
+            .check("lints", execute(cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])));
     }
     if wanted("unit") {
         say("unit, property, integration and golden tests");
@@ -75,7 +76,8 @@ pub fn test(only: &[String]) -> Result<()> {
     }
     if let Some(site) = site_dir.filter(|_| wanted("browser")) {
         say("building weir for the browser tests");
-        let built = execute(cargo().env("WEIR_SITE_DIR", site).args(["build", "--quiet", "--package", "weir-server", "--bin", "weir"]));
+        let built =
+            execute(cargo().env("WEIR_SITE_DIR", site).args(["build", "--quiet", "--package", "weir-server", "--bin", "weir"]));
         match built.and_then(|()| browser::test(&run::binary("dev"))) {
             Ok(counts) => tally.add(counts),
             Err(error) => tally.check("browser tests", Err(error)),
@@ -104,7 +106,10 @@ fn cargo_test() -> Result<(u64, u64, u64)> {
         }
         if let Some(counts) = line.strip_prefix("test result: ") {
             let count = |what: &str| {
-                counts.split(&['.', ';'][..]).find_map(|part| part.trim().strip_suffix(what)?.trim().parse::<u64>().ok()).unwrap_or(0)
+                counts
+                    .split(&['.', ';'][..])
+                    .find_map(|part| part.trim().strip_suffix(what)?.trim().parse::<u64>().ok())
+                    .unwrap_or(0)
             };
             passed += count(" passed");
             failed += count(" failed");

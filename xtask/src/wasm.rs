@@ -16,7 +16,10 @@ const TARGET: &str = "wasm32-unknown-unknown";
 pub fn ensure_target() -> Result<()> {
     let sysroot = PathBuf::from(output(Command::new(rustc()).args(["--print", "sysroot"])).context("cannot run rustc")?);
     let libraries = sysroot.join("lib/rustlib").join(TARGET).join("lib");
-    let installed = || fs::read_dir(&libraries).is_ok_and(|files| files.flatten().any(|file| file.file_name().to_string_lossy().starts_with("libstd-")));
+    let installed = || {
+        fs::read_dir(&libraries)
+            .is_ok_and(|files| files.flatten().any(|file| file.file_name().to_string_lossy().starts_with("libstd-")))
+    };
     if installed() {
         return Ok(());
     }
@@ -47,11 +50,13 @@ fn from_source(sysroot: &Path, libraries: &Path) -> Result<()> {
     fs::create_dir_all(work.join("src"))?;
     fs::write(work.join("Cargo.toml"), "[package]\nname = \"empty\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[workspace]\n")?;
     fs::write(work.join("src/lib.rs"), "")?;
-    run(cargo()
-        .current_dir(&work)
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_TARGET_DIR", work.join("target"))
-        .args(["build", "-Zbuild-std=std,panic_abort,panic_unwind,proc_macro,test", "--release", "--target", TARGET]))?;
+    run(cargo().current_dir(&work).env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", work.join("target")).args([
+        "build",
+        "-Zbuild-std=std,panic_abort,panic_unwind,proc_macro,test",
+        "--release",
+        "--target",
+        TARGET,
+    ]))?;
     fs::create_dir_all(libraries)?;
     for file in fs::read_dir(work.join("target").join(TARGET).join("release/deps"))?.flatten() {
         let name = file.file_name();
@@ -120,9 +125,11 @@ fn debian_mirror() -> Option<String> {
     let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
     files.extend(fs::read_dir("/etc/apt/sources.list.d").ok()?.flatten().map(|file| file.path()));
     files.iter().filter_map(|file| fs::read_to_string(file).ok()).find_map(|text| {
-        text.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(str::split_whitespace).find(|word| {
-            word.starts_with("http") && word.trim_end_matches('/').ends_with("/debian")
-        }).map(str::to_owned)
+        text.lines()
+            .filter(|line| !line.trim_start().starts_with('#'))
+            .flat_map(str::split_whitespace)
+            .find(|word| word.starts_with("http") && word.trim_end_matches('/').ends_with("/debian"))
+            .map(str::to_owned)
     })
 }
 
@@ -132,7 +139,13 @@ fn find_library(dir: &Path) -> Option<PathBuf> {
         if dir.file_name().is_some_and(|name| name == "library") && dir.join("std/src/lib.rs").is_file() {
             return Some(dir);
         }
-        stack.extend(fs::read_dir(&dir).ok()?.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()));
+        stack.extend(
+            fs::read_dir(&dir)
+                .ok()?
+                .flatten()
+                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                .map(|entry| entry.path()),
+        );
     }
     None
 }

@@ -88,11 +88,7 @@ impl fmt::Display for Action {
 impl FromStr for Action {
     type Err = UnknownAction;
     fn from_str(text: &str) -> Result<Self, UnknownAction> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|a| a.as_str() == text)
-            .ok_or_else(|| UnknownAction(text.to_owned()))
+        Self::ALL.iter().copied().find(|a| a.as_str() == text).ok_or_else(|| UnknownAction(text.to_owned()))
     }
 }
 
@@ -117,16 +113,8 @@ mod tests {
     fn names_are_unique_parse_back_and_begin_with_their_resource() {
         for action in Action::ALL {
             assert_eq!(action.as_str().parse(), Ok(*action));
-            assert!(
-                action
-                    .as_str()
-                    .starts_with(&format!("{}.", action.on().as_str())),
-                "{action}"
-            );
+            assert!(action.as_str().starts_with(&format!("{}.", action.on().as_str())), "{action}");
         }
-        assert_eq!(
-            "pipeline.fly".parse::<Action>(),
-            Err(UnknownAction("pipeline.fly".to_owned()))
-        );
+        assert_eq!("pipeline.fly".parse::<Action>(), Err(UnknownAction("pipeline.fly".to_owned())));
     }
 }

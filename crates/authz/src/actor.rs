@@ -12,9 +12,7 @@ use crate::action::Action;
 
 /// A text that is no scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is not a scope; write an action such as `pipeline.read`, or a kind such as `pipeline.*`"
-)]
+#[error("`{0}` is not a scope; write an action such as `pipeline.read`, or a kind such as `pipeline.*`")]
 pub struct InvalidScope(pub String);
 
 /// What a token may be used for: an action (`pipeline.read`) or all of a kind (`pipeline.*`).
@@ -42,11 +40,7 @@ impl FromStr for Scope {
             Some(kind) => Action::ALL.iter().any(|a| a.on().as_str() == kind),
             None => text.parse::<Action>().is_ok(),
         };
-        if known {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidScope(text.to_owned()))
-        }
+        if known { Ok(Self(text.to_owned())) } else { Err(InvalidScope(text.to_owned())) }
     }
 }
 
@@ -114,12 +108,7 @@ impl Actor {
 
     /// A person without roles; see [`Actor::with_role`].
     pub fn user(id: UserId, display_name: impl Into<String>) -> Self {
-        Self {
-            principal: Principal::User(id),
-            display_name: display_name.into(),
-            instance_admin: false,
-            roles: BTreeMap::new(),
-        }
+        Self { principal: Principal::User(id), display_name: display_name.into(), instance_admin: false, roles: BTreeMap::new() }
     }
 
     pub fn with_role(mut self, project: ProjectId, role: Role) -> Self {
@@ -147,16 +136,9 @@ impl Actor {
 
     /// The projects in which the actor has any role.
     pub fn projects(&self) -> impl Iterator<Item = ProjectId> + '_ {
-        self.roles
-            .iter()
-            .filter(|(_, roles)| !roles.is_empty())
-            .map(|(project, _)| *project)
-            .filter(|p| match &self.principal {
-                Principal::Token {
-                    project: Some(only),
-                    ..
-                } => only == p,
-                _ => true,
-            })
+        self.roles.iter().filter(|(_, roles)| !roles.is_empty()).map(|(project, _)| *project).filter(|p| match &self.principal {
+            Principal::Token { project: Some(only), .. } => only == p,
+            _ => true,
+        })
     }
 }

@@ -8,10 +8,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use casbin::{
-    CoreApi, DefaultModel, Enforcer, MgmtApi, StringAdapter, function_map::OperatorFunction,
-    rhai::Dynamic,
-};
+use casbin::{CoreApi, DefaultModel, Enforcer, MgmtApi, StringAdapter, function_map::OperatorFunction, rhai::Dynamic};
 use weir_spec::Classification;
 
 use crate::{
@@ -95,38 +92,18 @@ impl Authorizer {
         .map_err(broken)?;
         enforcer.set_effector(Box::new(FirstAllow(matched.clone())));
         enforcer.add_function("clears", OperatorFunction::Arg2(clears));
-        let rules = enforcer
-            .get_policy()
-            .into_iter()
-            .map(|mut rule| rule.swap_remove(0))
-            .collect();
-        Ok(Self {
-            casbin: Mutex::new(Casbin {
-                enforcer,
-                matched,
-                rules,
-                answers: HashMap::new(),
-            }),
-        })
+        let rules = enforcer.get_policy().into_iter().map(|mut rule| rule.swap_remove(0)).collect();
+        Ok(Self { casbin: Mutex::new(Casbin { enforcer, matched, rules, answers: HashMap::new() }) })
     }
 
     /// Decides, without making a grant of it: for menus, disabled buttons and the matrix.
     pub fn decide(&self, actor: &Actor, action: Action, resource: &Resource) -> Decision {
-        if let Principal::Token {
-            project, scopes, ..
-        } = &actor.principal
-        {
+        if let Principal::Token { project, scopes, .. } = &actor.principal {
             if !scopes.iter().any(|scope| scope.covers(action)) {
-                return Decision {
-                    allowed: false,
-                    rule: "token.scope".to_owned(),
-                };
+                return Decision { allowed: false, rule: "token.scope".to_owned() };
             }
             if project.is_some() && *project != resource.project {
-                return Decision {
-                    allowed: false,
-                    rule: "token.project".to_owned(),
-                };
+                return Decision { allowed: false, rule: "token.project".to_owned() };
             }
         }
         let owner = match (resource.owner, actor.user_id()) {
@@ -135,38 +112,18 @@ impl Authorizer {
             (Some(_), _) => "other",
         };
         let purpose = resource.purpose.as_deref().unwrap_or("none");
-        let mut casbin = self
-            .casbin
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut casbin = self.casbin.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for role in roles_in_force(actor, resource) {
-            let question = Question {
-                role,
-                action,
-                classification: resource.classification,
-                owner,
-                purpose: purpose.to_owned(),
-            };
+            let question = Question { role, action, classification: resource.classification, owner, purpose: purpose.to_owned() };
             if let Some(rule) = casbin.ask(question) {
-                return Decision {
-                    allowed: true,
-                    rule,
-                };
+                return Decision { allowed: true, rule };
             }
         }
-        Decision {
-            allowed: false,
-            rule: "default.deny".to_owned(),
-        }
+        Decision { allowed: false, rule: "default.deny".to_owned() }
     }
 
     /// The choke point: a grant, or the reason why not.
-    pub fn authorize(
-        &self,
-        actor: &Actor,
-        action: Action,
-        resource: &Resource,
-    ) -> Result<Grant, Denied> {
+    pub fn authorize(&self, actor: &Actor, action: Action, resource: &Resource) -> Result<Grant, Denied> {
         let decision = self.decide(actor, action, resource);
         if decision.allowed {
             return Ok(Grant::new(actor, action, resource, decision.rule));
@@ -184,15 +141,9 @@ impl Authorizer {
     /// thing of a kind that they may not see.
     pub fn is_concealed_from(&self, actor: &Actor, resource: &Resource) -> bool {
         let stranger = resource.project.is_some_and(|project| {
-            !actor.instance_admin
-                && !matches!(actor.principal, Principal::System(_))
-                && actor.projects().all(|p| p != project)
+            !actor.instance_admin && !matches!(actor.principal, Principal::System(_)) && actor.projects().all(|p| p != project)
         });
-        stranger
-            || (resource.id.is_some()
-                && !self
-                    .decide(actor, resource.kind.seen_by(), resource)
-                    .allowed)
+        stranger || (resource.id.is_some() && !self.decide(actor, resource.kind.seen_by(), resource).allowed)
     }
 }
 
@@ -228,10 +179,7 @@ impl Casbin {
 /// The names by which the policies know the actor, for this resource.
 fn roles_in_force(actor: &Actor, resource: &Resource) -> Vec<&'static str> {
     let mut roles = Vec::new();
-    if let Some(in_project) = resource
-        .project
-        .and_then(|project| actor.roles.get(&project))
-    {
+    if let Some(in_project) = resource.project.and_then(|project| actor.roles.get(&project)) {
         roles.extend(in_project.iter().map(|role| role.as_str()));
     }
     if actor.instance_admin {
@@ -240,9 +188,7 @@ fn roles_in_force(actor: &Actor, resource: &Resource) -> Vec<&'static str> {
     match actor.principal {
         Principal::Anonymous => {}
         Principal::System(_) => roles.push("system"),
-        Principal::User(_) | Principal::Token { .. } if resource.project.is_none() => {
-            roles.push("signed_in")
-        }
+        Principal::User(_) | Principal::Token { .. } if resource.project.is_none() => roles.push("signed_in"),
         Principal::User(_) | Principal::Token { .. } => {}
     }
     roles
@@ -294,18 +240,8 @@ mod tests {
                 None => a.as_str() == action,
             });
             assert!(names_something, "{}: `{action}` is no action", rule[0]);
-            assert!(
-                Classification::ALL.iter().any(|c| c.as_str() == rule[3]),
-                "{}: `{}` is no clearance",
-                rule[0],
-                rule[3]
-            );
-            assert!(
-                ["any", "self", "other"].contains(&rule[4].as_str()),
-                "{}: `{}` is no owner",
-                rule[0],
-                rule[4]
-            );
+            assert!(Classification::ALL.iter().any(|c| c.as_str() == rule[3]), "{}: `{}` is no clearance", rule[0], rule[3]);
+            assert!(["any", "self", "other"].contains(&rule[4].as_str()), "{}: `{}` is no owner", rule[0], rule[4]);
         }
     }
 
@@ -314,39 +250,27 @@ mod tests {
         let policy = "p, narrow, viewer, run.read, internal, other, essential.*";
         let authorizer = Authorizer::from_policies(MODEL, policy).unwrap();
         let project = weir_api::ProjectId::generate();
-        let actor = Actor::user(weir_api::UserId::generate(), "x")
-            .with_role(project, weir_api::Role::Viewer);
+        let actor = Actor::user(weir_api::UserId::generate(), "x").with_role(project, weir_api::Role::Viewer);
         let run = Resource::in_project(crate::ResourceKind::Run, project)
             .owned_by(weir_api::UserId::generate())
             .for_purpose("essential.fraud");
-        let may =
-            |resource: &Resource| authorizer.decide(&actor, Action::RunRead, resource).allowed;
+        let may = |resource: &Resource| authorizer.decide(&actor, Action::RunRead, resource).allowed;
         assert!(may(&run));
         assert!(!may(&run.clone().for_purpose("marketing")));
         assert!(!may(&run.clone().classified(Classification::Confidential)));
-        assert!(!may(&Resource {
-            owner: actor.user_id(),
-            ..run
-        }));
+        assert!(!may(&Resource { owner: actor.user_id(), ..run }));
     }
 
     #[test]
     fn a_policy_that_cannot_be_evaluated_denies() {
         let actor = Actor::system("worker");
         let run = Resource::of_instance(crate::ResourceKind::Run);
-        for model in [
-            MODEL.replace("keyMatch(r.action, p.action)", "noSuchFunction(r.action)"),
-            MODEL.replace("clears(", "clears(1, "),
-        ] {
+        for model in
+            [MODEL.replace("keyMatch(r.action, p.action)", "noSuchFunction(r.action)"), MODEL.replace("clears(", "clears(1, ")]
+        {
             let authorizer = Authorizer::from_policies(&model, POLICY).unwrap();
             assert!(!authorizer.decide(&actor, Action::RunRead, &run).allowed);
         }
-        assert!(
-            Authorizer::from_policies(
-                &MODEL.replace("keyMatch(r.action", "keyMatch((r.action"),
-                POLICY
-            )
-            .is_err()
-        );
+        assert!(Authorizer::from_policies(&MODEL.replace("keyMatch(r.action", "keyMatch((r.action"), POLICY).is_err());
     }
 }

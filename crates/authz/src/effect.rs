@@ -33,11 +33,7 @@ struct FirstAllowStream {
 
 impl Effector for FirstAllow {
     fn new_stream(&self, _expression: &str, _capacity: usize) -> Box<dyn EffectorStream> {
-        Box::new(FirstAllowStream {
-            matched: self.0.clone(),
-            seen: 0,
-            allowed: false,
-        })
+        Box::new(FirstAllowStream { matched: self.0.clone(), seen: 0, allowed: false })
     }
 }
 

@@ -18,13 +18,7 @@ pub struct Grant {
 
 impl Grant {
     pub(crate) fn new(actor: &Actor, action: Action, resource: &Resource, rule: String) -> Self {
-        Self {
-            actor: actor.audit_name(),
-            user: actor.user_id(),
-            action,
-            resource: resource.clone(),
-            rule,
-        }
+        Self { actor: actor.audit_name(), user: actor.user_id(), action, resource: resource.clone(), rule }
     }
 
     /// Who it was given to, as the audit log names them.

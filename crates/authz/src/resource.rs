@@ -72,26 +72,12 @@ pub struct Resource {
 impl Resource {
     /// Something in a project; internal, ownerless, without a purpose, until said otherwise.
     pub fn in_project(kind: ResourceKind, project: ProjectId) -> Self {
-        Self {
-            kind,
-            project: Some(project),
-            id: None,
-            owner: None,
-            classification: Classification::Internal,
-            purpose: None,
-        }
+        Self { kind, project: Some(project), id: None, owner: None, classification: Classification::Internal, purpose: None }
     }
 
     /// Something that belongs to no project: users, projects to be made, the instance itself.
     pub fn of_instance(kind: ResourceKind) -> Self {
-        Self {
-            kind,
-            project: None,
-            id: None,
-            owner: None,
-            classification: Classification::Internal,
-            purpose: None,
-        }
+        Self { kind, project: None, id: None, owner: None, classification: Classification::Internal, purpose: None }
     }
 
     pub fn id(mut self, id: impl fmt::Display) -> Self {

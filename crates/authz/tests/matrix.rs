@@ -17,51 +17,21 @@ struct Who {
 
 fn everybody(project: ProjectId, user: UserId) -> Vec<Who> {
     let person = || Actor::user(user, "somebody");
-    let mut all: Vec<_> = Role::ALL
-        .into_iter()
-        .map(|role| Who {
-            name: role.as_str(),
-            actor: person().with_role(project, role),
-        })
-        .collect();
-    all.push(Who {
-        name: "instance",
-        actor: Actor {
-            instance_admin: true,
-            ..person()
-        },
-    });
-    all.push(Who {
-        name: "signed-in",
-        actor: person(),
-    });
-    all.push(Who {
-        name: "system",
-        actor: Actor::system("worker"),
-    });
-    all.push(Who {
-        name: "anonymous",
-        actor: Actor::anonymous(),
-    });
+    let mut all: Vec<_> =
+        Role::ALL.into_iter().map(|role| Who { name: role.as_str(), actor: person().with_role(project, role) }).collect();
+    all.push(Who { name: "instance", actor: Actor { instance_admin: true, ..person() } });
+    all.push(Who { name: "signed-in", actor: person() });
+    all.push(Who { name: "system", actor: Actor::system("worker") });
+    all.push(Who { name: "anonymous", actor: Actor::anonymous() });
     all
 }
 
-const CLASSES: [Classification; 3] = [
-    Classification::Internal,
-    Classification::Confidential,
-    Classification::Restricted,
-];
+const CLASSES: [Classification; 3] = [Classification::Internal, Classification::Confidential, Classification::Restricted];
 
 /// The answers to everybody, for each class of a resource and for another's and one's own.
 type Answers = [[String; 2]; 3];
 
-fn answers(
-    authorizer: &Authorizer,
-    everybody: &[Who],
-    action: Action,
-    resource: &Resource,
-    owners: [UserId; 2],
-) -> Answers {
+fn answers(authorizer: &Authorizer, everybody: &[Who], action: Action, resource: &Resource, owners: [UserId; 2]) -> Answers {
     CLASSES.map(|class| {
         owners.map(|owner| {
             let resource = resource.clone().id("x").owned_by(owner).classified(class);
@@ -78,16 +48,8 @@ fn lines(place: &str, answers: &Answers) -> Vec<(String, String)> {
     let class_matters = answers.iter().any(|by_owner| *by_owner != answers[0]);
     let owner_matters = answers.iter().any(|[others, own]| others != own);
     let mut lines = Vec::new();
-    for (class, by_owner) in CLASSES
-        .iter()
-        .zip(answers)
-        .take(if class_matters { 3 } else { 1 })
-    {
-        for (owner, cells) in ["another's", "own"]
-            .iter()
-            .zip(by_owner)
-            .take(if owner_matters { 2 } else { 1 })
-        {
+    for (class, by_owner) in CLASSES.iter().zip(answers).take(if class_matters { 3 } else { 1 }) {
+        for (owner, cells) in ["another's", "own"].iter().zip(by_owner).take(if owner_matters { 2 } else { 1 }) {
             let mut label = place.to_owned();
             if class_matters {
                 write!(label, ", {class}").unwrap();
@@ -102,11 +64,7 @@ fn lines(place: &str, answers: &Answers) -> Vec<(String, String)> {
 }
 
 fn matrix() -> String {
-    let (project, me, other) = (
-        ProjectId::generate(),
-        UserId::generate(),
-        UserId::generate(),
-    );
+    let (project, me, other) = (ProjectId::generate(), UserId::generate(), UserId::generate());
     let authorizer = Authorizer::new().unwrap();
     let everybody = everybody(project, me);
     let mut text = String::from(
@@ -120,10 +78,7 @@ fn matrix() -> String {
     text = text.trim_end().to_owned() + "\n";
     for &action in Action::ALL {
         let kind = action.on();
-        let places = [
-            ("in the project", Resource::in_project(kind, project)),
-            ("of the instance", Resource::of_instance(kind)),
-        ];
+        let places = [("in the project", Resource::in_project(kind, project)), ("of the instance", Resource::of_instance(kind))];
         let mut name = action.as_str();
         for (place, resource) in places {
             let answers = answers(&authorizer, &everybody, action, &resource, [other, me]);

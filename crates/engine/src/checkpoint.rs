@@ -7,8 +7,8 @@ use weir_connectors::{PartitionPosition, PreCommit};
 use weir_evidence::{
     Hash, canonical,
     record::{
-        self, CheckpointDecision, ColumnLineage, ConsentCounts, FileCommit, LineageInput, LineageType, MaskingOperation, RuleResult, SinkCommit,
-        SourcePosition,
+        self, CheckpointDecision, ColumnLineage, ConsentCounts, FileCommit, LineageInput, LineageType, MaskingOperation,
+        RuleResult, SinkCommit, SourcePosition,
     },
 };
 use weir_plan::{LineageKind, NodeKind, Plan};
@@ -94,7 +94,11 @@ pub fn decision(
         document: Hash::from_bytes(plan.document_hash),
         plan: hex::encode(plan.fingerprint),
         epoch: checkpoint.epoch,
-        positions: checkpoint.positions.iter().map(|(source, positions)| (source.clone(), positions.iter().map(position).collect())).collect(),
+        positions: checkpoint
+            .positions
+            .iter()
+            .map(|(source, positions)| (source.clone(), positions.iter().map(position).collect()))
+            .collect(),
         nodes: BTreeMap::new(),
         rules: BTreeMap::new(),
         consent: BTreeMap::new(),
@@ -109,11 +113,15 @@ pub fn decision(
         match &node.kind {
             NodeKind::Consent(planned) => {
                 let version = host.consent(&planned.purpose)?.read().version();
-                let mut decisions: BTreeMap<String, u64> =
-                    rules.iter().filter_map(|(rule, counts)| Some((rule.strip_prefix("consent.")?.to_owned(), counts.failed))).collect();
+                let mut decisions: BTreeMap<String, u64> = rules
+                    .iter()
+                    .filter_map(|(rule, counts)| Some((rule.strip_prefix("consent.")?.to_owned(), counts.failed)))
+                    .collect();
                 let others: u64 = decisions.values().sum();
                 decisions.insert("granted".to_owned(), counts.rows_in - others);
-                decision.consent.insert(node.name.clone(), ConsentCounts { purpose: planned.purpose.clone(), version, decisions });
+                decision
+                    .consent
+                    .insert(node.name.clone(), ConsentCounts { purpose: planned.purpose.clone(), version, decisions });
             }
             NodeKind::Mask(planned) => {
                 decision.masking.extend(planned.masks.iter().map(|mask| MaskingOperation {
@@ -130,7 +138,9 @@ pub fn decision(
                 }
             }
             _ if !rules.is_empty() => {
-                let results = rules.iter().map(|(rule, counts)| (rule.clone(), RuleResult { evaluated: counts.evaluated, failed: counts.failed }));
+                let results = rules
+                    .iter()
+                    .map(|(rule, counts)| (rule.clone(), RuleResult { evaluated: counts.evaluated, failed: counts.failed }));
                 decision.rules.insert(node.name.clone(), results.collect());
             }
             _ => {}
@@ -175,7 +185,12 @@ fn sink_commit(pre_commit: &PreCommit) -> SinkCommit {
         files: pre_commit
             .files
             .iter()
-            .map(|file| FileCommit { path: file.path.clone(), rows: file.rows, bytes: file.bytes, sha256: file.sha256.parse().ok() })
+            .map(|file| FileCommit {
+                path: file.path.clone(),
+                rows: file.rows,
+                bytes: file.bytes,
+                sha256: file.sha256.parse().ok(),
+            })
             .collect(),
     }
 }

@@ -72,7 +72,11 @@ impl Packed {
         match self.0 & 3 {
             0 => {
                 let expiry = self.0 >> 2;
-                if expiry != NEVER && i64::try_from(expiry).unwrap_or(i64::MAX) <= now { Verdict::Expired } else { Verdict::Granted }
+                if expiry != NEVER && i64::try_from(expiry).unwrap_or(i64::MAX) <= now {
+                    Verdict::Expired
+                } else {
+                    Verdict::Granted
+                }
             }
             1 => Verdict::Denied,
             _ => Verdict::Withdrawn,

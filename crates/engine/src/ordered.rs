@@ -130,7 +130,8 @@ mod tests {
         for thread in threads {
             thread.join().unwrap();
         }
-        let expected: Vec<u64> = (0..400u64).filter(|t| t % 7 != 3).flat_map(|t| vec![t; if t % 7 == 5 { 2 } else { 1 }]).collect();
+        let expected: Vec<u64> =
+            (0..400u64).filter(|t| t % 7 != 3).flat_map(|t| vec![t; if t % 7 == 5 { 2 } else { 1 }]).collect();
         seen.turn(400, 1, |seen| assert_eq!(*seen, expected)).unwrap();
     }
 

@@ -96,7 +96,7 @@ impl Collector {
         match rejected.content {
             RejectedContent::Raw(malformed) => {
                 for row in malformed {
-                                        let entry = Entry {
+                    let entry = Entry {
                         source: name.clone(),
                         partition: partition.clone(),
                         offset: row.at.row,
@@ -193,7 +193,11 @@ fn to_json(node: &str, rows: &RecordBatch) -> Result<Vec<Content>, EngineError> 
     bytes
         .split(|&b| b == b'\n')
         .filter(|line| !line.is_empty())
-        .map(|line| serde_json::from_slice(line).map(Content::Row).map_err(|_| EngineError::internal(node, "a rejected row has no JSON form")))
+        .map(|line| {
+            serde_json::from_slice(line)
+                .map(Content::Row)
+                .map_err(|_| EngineError::internal(node, "a rejected row has no JSON form"))
+        })
         .collect()
 }
 

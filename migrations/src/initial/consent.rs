@@ -15,13 +15,7 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .to_owned(),
         )
         .await?;
-    manager
-        .create_index(unique(
-            "purposes",
-            "purposes_by_name",
-            &["project_id", "name"],
-        ))
-        .await?;
+    manager.create_index(unique("purposes", "purposes_by_name", &["project_id", "name"])).await?;
     // Tens of millions of rows: clustered by its key where the database can, and no second index.
     let mut consent = table("consent")
         .col(int("purpose_id"))

@@ -47,13 +47,7 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .to_owned(),
         )
         .await?;
-    manager
-        .create_index(unique(
-            "document_versions",
-            "document_versions_by_label",
-            &["document_id", "label"],
-        ))
-        .await?;
+    manager.create_index(unique("document_versions", "document_versions_by_label", &["document_id", "label"])).await?;
     manager
         .create_table(
             table("deployments")
@@ -71,14 +65,6 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .to_owned(),
         )
         .await?;
-    manager
-        .create_index(index(
-            "deployments",
-            "deployments_by_project",
-            &["project_id"],
-        ))
-        .await?;
-    manager
-        .create_index(index("deployments", "deployments_by_desired", &["desired"]))
-        .await
+    manager.create_index(index("deployments", "deployments_by_project", &["project_id"])).await?;
+    manager.create_index(index("deployments", "deployments_by_desired", &["desired"])).await
 }

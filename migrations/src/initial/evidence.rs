@@ -23,37 +23,11 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .to_owned(),
         )
         .await?;
-    manager
-        .create_index(index(
-            "evidence_leaves",
-            "evidence_by_project",
-            &["project_id", "seq"],
-        ))
-        .await?;
-    manager
-        .create_index(index(
-            "evidence_leaves",
-            "evidence_by_actor",
-            &["actor", "seq"],
-        ))
-        .await?;
-    manager
-        .create_index(index(
-            "evidence_leaves",
-            "evidence_by_action",
-            &["action", "seq"],
-        ))
-        .await?;
-    manager
-        .create_index(index("evidence_leaves", "evidence_by_time", &["at", "seq"]))
-        .await?;
-    manager
-        .create_index(index(
-            "evidence_leaves",
-            "evidence_by_run",
-            &["run_id", "seq"],
-        ))
-        .await?;
+    manager.create_index(index("evidence_leaves", "evidence_by_project", &["project_id", "seq"])).await?;
+    manager.create_index(index("evidence_leaves", "evidence_by_actor", &["actor", "seq"])).await?;
+    manager.create_index(index("evidence_leaves", "evidence_by_action", &["action", "seq"])).await?;
+    manager.create_index(index("evidence_leaves", "evidence_by_time", &["at", "seq"])).await?;
+    manager.create_index(index("evidence_leaves", "evidence_by_run", &["run_id", "seq"])).await?;
     // One row: the Merkle frontier after `size` leaves.
     manager
         .create_table(
@@ -79,14 +53,10 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         )
         .await?;
     let backend = manager.get_database_backend();
-    for statement in append_only(backend, "evidence_leaves", "seq", 0)
-        .into_iter()
-        .chain(append_only(backend, "tree_heads", "id", 1))
+    for statement in
+        append_only(backend, "evidence_leaves", "seq", 0).into_iter().chain(append_only(backend, "tree_heads", "id", 1))
     {
-        manager
-            .get_connection()
-            .execute_unprepared(&statement)
-            .await?;
+        manager.get_connection().execute_unprepared(&statement).await?;
     }
     Ok(())
 }

@@ -16,14 +16,7 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         )
         .await?;
     // Numbers that only grow and are handed out in a transaction, such as the consent version.
-    manager
-        .create_table(
-            table("counters")
-                .col(text("name").primary_key())
-                .col(count("value"))
-                .to_owned(),
-        )
-        .await?;
+    manager.create_table(table("counters").col(text("name").primary_key()).col(count("value")).to_owned()).await?;
     manager
         .create_table(
             table("users")
@@ -69,13 +62,7 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .to_owned(),
         )
         .await?;
-    manager
-        .create_index(index(
-            "memberships",
-            "memberships_by_project",
-            &["project_id"],
-        ))
-        .await?;
+    manager.create_index(index("memberships", "memberships_by_project", &["project_id"])).await?;
     manager
         .create_table(
             table("sessions")
@@ -90,12 +77,8 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .to_owned(),
         )
         .await?;
-    manager
-        .create_index(index("sessions", "sessions_by_user", &["user_id"]))
-        .await?;
-    manager
-        .create_index(index("sessions", "sessions_by_expiry", &["expires_at"]))
-        .await?;
+    manager.create_index(index("sessions", "sessions_by_user", &["user_id"])).await?;
+    manager.create_index(index("sessions", "sessions_by_expiry", &["expires_at"])).await?;
     manager
         .create_table(
             table("api_tokens")
@@ -113,16 +96,8 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .to_owned(),
         )
         .await?;
-    manager
-        .create_index(index("api_tokens", "api_tokens_by_owner", &["owner_id"]))
-        .await?;
-    manager
-        .create_index(index(
-            "api_tokens",
-            "api_tokens_by_project",
-            &["project_id"],
-        ))
-        .await?;
+    manager.create_index(index("api_tokens", "api_tokens_by_owner", &["owner_id"])).await?;
+    manager.create_index(index("api_tokens", "api_tokens_by_project", &["project_id"])).await?;
     // Answers of requests that carried an `Idempotency-Key`.
     manager
         .create_table(
@@ -140,11 +115,5 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .to_owned(),
         )
         .await?;
-    manager
-        .create_index(index(
-            "idempotency",
-            "idempotency_by_expiry",
-            &["expires_at"],
-        ))
-        .await
+    manager.create_index(index("idempotency", "idempotency_by_expiry", &["expires_at"])).await
 }

@@ -19,13 +19,7 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .to_owned(),
         )
         .await?;
-    manager
-        .create_index(index(
-            "sealed_keys",
-            "sealed_keys_by_kind",
-            &["kind", "project_id"],
-        ))
-        .await?;
+    manager.create_index(index("sealed_keys", "sealed_keys_by_kind", &["kind", "project_id"])).await?;
     // One key a person. Erasure empties `sealed` and leaves the tombstone, so that the person is never given a new key.
     manager
         .create_table(

@@ -33,25 +33,7 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .to_owned(),
         )
         .await?;
-    manager
-        .create_index(index(
-            "quarantine_segments",
-            "quarantine_by_project",
-            &["project_id", "id"],
-        ))
-        .await?;
-    manager
-        .create_index(index(
-            "quarantine_segments",
-            "quarantine_by_document",
-            &["document_id", "id"],
-        ))
-        .await?;
-    manager
-        .create_index(index(
-            "quarantine_segments",
-            "quarantine_by_run",
-            &["run_id", "id"],
-        ))
-        .await
+    manager.create_index(index("quarantine_segments", "quarantine_by_project", &["project_id", "id"])).await?;
+    manager.create_index(index("quarantine_segments", "quarantine_by_document", &["document_id", "id"])).await?;
+    manager.create_index(index("quarantine_segments", "quarantine_by_run", &["run_id", "id"])).await
 }

@@ -40,18 +40,12 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .to_owned(),
         )
         .await?;
-    manager
-        .create_index(index("runs", "runs_by_project", &["project_id", "id"]))
-        .await?;
-    manager
-        .create_index(index("runs", "runs_by_document", &["document_id", "id"]))
-        .await?;
+    manager.create_index(index("runs", "runs_by_project", &["project_id", "id"])).await?;
+    manager.create_index(index("runs", "runs_by_document", &["document_id", "id"])).await?;
     // A deployment has one run that is not over.
     manager
         .get_connection()
-        .execute_unprepared(
-            "CREATE UNIQUE INDEX runs_alive ON runs (deployment_id) WHERE ended_at IS NULL",
-        )
+        .execute_unprepared("CREATE UNIQUE INDEX runs_alive ON runs (deployment_id) WHERE ended_at IS NULL")
         .await?;
     manager
         .create_table(
@@ -76,13 +70,7 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .to_owned(),
         )
         .await?;
-    manager
-        .create_index(index(
-            "checkpoints",
-            "checkpoints_by_run",
-            &["run_id", "epoch"],
-        ))
-        .await?;
+    manager.create_index(index("checkpoints", "checkpoints_by_run", &["run_id", "epoch"])).await?;
     manager
         .create_table(
             table("node_metrics")
@@ -101,7 +89,5 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .to_owned(),
         )
         .await?;
-    manager
-        .create_index(index("node_metrics", "node_metrics_by_age", &["at"]))
-        .await
+    manager.create_index(index("node_metrics", "node_metrics_by_age", &["at"])).await
 }

@@ -30,7 +30,10 @@ impl Jobs {
     pub async fn start(services: &Arc<Services>) -> Result<Self, WorkerError> {
         // Its own pool with the store's pragmas: apalis' set-up would turn `synchronous` off.
         let pool = services.store().separate_pool(2);
-        SqliteStorage::migrations().run(&pool).await.map_err(|e| WorkerError::Internal(format!("the job queue's tables: {e}")))?;
+        SqliteStorage::migrations()
+            .run(&pool)
+            .await
+            .map_err(|e| WorkerError::Internal(format!("the job queue's tables: {e}")))?;
         let stopping = CancellationToken::new();
         let queue = SqliteStorage::<Housekeeping>::new(&pool).with_config(Config::default().queue("housekeeping"));
         let tasks = vec![

@@ -62,7 +62,8 @@ impl Instance {
 pub async fn open(data: &Path) -> Arc<Services> {
     let store = Store::open(data, chrono::Utc::now()).await.unwrap();
     let (master_key, _) = MasterKey::load(&data.join("master.key")).unwrap();
-    let services = Services::open(ServicesConfig::new(store, master_key, data, weir_connectors::generator::columns)).await.unwrap();
+    let services =
+        Services::open(ServicesConfig::new(store, master_key, data, weir_connectors::generator::columns)).await.unwrap();
     bootstrap::first_start(&services).await.unwrap();
     services
 }

@@ -78,7 +78,10 @@ async fn aborted_runs_lose_nothing_repeat_nothing_and_keep_the_order() {
     };
     assert!(aborted > 0, "the run ended before it could be cut off");
     assert_eq!(disturbed.output("out"), rows);
-    assert_eq!((finished.summary.sources, finished.summary.steps, finished.summary.sinks), (expected.summary.sources, expected.summary.steps, expected.summary.sinks));
+    assert_eq!(
+        (finished.summary.sources, finished.summary.steps, finished.summary.sinks),
+        (expected.summary.sources, expected.summary.steps, expected.summary.sinks)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,12 +68,17 @@ async fn every_row_is_written_or_accounted_for() {
     assert_eq!(summary["sinks"]["out"], json!({"in": 2, "written": 2}));
 
     let out: Vec<Value> = weir.output("out").iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(out.iter().map(|row| (&row["id"], &row["double"])).collect::<Vec<_>>(), [(&json!(1), &json!(3.0)), (&json!(7), &json!(14.0))]);
+    assert_eq!(
+        out.iter().map(|row| (&row["id"], &row["double"])).collect::<Vec<_>>(),
+        [(&json!(1), &json!(3.0)), (&json!(7), &json!(14.0))]
+    );
     assert_eq!(out[0]["email"].as_str().unwrap().len(), 64, "a keyed hash");
     assert_eq!(out[1]["email"], Value::Null);
 
     let project = weir.cx().await.project().unwrap().id;
-    let held = quarantine::list(weir.services.store(), project, quarantine::SegmentFilter { limit: 100, ..Default::default() }).await.unwrap();
+    let held = quarantine::list(weir.services.store(), project, quarantine::SegmentFilter { limit: 100, ..Default::default() })
+        .await
+        .unwrap();
     let mut reasons: Vec<(u64, Vec<String>)> = held
         .items
         .iter()
@@ -137,7 +142,9 @@ async fn on_malformed_fail_ends_the_run_and_commits_nothing_of_it() {
     let weir = Instance::new().await;
     weir.write("input.ndjson", "{\"id\": 1, \"amount\": 1}\nnot json\n");
     let strict = PAYMENTS.replace("    subject: email\n", "    subject: email\n    on_malformed: fail\n");
-    let Err(WorkerError::Engine(EngineError::Stopped { message, .. })) = weir.run(&strict).await else { panic!("the run must fail") };
+    let Err(WorkerError::Engine(EngineError::Stopped { message, .. })) = weir.run(&strict).await else {
+        panic!("the run must fail")
+    };
     assert!(message.contains("row 1 of partition"), "{message}");
     assert!(weir.output("out").is_empty());
 }
@@ -149,7 +156,9 @@ async fn a_change_where_state_depends_on_it_is_refused_by_name() {
     weir.run(PAYMENTS).await.unwrap();
     weir.write("other.ndjson", "");
     let changed = PAYMENTS.replace("input.ndjson", "other.ndjson");
-    let Err(WorkerError::Engine(EngineError::Resume(message))) = weir.run(&changed).await else { panic!("the state must be refused") };
+    let Err(WorkerError::Engine(EngineError::Resume(message))) = weir.run(&changed).await else {
+        panic!("the state must be refused")
+    };
     assert!(message.contains("`input`") && message.contains("input.ndjson"), "{message}");
     let harmless = PAYMENTS.replace("max: 100", "max: 1000");
     weir.run(&harmless).await.unwrap();

@@ -257,7 +257,13 @@ impl SinkWriter for FileWriter {
                     break target;
                 }
             };
-            files.push(PreparedFile { temporary: file.name, path: target, rows: file.rows, bytes: file.bytes, sha256: file.sha256 });
+            files.push(PreparedFile {
+                temporary: file.name,
+                path: target,
+                rows: file.rows,
+                bytes: file.bytes,
+                sha256: file.sha256,
+            });
         }
         self.sync_folders(files.iter().map(|file| &file.temporary))?;
         let (rows, bytes) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.bytes));

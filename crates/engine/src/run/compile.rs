@@ -65,9 +65,11 @@ pub fn compile(
     let visits = Arc::new(visits(plan, &flow));
     let shared = Shared::restore(plan, host, restored, cancel)?;
     let consumers: Arc<Vec<Vec<usize>>> = Arc::new((0..plan.nodes.len()).map(|node| plan.consumers(node).collect()).collect());
-    let live = Arc::new(Live::new(plan.nodes.iter().map(|node| {
-        restored.and_then(|checkpoint| checkpoint.counts.get(&node.name)).copied().unwrap_or_default()
-    })));
+    let live = Arc::new(Live::new(
+        plan.nodes
+            .iter()
+            .map(|node| restored.and_then(|checkpoint| checkpoint.counts.get(&node.name)).copied().unwrap_or_default()),
+    ));
 
     let mut readers = Vec::new();
     let mut mailboxes = BTreeMap::new();
@@ -85,14 +87,16 @@ pub fn compile(
                     seal_key: ingest.map(|(_, key)| key),
                 };
                 let reader =
-                    open_source(&source.connector, source.format, Arc::clone(&node.schema), &source.declared, &context, &resume).map_err(failed)?;
+                    open_source(&source.connector, source.format, Arc::clone(&node.schema), &source.declared, &context, &resume)
+                        .map_err(failed)?;
                 let mailbox = Mailbox::default();
                 mailboxes.insert(index, Arc::clone(&mailbox));
                 positions.insert(index, resume.into_iter().map(|position| (position.partition.clone(), position)).collect());
                 readers.push(OpenSource { node: index, name: node.name.clone(), reader, mailbox });
             }
             NodeKind::Sink(planned) => {
-                let context = SinkContext { base_dir: options.base_dir.clone(), run_tag: format!("{}-{}", options.tag, node.name) };
+                let context =
+                    SinkContext { base_dir: options.base_dir.clone(), run_tag: format!("{}-{}", options.tag, node.name) };
                 let mut writer = sink_writer(&planned.sink, Arc::clone(&node.schema), &context).map_err(failed)?;
                 let last = restored.and_then(|checkpoint| checkpoint.pre_commits.get(&node.name));
                 writer.recover(last).map_err(failed)?;
@@ -139,8 +143,9 @@ impl Shared {
             match &node.kind {
                 NodeKind::Source(source) if source.event_time.is_some() => {
                     let newest = match state {
-                        Some(OperatorState::Inline(newest)) => serde_json::from_value(newest.clone())
-                            .map_err(|e| EngineError::Resume(format!("the watermarks of source {} cannot be read: {e}", node.name)))?,
+                        Some(OperatorState::Inline(newest)) => serde_json::from_value(newest.clone()).map_err(|e| {
+                            EngineError::Resume(format!("the watermarks of source {} cannot be read: {e}", node.name))
+                        })?,
                         _ => BTreeMap::new(),
                     };
                     shared.watermarks.insert(index, Watermarks::restore(newest, cancel.clone()));
@@ -179,12 +184,17 @@ fn lane_node(
     let step = |stage: Box<dyn crate::stages::Stage>| LaneNode::Step(Guarded::new(&node.name, Arc::clone(&node.schema), stage));
     Ok(match &node.kind {
         NodeKind::Source(source) => {
-            let decoder = row_decoder(&source.connector, source.format, Arc::clone(&node.schema), &source.declared).map_err(failed)?;
+            let decoder =
+                row_decoder(&source.connector, source.format, Arc::clone(&node.schema), &source.declared).map_err(failed)?;
             let mut rules = source.rules.clone();
             // Lateness cannot be judged without a time.
             if let Some(column) = node.event_time.filter(|_| source.event_time.is_some()) {
                 let column = node.schema.field(column).name().clone();
-                rules.push(PlannedRule { name: format!("event_time({column})"), check: Check::NotNull { columns: vec![column] }, expr: None });
+                rules.push(PlannedRule {
+                    name: format!("event_time({column})"),
+                    check: Check::NotNull { columns: vec![column] },
+                    expr: None,
+                });
             }
             let event_time = match (&source.event_time, node.event_time, shared.watermarks.get(&index)) {
                 (Some(event_time), Some(column), Some(watermarks)) => {
@@ -223,7 +233,15 @@ fn lane_node(
             let input = input.ok_or_else(|| EngineError::internal(&node.name, "a mask step has no input"))?;
             let keys = host.project_keys();
             let context = MaskContext { keys: &keys, purpose: &plan.purpose };
-            step(Box::new(MaskStage::compile(&node.name, mask, input, &node.schema, context, &host.subject_hasher(), &host.keyring())?))
+            step(Box::new(MaskStage::compile(
+                &node.name,
+                mask,
+                input,
+                &node.schema,
+                context,
+                &host.subject_hasher(),
+                &host.keyring(),
+            )?))
         }
         NodeKind::Sql(sql) => {
             step(Box::new(SqlStage::compile(&node.name, sql, &node.schema, |input| Arc::clone(&plan.nodes[input].schema))?))
@@ -236,7 +254,12 @@ fn lane_node(
     })
 }
 
-fn unique_configs(plan: &Plan, host: &Arc<dyn Host>, index: usize, rules: &[PlannedRule]) -> Result<Vec<UniqueConfig>, EngineError> {
+fn unique_configs(
+    plan: &Plan,
+    host: &Arc<dyn Host>,
+    index: usize,
+    rules: &[PlannedRule],
+) -> Result<Vec<UniqueConfig>, EngineError> {
     let node = &plan.nodes[index];
     let micros = |span: weir_spec::types::Timespan| i64::try_from(span.as_duration().as_micros()).unwrap_or(i64::MAX);
     let unique = rules.iter().filter_map(|rule| match &rule.check {
@@ -255,7 +278,11 @@ fn unique_configs(plan: &Plan, host: &Arc<dyn Host>, index: usize, rules: &[Plan
                 file_stem: format!("{}-{number}", node.name),
                 columns,
                 within: micros(*within),
-                max_delay: sources_of(plan, index).filter_map(|source| source.event_time.as_ref()).map(|time| micros(time.max_delay)).max().unwrap_or(0),
+                max_delay: sources_of(plan, index)
+                    .filter_map(|source| source.event_time.as_ref())
+                    .map(|time| micros(time.max_delay))
+                    .max()
+                    .unwrap_or(0),
                 time: node.event_time,
                 dir: host.state_dir(),
                 key: host.state_key(),

@@ -114,12 +114,8 @@ impl Dispatcher {
             }
         }
         self.requests.in_flight.store(true, Ordering::SeqCst);
-        let note = BarrierNote {
-            epoch: self.next_epoch,
-            positions: self.positions.clone(),
-            last,
-            stopped: self.control.is_stopping(),
-        };
+        let note =
+            BarrierNote { epoch: self.next_epoch, positions: self.positions.clone(), last, stopped: self.control.is_stopping() };
         self.barriers.send(note).map_err(|_| EngineError::Cancelled)?;
         for lane in 0..self.lanes.len() {
             self.send(lane, ToLane::Barrier { ticket: *ticket, epoch: self.next_epoch })?;

@@ -109,7 +109,9 @@ impl Lane {
 
     /// Takes what a node put out to everyone who reads from it.
     fn push(&mut self, node: usize, processed: Processed, turn: Turn, result: &mut Flow) -> Result<(), EngineError> {
-        result.rejected.extend(processed.rejected.into_iter().filter(|rows| !rows.is_empty()).map(|rows| (node, turn.source, rows)));
+        result
+            .rejected
+            .extend(processed.rejected.into_iter().filter(|rows| !rows.is_empty()).map(|rows| (node, turn.source, rows)));
         let consumers = Arc::clone(&self.consumers);
         let fans = Arc::clone(&self.fan);
         for batch in processed.out {

@@ -114,7 +114,13 @@ pub fn run(plan: &Arc<Plan>, host: &Arc<dyn Host>, options: &Options, control: &
         for source in compiled.readers {
             let (tx, rx) = bounded(2);
             inputs.push(dispatch::Input { node: source.node, chunks: rx, _running: Arc::clone(&source.mailbox) });
-            let reader = reader::ReaderThread { source, limit: plan.batch, chunks: tx, live: Arc::clone(&compiled.live), control: control.clone() };
+            let reader = reader::ReaderThread {
+                source,
+                limit: plan.batch,
+                chunks: tx,
+                live: Arc::clone(&compiled.live),
+                control: control.clone(),
+            };
             let failure = failure.clone();
             spawn(scope, "weir-reader", move || failure.watch(|| reader.run()));
         }
@@ -176,7 +182,13 @@ where
         .expect("the system can start a thread");
 }
 
-fn summarise(plan: &Plan, options: &Options, status: Status, last: &Checkpoint, evidence: &crate::summary::EvidenceSummary) -> Summary {
+fn summarise(
+    plan: &Plan,
+    options: &Options,
+    status: Status,
+    last: &Checkpoint,
+    evidence: &crate::summary::EvidenceSummary,
+) -> Summary {
     use crate::summary::{SinkSummary, SourceSummary, StepSummary};
     let mut summary = Summary {
         pipeline: plan.pipeline.clone(),
@@ -194,7 +206,8 @@ fn summarise(plan: &Plan, options: &Options, status: Status, last: &Checkpoint, 
         let name = node.name.clone();
         match node.kind {
             NodeKind::Source(_) => {
-                let source = SourceSummary { rows_in: counts.rows_in, malformed: counts.malformed, late: counts.late, out: counts.out };
+                let source =
+                    SourceSummary { rows_in: counts.rows_in, malformed: counts.malformed, late: counts.late, out: counts.out };
                 summary.sources.insert(name, source);
             }
             NodeKind::Sink(_) => {

@@ -105,7 +105,10 @@ impl Writer {
                     }
                     let note = self.barriers.recv().map_err(|_| EngineError::Cancelled)?;
                     if note.epoch != epoch {
-                        return Err(EngineError::internal("writer", format!("barrier {} came where {epoch} was due", note.epoch)));
+                        return Err(EngineError::internal(
+                            "writer",
+                            format!("barrier {} came where {epoch} was due", note.epoch),
+                        ));
                     }
                     self.last.seconds = seconds_before + self.started.elapsed().as_secs_f64();
                     let positions = self.positions(&note);
@@ -117,8 +120,7 @@ impl Writer {
                     self.requests.in_flight.store(false, Ordering::SeqCst);
                     epoch += 1;
                     if note.last {
-                        let batch_micros =
-                            BatchTimes { p50: times.value_at_quantile(0.5), p99: times.value_at_quantile(0.99) };
+                        let batch_micros = BatchTimes { p50: times.value_at_quantile(0.5), p99: times.value_at_quantile(0.99) };
                         let evidence = self.host.evidence()?;
                         return Ok(Finished { last: self.last, stopped: note.stopped, evidence, batch_micros });
                     }
@@ -139,7 +141,10 @@ impl Writer {
     }
 
     fn positions(&self, note: &BarrierNote) -> BTreeMap<String, Vec<weir_connectors::PartitionPosition>> {
-        note.positions.iter().map(|(&source, positions)| (self.plan.nodes[source].name.clone(), positions.values().cloned().collect())).collect()
+        note.positions
+            .iter()
+            .map(|(&source, positions)| (self.plan.nodes[source].name.clone(), positions.values().cloned().collect()))
+            .collect()
     }
 
     fn checkpoint(
@@ -176,15 +181,8 @@ impl Writer {
             }
         }
 
-        let decision = crate::checkpoint::decision(
-            &plan,
-            &self.run,
-            &checkpoint,
-            &happened.counts,
-            &happened.rules,
-            &*self.host,
-            first,
-        )?;
+        let decision =
+            crate::checkpoint::decision(&plan, &self.run, &checkpoint, &happened.counts, &happened.rules, &*self.host, first)?;
         let quarantine = collector.take(note.epoch)?;
         self.host.commit(CheckpointCommit { checkpoint: checkpoint.clone(), quarantine, decision })?;
 
@@ -268,4 +266,3 @@ impl Epoch {
 fn expect_ticket(due: u64, got: u64) -> Result<(), EngineError> {
     if due == got { Ok(()) } else { Err(EngineError::internal("writer", format!("ticket {got} came where {due} was due"))) }
 }
-

@@ -6,12 +6,7 @@ use arrow::buffer::BooleanBuffer;
 use weir_connectors::{Chunk, RowDecoder};
 use weir_spec::{connector::LatePolicy, pipeline::OnMalformed};
 
-use super::{
-    Processed, Reason, Rejected, RejectedContent, StageKind, Turn,
-    event_time::EventTimeCheck,
-    guard,
-    quality::RuleSet,
-};
+use super::{Processed, Reason, Rejected, RejectedContent, StageKind, Turn, event_time::EventTimeCheck, guard, quality::RuleSet};
 use crate::{
     batch::{Batch, Origin},
     checkpoint::OperatorState,
@@ -117,7 +112,9 @@ impl DecodeStage {
     fn malformed(&self, partition: &str, row: u64, what: &str) -> EngineError {
         EngineError::Stopped {
             node: self.node.clone(),
-            message: format!("row {row} of partition {partition} is malformed ({what}), and the source says `on_malformed: fail`"),
+            message: format!(
+                "row {row} of partition {partition} is malformed ({what}), and the source says `on_malformed: fail`"
+            ),
         }
     }
 

@@ -28,7 +28,12 @@ struct Branch {
 
 impl SqlStage {
     /// `input_schema` gives the schema of a node by its index.
-    pub fn compile(node: &str, sql: &SqlNode, schema: &SchemaRef, input_schema: impl Fn(usize) -> SchemaRef) -> Result<Self, EngineError> {
+    pub fn compile(
+        node: &str,
+        sql: &SqlNode,
+        schema: &SchemaRef,
+        input_schema: impl Fn(usize) -> SchemaRef,
+    ) -> Result<Self, EngineError> {
         let failed = |e| EngineError::internal(node, e);
         let branches = sql
             .branches
@@ -38,7 +43,12 @@ impl SqlStage {
                 Ok(Branch {
                     input: branch.input,
                     filters: branch.filter.iter().map(|expr| physical(expr, &input)).collect::<Result<_, _>>().map_err(failed)?,
-                    projection: branch.projection.iter().map(|(expr, _)| physical(expr, &input)).collect::<Result<_, _>>().map_err(failed)?,
+                    projection: branch
+                        .projection
+                        .iter()
+                        .map(|(expr, _)| physical(expr, &input))
+                        .collect::<Result<_, _>>()
+                        .map_err(failed)?,
                 })
             })
             .collect::<Result<_, EngineError>>()?;

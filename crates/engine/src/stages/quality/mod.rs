@@ -64,7 +64,8 @@ impl RuleSet {
     pub fn evaluate(&mut self, node: &str, rows: &RecordBatch) -> Result<Findings, EngineError> {
         let mut findings = Findings { failed: Vec::new(), any: None };
         for (index, rule) in self.rules.iter_mut().enumerate() {
-            let failed = rule.check.failures(rows).map_err(|e| EngineError::internal(node, format!("rule {}: {e}", rule.name)))?;
+            let failed =
+                rule.check.failures(rows).map_err(|e| EngineError::internal(node, format!("rule {}: {e}", rule.name)))?;
             rule.counts.evaluated += rows.num_rows() as u64;
             if let Some(failed) = failed {
                 rule.counts.failed += failed.count_set_bits() as u64;
@@ -163,7 +164,9 @@ impl Stage for QualityStage {
                     ),
                 })
             }
-            OnFail::Drop => Ok(Processed { out: vec![keep(&self.node, &batch, &!&any)?], dropped: count, ..Processed::default() }),
+            OnFail::Drop => {
+                Ok(Processed { out: vec![keep(&self.node, &batch, &!&any)?], dropped: count, ..Processed::default() })
+            }
             OnFail::Quarantine => {
                 let rows = batch.take(&failed).map_err(|e| EngineError::internal(&self.node, e))?;
                 let offsets = failed.iter().map(|&row| batch.offset(row as usize)).collect();

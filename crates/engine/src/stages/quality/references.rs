@@ -11,9 +11,11 @@ use crate::error::EngineError;
 pub fn load(node: &str, path: &Path, key: &str) -> Result<Arc<AHashSet<String>>, EngineError> {
     let failed = |error: ConnectorError| EngineError::connector(node, error);
     let file = File::open(path).map_err(|e| failed(ConnectorError::io(path, e)))?;
-    let json = path.extension().is_some_and(|ending| ["json", "jsonl", "ndjson"].iter().any(|json| ending.eq_ignore_ascii_case(json)));
+    let json =
+        path.extension().is_some_and(|ending| ["json", "jsonl", "ndjson"].iter().any(|json| ending.eq_ignore_ascii_case(json)));
     let values = if json { from_json(file, key) } else { from_csv(file, key) };
-    let values = values.map_err(|message| failed(ConnectorError::Config(format!("reference file {}: {message}", path.display()))))?;
+    let values =
+        values.map_err(|message| failed(ConnectorError::Config(format!("reference file {}: {message}", path.display()))))?;
     Ok(Arc::new(values))
 }
 
@@ -41,7 +43,8 @@ fn from_json(file: File, key: &str) -> Result<AHashSet<String>, String> {
         if text.trim().is_empty() {
             continue;
         }
-        let row: serde_json::Value = serde_json::from_str(&text).map_err(|_| format!("line {} is not a JSON object", line + 1))?;
+        let row: serde_json::Value =
+            serde_json::from_str(&text).map_err(|_| format!("line {} is not a JSON object", line + 1))?;
         match row.get(key) {
             Some(serde_json::Value::String(value)) => values.insert(value.clone()),
             Some(serde_json::Value::Null) => continue,

@@ -24,25 +24,50 @@ use crate::error::EngineError;
 /// A rule bound to the columns of one schema.
 pub enum RowCheck {
     NotNull(Vec<usize>),
-    Between { column: usize, min: Option<Scalar<ArrayRef>>, max: Option<Scalar<ArrayRef>> },
-    InTexts { column: usize, values: AHashSet<String> },
-    InInts { column: usize, values: AHashSet<i64> },
+    Between {
+        column: usize,
+        min: Option<Scalar<ArrayRef>>,
+        max: Option<Scalar<ArrayRef>>,
+    },
+    InTexts {
+        column: usize,
+        values: AHashSet<String>,
+    },
+    InInts {
+        column: usize,
+        values: AHashSet<i64>,
+    },
     /// Types without a set of their own: compared one by one.
-    InValues { column: usize, values: Vec<Scalar<ArrayRef>> },
-    Matches { column: usize, pattern: regex::Regex },
-    Length { column: usize, min: u64, max: u64 },
-    Format { column: usize, format: TextFormat },
+    InValues {
+        column: usize,
+        values: Vec<Scalar<ArrayRef>>,
+    },
+    Matches {
+        column: usize,
+        pattern: regex::Regex,
+    },
+    Length {
+        column: usize,
+        min: u64,
+        max: u64,
+    },
+    Format {
+        column: usize,
+        format: TextFormat,
+    },
     Expression(Arc<dyn PhysicalExpr>),
-    References { column: usize, known: Arc<AHashSet<String>> },
+    References {
+        column: usize,
+        known: Arc<AHashSet<String>>,
+    },
 }
 
 impl RowCheck {
     pub fn compile(node: &str, rule: &PlannedRule, schema: &SchemaRef, base_dir: &Path) -> Result<Self, EngineError> {
         let wrong = |what: &str| EngineError::internal(node, format!("rule {}: {what}", rule.name));
         let index = |column: &String| schema.index_of(column).map_err(|e| wrong(&e.to_string()));
-        let constant = |column: usize, value: &Constant| {
-            scalar(value, schema.field(column).data_type()).map_err(|e| wrong(&e.to_string()))
-        };
+        let constant =
+            |column: usize, value: &Constant| scalar(value, schema.field(column).data_type()).map_err(|e| wrong(&e.to_string()));
         Ok(match &rule.check {
             Check::NotNull { columns } => Self::NotNull(columns.iter().map(index).collect::<Result<_, _>>()?),
             Check::Between { column, min, max } => {
@@ -55,7 +80,10 @@ impl RowCheck {
                 match schema.field(column).data_type() {
                     DataType::Utf8 => Self::InTexts { column, values: values.iter().filter_map(text).collect() },
                     DataType::Int32 | DataType::Int64 => Self::InInts { column, values: values.iter().filter_map(int).collect() },
-                    _ => Self::InValues { column, values: values.iter().map(|value| constant(column, value)).collect::<Result<_, _>>()? },
+                    _ => Self::InValues {
+                        column,
+                        values: values.iter().map(|value| constant(column, value)).collect::<Result<_, _>>()?,
+                    },
                 }
             }
             Check::Matches { column, pattern } => {
@@ -237,7 +265,11 @@ fn certain(answer: &BooleanArray) -> BooleanBuffer {
 }
 
 /// Rows outside the bounds; NaN is outside of every range.
-fn outside(column: &ArrayRef, min: Option<&Scalar<ArrayRef>>, max: Option<&Scalar<ArrayRef>>) -> Result<BooleanBuffer, ArrowError> {
+fn outside(
+    column: &ArrayRef,
+    min: Option<&Scalar<ArrayRef>>,
+    max: Option<&Scalar<ArrayRef>>,
+) -> Result<BooleanBuffer, ArrowError> {
     let below = min.map(|min| cmp::lt(column, min as &dyn Datum)).transpose()?;
     let above = max.map(|max| cmp::gt(column, max as &dyn Datum)).transpose()?;
     let mut failed = match (below, above) {

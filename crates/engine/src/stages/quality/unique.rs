@@ -123,7 +123,13 @@ pub struct Unique {
 }
 
 impl Unique {
-    pub fn new(config: UniqueConfig, reason: Reason, schema: &SchemaRef, state: Arc<UniqueState>, visits: Arc<[usize]>) -> Result<Self, EngineError> {
+    pub fn new(
+        config: UniqueConfig,
+        reason: Reason,
+        schema: &SchemaRef,
+        state: Arc<UniqueState>,
+        visits: Arc<[usize]>,
+    ) -> Result<Self, EngineError> {
         let fields = config.columns.iter().map(|&column| SortField::new(schema.field(column).data_type().clone())).collect();
         let converter = RowConverter::new(fields).map_err(|e| EngineError::internal(&config.name, e))?;
         Ok(Self { config, state, converter, reason, visits, counts: RuleCounts::default() })
@@ -143,7 +149,13 @@ impl Unique {
 
     /// Rows that repeat an earlier one. Rows in `ignore` are neither judged nor remembered; rows with a null among the columns
     /// are not either.
-    pub fn repeats(&mut self, node: &str, rows: &RecordBatch, ignore: Option<&BooleanBuffer>, turn: Turn) -> Result<Option<BooleanBuffer>, EngineError> {
+    pub fn repeats(
+        &mut self,
+        node: &str,
+        rows: &RecordBatch,
+        ignore: Option<&BooleanBuffer>,
+        turn: Turn,
+    ) -> Result<Option<BooleanBuffer>, EngineError> {
         let columns: Vec<ArrayRef> = self.config.columns.iter().map(|&column| Arc::clone(rows.column(column))).collect();
         let keys = self.hash(node, rows.num_rows(), &columns)?;
         let judged = BooleanBuffer::collect_bool(rows.num_rows(), |row| {
@@ -258,7 +270,10 @@ fn read_file(rule: &str, dir: &Path, file: &StateFile) -> Result<Vec<(u128, i64)
         .and_then(|mut opened| opened.read_to_end(&mut bytes))
         .map_err(|e| EngineError::connector(rule, ConnectorError::io(&path, e)))?;
     if hex::encode(Sha256::digest(&bytes)) != file.sha256 || bytes.len() % 24 != 0 {
-        return Err(EngineError::Resume(format!("the state file {} is damaged: its checksum is not that of the checkpoint", path.display())));
+        return Err(EngineError::Resume(format!(
+            "the state file {} is damaged: its checksum is not that of the checkpoint",
+            path.display()
+        )));
     }
     let (entries, _) = bytes.as_chunks::<24>();
     Ok(entries
@@ -335,7 +350,10 @@ mod tests {
     }
 
     fn repeats(unique: &mut Unique, ticket: u64, batch: &[(Option<&str>, i64)]) -> Vec<usize> {
-        unique.repeats("checked", &rows(batch), None, turn(ticket)).unwrap().map_or(Vec::new(), |rows| rows.set_indices().collect())
+        unique
+            .repeats("checked", &rows(batch), None, turn(ticket))
+            .unwrap()
+            .map_or(Vec::new(), |rows| rows.set_indices().collect())
     }
 
     #[test]
