@@ -70,9 +70,12 @@ fn a_leak_is_told_with_its_path() {
     let output = weir(folder.path(), &["check", "leak.yaml"]);
     assert_eq!(output.status.code(), Some(2));
     let found = text(&output.stdout);
-    let first = found.lines().next().unwrap();
-    assert!(first.starts_with("leak.yaml:") && first.contains(": error: "), "{found}");
-    assert!(found.contains("card") && found.contains("help: "), "{found}");
+    let errors: Vec<&str> = found.lines().filter(|line| line.starts_with("leak.yaml:") && line.contains(": error: ")).collect();
+    assert_eq!(errors.len(), 1, "{found}");
+    assert!(errors[0].contains("`card`") && errors[0].contains("`out`"), "{found}");
+    let path = found.find("source `events`: `card`").expect("the path begins at the source");
+    assert!(found[path..].contains("sink `out`: clearance internal"), "and ends at the sink: {found}");
+    assert!(found.contains("help: "), "{found}");
 }
 
 #[test]

@@ -11,4 +11,7 @@ mod http;
 mod openapi;
 mod permissions;
 mod pipelines;
+mod run_recovery;
+mod run_sentinel;
 mod session;
+mod weir;

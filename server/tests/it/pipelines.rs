@@ -91,7 +91,7 @@ async fn all_errors_of_a_document_come_at_once_with_their_places() {
     assert_eq!(found["deployable"], false);
     let lines: Vec<u64> =
         found["diagnostics"].as_array().unwrap().iter().filter_map(|d| d["span"]["start"]["line"].as_u64()).collect();
-    assert!(lines.contains(&12) && lines.contains(&18), "lines {lines:?}");
+    assert!(lines.contains(&12) && lines.contains(&19), "lines {lines:?}");
 
     let refused = server.post(PIPELINES, &server.admin, json!({ "document": broken, "note": null })).await;
     assert_eq!(refused.problem(422), "/problems/invalid-document");

@@ -1,16 +1,12 @@
 //! `weir run` killed with SIGKILL at random moments: the output is that of a run nobody disturbed.
 
-#![allow(clippy::unwrap_used)]
-
-mod weir;
-
 use std::{
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use weir::{lines_below, weir};
+use crate::weir::{files_below, lines_below, weir};
 use weir_connectors::generator;
 use weir_spec::connector::{GeneratorKind, GeneratorSource};
 
@@ -118,7 +114,7 @@ fn twenty_kills_at_random_moments_change_nothing() {
     for part in ["sources", "steps", "sinks"] {
         assert_eq!(summary[part], expected[part], "{part}");
     }
-    let leftovers: Vec<_> = weir::files_below(&killed.path().join("out"))
+    let leftovers: Vec<_> = files_below(&killed.path().join("out"))
         .into_iter()
         .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with('.'))
         .collect();

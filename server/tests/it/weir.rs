@@ -1,7 +1,5 @@
 //! The built binary, and looking at what it left.
 
-#![allow(dead_code, clippy::unwrap_used)]
-
 use std::{
     path::{Path, PathBuf},
     process::Command,

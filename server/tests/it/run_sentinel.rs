@@ -1,12 +1,8 @@
 //! A value planted in a restricted column is found nowhere: not in the data folder, not in a log line, not in a sink.
 
-#![allow(clippy::unwrap_used)]
-
-mod weir;
-
 use std::fmt::Write;
 
-use weir::{files_below, weir};
+use crate::weir::{files_below, weir};
 
 /// Looked for as it is and in the encodings in which a careless program would leave it.
 const SENTINEL: &str = "5ENT1NEL-7c0ffee-4242";
