@@ -319,7 +319,11 @@ pub fn totals(plan: &Plan, checkpoint: &Checkpoint) -> RowTotals {
             NodeKind::Sink(_) => totals.rows_out += counts.out,
             _ => {
                 totals.rows_quarantined += counts.quarantined;
-                totals.rows_refused += counts.denied + counts.late + counts.dropped;
+                totals.rows_refused += counts.denied + counts.late;
+                // What a `WHERE` leaves out was refused by nobody.
+                if !matches!(node.kind, NodeKind::Sql(_)) {
+                    totals.rows_refused += counts.dropped;
+                }
             }
         }
     }

@@ -234,6 +234,11 @@ impl Rates {
             .zip(&counts)
             .enumerate()
             .map(|(index, (node, (counts, lag)))| {
+                let rejects: fn(&NodeCounts) -> u64 = match node.kind {
+                    // What a `WHERE` leaves out was refused by nobody.
+                    NodeKind::Sql(_) => |counts| counts.rejected() - counts.dropped,
+                    _ => NodeCounts::rejected,
+                };
                 let rate = |now_count: u64, count: fn(&NodeCounts) -> u64| match &before {
                     Some((then, before)) => {
                         let seconds = now.duration_since(*then).as_secs_f64().max(0.001);
@@ -246,11 +251,11 @@ impl Rates {
                     kind: kind(&node.kind),
                     rows_in_per_second: rate(counts.rows_in, |counts| counts.rows_in),
                     rows_out_per_second: rate(counts.out, |counts| counts.out),
-                    rejects_per_second: rate(counts.rejected(), NodeCounts::rejected),
+                    rejects_per_second: rate(rejects(counts), rejects),
                     lag: *lag,
                     rows_in: counts.rows_in,
                     rows_out: counts.out,
-                    rejects: counts.rejected(),
+                    rejects: rejects(counts),
                 }
             })
             .collect();

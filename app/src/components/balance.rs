@@ -1,4 +1,4 @@
-//! The fate of rows at one node: in = out + quarantined + denied + late + dropped, drawn and summed.
+//! The fate of rows at one node: in = out + malformed + quarantined + denied + late + dropped, drawn and summed.
 
 use leptos::prelude::*;
 use weir_api::{NodeCounters, NodeKind};
@@ -6,10 +6,11 @@ use weir_api::{NodeCounters, NodeKind};
 use crate::format;
 
 /// What became of the rows, in the order of the sum.
-fn fates(node: &NodeCounters) -> [(&'static str, &'static str, u64); 5] {
+fn fates(node: &NodeCounters) -> [(&'static str, &'static str, u64); 6] {
     let out = if node.kind == NodeKind::Sink { "written" } else { "out" };
     [
         ("out", out, node.rows_out),
+        ("malformed", "malformed", node.malformed),
         ("quarantined", "quarantined", node.quarantined),
         ("denied", "denied", node.denied),
         ("late", "late", node.late),
@@ -82,16 +83,16 @@ mod tests {
             node: "checked".into(),
             kind: NodeKind::Step,
             rows_in: 10,
-            rows_out: 6,
+            rows_out: 5,
             quarantined: 1,
             denied: 1,
             late: 1,
             dropped: 1,
-            malformed: 0,
+            malformed: 1,
             rule_failures: Default::default(),
         };
         assert_eq!(remainder(&node), 0);
-        node.rows_out = 5;
+        node.rows_out = 4;
         assert_eq!(remainder(&node), -1);
     }
 }

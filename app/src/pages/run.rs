@@ -68,13 +68,10 @@ fn Run(project: String, run: RunDetail) -> impl IntoView {
                 NodeKind::Step => "step",
                 NodeKind::Sink => "sink",
             };
-            let malformed = (node.malformed > 0).then(
-                || view! { <p class="small muted">{format!("{} could not be decoded", format::count(node.malformed))}</p> },
-            );
             let name = node.node.clone();
             view! {
                 <li>
-                    <div><h3>{name}</h3><p class="small muted">{kind}</p>{malformed}</div>
+                    <div><h3>{name}</h3><p class="small muted">{kind}</p></div>
                     <Balance node/>
                 </li>
             }

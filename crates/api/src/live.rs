@@ -26,7 +26,7 @@ pub struct NodeRates {
     pub kind: NodeKind,
     pub rows_in_per_second: f64,
     pub rows_out_per_second: f64,
-    /// Quarantined, denied, late, dropped and malformed rows.
+    /// Malformed, quarantined, denied, late and dropped rows; not those that an SQL step leaves out, as its `WHERE` says.
     pub rejects_per_second: f64,
     /// Sources only: rows (or bytes, where rows are unknown) that wait, when the source can tell.
     pub lag: Option<u64>,

@@ -58,7 +58,7 @@ pub struct RunSummary {
     pub rows_out: u64,
     /// Rows that ended in quarantine.
     pub rows_quarantined: u64,
-    /// Rows denied, late, dropped or dropped as malformed.
+    /// Rows denied, late or dropped; not those that an SQL step leaves out, as its `WHERE` says.
     pub rows_refused: u64,
     pub checkpoints: u64,
     pub last_checkpoint_at: Option<DateTime<Utc>>,
@@ -93,7 +93,7 @@ pub struct NodeCounters {
     pub denied: u64,
     pub late: u64,
     pub dropped: u64,
-    /// Sources only: rows that could not be decoded, whatever became of them.
+    /// Sources only: rows that could not be decoded or broke the contract, whatever became of them.
     pub malformed: u64,
     /// Failures by rule; a row may fail several.
     pub rule_failures: BTreeMap<String, u64>,
