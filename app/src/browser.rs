@@ -13,6 +13,13 @@ pub fn mark_hydrated() {
     }
 }
 
+/// Whether the page is alive: false on the server and until it is taken over. For buttons whose answer only scripts can show.
+pub fn is_alive() -> ReadSignal<bool> {
+    let (alive, set_alive) = signal(false);
+    Effect::new(move |_| set_alive.set(true));
+    alive
+}
+
 /// The browser's clock, to the millisecond. Only to be called in an effect or a handler.
 pub fn now() -> DateTime<Utc> {
     DateTime::from_timestamp_millis(js_sys::Date::now() as i64).unwrap_or_default()

@@ -56,6 +56,9 @@ pub fn id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Fault> {
 
 /// The service's error as the page shows it; the response gets its status.
 pub fn refuse(cx: &Cx, error: Error) -> Fault {
+    if let Error::Internal(cause) = &error {
+        tracing::error!(cause, "internal error");
+    }
     let mut problem = error.problem();
     let request_id = &cx.request().request_id;
     problem.request_id = (!request_id.is_empty()).then(|| request_id.clone());

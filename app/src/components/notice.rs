@@ -51,6 +51,8 @@ pub fn Notice(tone: Tone, #[prop(into)] title: String, #[prop(optional)] childre
 #[component]
 pub fn FaultNotice(fault: Fault) -> impl IntoView {
     let problem = fault.0;
+    // Some problems need no more words than their title.
+    let detail = problem.detail.filter(|detail| detail.trim_end_matches('.') != problem.title);
     let fields: Vec<_> = problem
         .errors
         .iter()
@@ -68,7 +70,7 @@ pub fn FaultNotice(fault: Fault) -> impl IntoView {
     });
     view! {
         <Notice tone=Tone::Bad title=problem.title>
-            {problem.detail.map(|detail| view! { <p>{detail}</p> })}
+            {detail.map(|detail| view! { <p>{detail}</p> })}
             {fields}
             {retry}
             {findings}

@@ -5,6 +5,7 @@ use weir_api::{AuditEntry, AuditQuery, DateTime, Head, Outcome, Utc, VerifyResul
 
 use super::{given, query};
 use crate::{
+    browser,
     components::{
         badge::OutcomeBadge,
         empty::{Empty, Loading},
@@ -246,6 +247,7 @@ fn VerifyPanel(
 ) -> impl IntoView {
     let verify = ServerAction::<Verify>::new();
     let pending = verify.pending();
+    let alive = browser::is_alive();
     view! {
         <section class="card card--pad stack" aria-label="Verification">
             <div class="section__head">
@@ -263,7 +265,8 @@ fn VerifyPanel(
                             Ok(()) => view! {
                                 <ActionForm action=verify>
                                     <input type="hidden" name="project" value=move || project.get()/>
-                                    <button class="btn btn--primary" type="submit">{move || if pending.get() { "Verifying…" } else { "Verify the log" }}</button>
+                                    <button class="btn btn--primary" type="submit" disabled=move || !alive.get()>{move || if pending.get() { "Verifying…" } else { "Verify the log" }}</button>
+                                    <noscript inner_html="<p class=\"small muted\">Without scripts: <code>weir audit verify</code>, or the API.</p>"></noscript>
                                 </ActionForm>
                             }
                             .into_any(),

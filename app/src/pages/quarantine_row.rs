@@ -5,6 +5,7 @@ use weir_api::{QuarantineContent, QuarantineEntry, QuarantineRow};
 
 use super::{param, quarantine::position};
 use crate::{
+    browser,
     components::{
         badge::StageMark,
         empty::Loading,
@@ -101,6 +102,8 @@ fn story(entry: &QuarantineEntry) -> String {
 #[component]
 fn Content(project: String, entry: QuarantineEntry, may: Result<(), String>) -> impl IntoView {
     let reveal = ServerAction::<Reveal>::new();
+    // A reading is recorded: it must not be asked for where its answer could not be shown.
+    let alive = browser::is_alive();
     let (segment, row) = (entry.segment.to_string(), entry.row);
     let audit = project.clone();
     let form = move || match may.clone() {
@@ -111,7 +114,8 @@ fn Content(project: String, entry: QuarantineEntry, may: Result<(), String>) -> 
                     <input type="hidden" name="project" value=project/>
                     <input type="hidden" name="segment" value=segment/>
                     <input type="hidden" name="row" value=row/>
-                    <button class="btn btn--primary" type="submit" prop:disabled=move || reveal.pending().get()>"Reveal what it holds"</button>
+                    <button class="btn btn--primary" type="submit" disabled=move || !alive.get() || reveal.pending().get()>"Reveal what it holds"</button>
+                    <noscript inner_html="<p class=\"small muted\">Without scripts nothing could be shown, so nothing is opened. The API and <code>weir quarantine show</code> read it as well.</p>"></noscript>
                 </ActionForm>
             }
             .into_any()
