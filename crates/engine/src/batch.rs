@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::{
     array::{BooleanArray, RecordBatch, UInt32Array},
     buffer::BooleanBuffer,
-    compute::{filter_record_batch, take_record_batch},
+    compute::{concat_batches, filter_record_batch, take_record_batch},
     datatypes::SchemaRef,
     error::ArrowError,
 };
@@ -64,6 +64,23 @@ impl Batch {
         Ok(Self { rows, origin: Arc::clone(&self.origin), offsets: Some(offsets) })
     }
 
+    /// `len` rows from row `first` on, without copying them.
+    pub fn slice(&self, first: usize, len: usize) -> Self {
+        let offsets = match &self.offsets {
+            Some(offsets) => Arc::from(&offsets[first..first + len]),
+            None => (first as u32..(first + len) as u32).collect(),
+        };
+        Self { rows: self.rows.slice(first, len), origin: Arc::clone(&self.origin), offsets: Some(offsets) }
+    }
+
+    /// Rows of one origin, one batch after the other.
+    pub fn concat(schema: &SchemaRef, origin: &Arc<Origin>, batches: &[Self]) -> Result<Self, ArrowError> {
+        let rows = concat_batches(schema, batches.iter().map(|batch| &batch.rows))?;
+        let offset = |batch: &Self, row: usize| (batch.offset(row) - origin.first_row) as u32;
+        let offsets = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| offset(batch, row))).collect();
+        Ok(Self { rows, origin: Arc::clone(origin), offsets: Some(offsets) })
+    }
+
     /// The rows at these indices.
     pub fn take(&self, indices: &[u32]) -> Result<RecordBatch, ArrowError> {
         take_record_batch(&self.rows, &UInt32Array::from(indices.to_vec()))
@@ -96,5 +113,10 @@ mod tests {
         use arrow::array::AsArray;
         assert_eq!(last.rows.column(0).as_primitive::<Int64Type>().values(), &[106, 108]);
         assert_eq!((last.offset(0), last.offset(1)), (1_006, 1_008));
+
+        let apart = [batch.slice(0, 2), last.slice(1, 1), even.slice(0, 0)];
+        let together = Batch::concat(&batch.schema(), &batch.origin, &apart).unwrap();
+        assert_eq!(together.rows.column(0).as_primitive::<Int64Type>().values(), &[100, 101, 108]);
+        assert_eq!([0, 1, 2].map(|row| together.offset(row)), [1_000, 1_001, 1_008]);
     }
 }

@@ -105,3 +105,53 @@ impl Stage for MaskStage {
         Ok(processed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use weir_plan::schema::{arrow_type, logical_type};
+    use weir_spec::{
+        DataType,
+        mask::{Generalization, Mask},
+    };
+    use weir_vault::mask::supports;
+
+    fn masks() -> Vec<Mask> {
+        use Generalization::{Day, Hour, Month, Prefix, Width, Year};
+        let widths = [0.0, -1.0, f64::NAN, f64::INFINITY, 0.001, 0.005, 0.01, 0.02, 0.5, 1.0, 1.5, 2.0, 10.0, 1e6].map(Width);
+        let to = [Year, Month, Day, Hour, Prefix(0), Prefix(1), Prefix(2), Prefix(5)].into_iter().chain(widths);
+        let mut masks: Vec<Mask> = to.map(|to| Mask::Generalize { to }).collect();
+        masks.extend([Mask::Null, Mask::Hash, Mask::Encrypt]);
+        masks.extend([None, Some("?".to_owned())].map(|with| Mask::Redact { with }));
+        masks.extend([0, 4, 20].map(|keep_last| Mask::Token { prefix: Some("t_".to_owned()), keep_last }));
+        masks.extend([(0, 0), (6, 4), (0, 20)].map(|(keep_first, keep_last)| Mask::Partial { keep_first, keep_last, with: '*' }));
+        masks
+    }
+
+    /// What the document's check promises, the plan types and the operators do is one and the same.
+    #[test]
+    fn operators_take_and_give_the_types_that_documents_are_told() {
+        let types = [
+            "boolean",
+            "int32",
+            "int64",
+            "float32",
+            "float64",
+            "decimal(12,2)",
+            "decimal(38,0)",
+            "decimal(5,3)",
+            "string",
+            "bytes",
+            "date",
+            "timestamp",
+            "list<string>",
+            "list<int64>",
+            "struct<a: string, b: date>",
+        ];
+        for data_type in types.map(|text| text.parse::<DataType>().unwrap()) {
+            for mask in masks() {
+                let made = supports(&mask, &arrow_type(&data_type)).ok().map(|arrow| logical_type(&arrow).unwrap());
+                assert_eq!(made, mask.result_type(&data_type), "{mask:?} of {data_type}");
+            }
+        }
+    }
+}

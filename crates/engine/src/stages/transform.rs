@@ -1,4 +1,8 @@
 //! The transform stage: stateless SQL, compiled to expressions over batches.
+//!
+//! An expression can fail on a value: a cast of text that is no number, a division by zero. Whole batches are evaluated first.
+//! Only when that fails, the batch is halved until the rows are found that cannot be computed; they are quarantined, the
+//! others go on. What becomes of a row does not depend on the rows that happen to be in its batch.
 
 use std::sync::Arc;
 
@@ -6,11 +10,12 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions},
     buffer::BooleanBuffer,
     datatypes::SchemaRef,
+    error::ArrowError,
 };
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::{common::DataFusionError, physical_expr::PhysicalExpr};
 use weir_plan::SqlNode;
 
-use super::{Processed, Stage, Turn, quality::rule::physical};
+use super::{Processed, Reason, Rejected, RejectedContent, Stage, StageKind, Turn, quality::rule::physical};
 use crate::{batch::Batch, error::EngineError};
 
 /// A `sql` step in one lane: one branch for every arm of a UNION ALL.
@@ -24,6 +29,29 @@ struct Branch {
     input: usize,
     filters: Vec<Arc<dyn PhysicalExpr>>,
     projection: Vec<Arc<dyn PhysicalExpr>>,
+}
+
+/// Why a branch gives no result for some rows.
+enum Failure {
+    /// At least one of the rows cannot be computed.
+    Rows(Reason),
+    Engine(EngineError),
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// What a branch makes of a batch, piece by piece.
+#[derive(Default)]
+struct Pieces {
+    out: Vec<Batch>,
+    dropped: u64,
+    /// Rows of the batch that cannot be computed, in order.
+    failed: Vec<u32>,
+    reasons: Vec<Vec<Reason>>,
 }
 
 impl SqlStage {
@@ -55,45 +83,128 @@ impl SqlStage {
         Ok(Self { node: node.to_owned(), schema: Arc::clone(schema), branches })
     }
 
-    /// Rows a branch keeps; None for all.
-    fn kept(branch: &Branch, rows: &RecordBatch) -> datafusion::error::Result<Option<BooleanBuffer>> {
+    /// Filters, then projects. A filter sees a row only if those before it let some row of the batch pass, so that a single
+    /// row is never asked for more than the query asks of it.
+    fn attempt(&self, branch: &Branch, batch: &Batch) -> Result<Batch, Failure> {
+        let rows = batch.num_rows();
         let mut kept: Option<BooleanBuffer> = None;
         for filter in &branch.filters {
-            let answer = filter.evaluate(rows)?.into_array(rows.num_rows())?;
+            let answer = filter
+                .evaluate(&batch.rows)
+                .and_then(|answer| answer.into_array(rows))
+                .map_err(|error| Failure::Rows(reason("the condition", &error)))?;
             let answer = answer.as_boolean();
-            let yes = match answer.nulls() {
+            let mut yes = match answer.nulls() {
                 Some(nulls) => answer.values() & nulls.inner(),
                 None => answer.values().clone(),
             };
-            kept = Some(kept.map_or_else(|| yes.clone(), |kept| &kept & &yes));
+            if let Some(kept) = &kept {
+                yes = &yes & kept;
+            }
+            let none = yes.count_set_bits() == 0;
+            kept = Some(yes);
+            if none {
+                break;
+            }
         }
-        Ok(kept)
+        let kept = match kept {
+            Some(kept) => batch.filter(&kept).map_err(|e| self.internal(&e))?,
+            None => batch.clone(),
+        };
+        let rows = self.project(branch, &kept.rows)?;
+        Ok(kept.with_rows(rows))
     }
 
-    fn project(&self, branch: &Branch, rows: &RecordBatch) -> datafusion::error::Result<RecordBatch> {
+    fn project(&self, branch: &Branch, rows: &RecordBatch) -> Result<RecordBatch, Failure> {
         let columns: Vec<ArrayRef> = branch
             .projection
             .iter()
-            .map(|expr| expr.evaluate(rows)?.into_array(rows.num_rows()))
-            .collect::<datafusion::error::Result<_>>()?;
+            .zip(self.schema.fields())
+            .map(|(expr, field)| {
+                // An expression over constants fails even where there is no row to fail on.
+                if rows.num_rows() == 0 {
+                    return Ok(arrow::array::new_empty_array(field.data_type()));
+                }
+                expr.evaluate(rows)
+                    .and_then(|values| values.into_array(rows.num_rows()))
+                    .map_err(|error| Failure::Rows(reason(&format!("the column `{}`", field.name()), &error)))
+            })
+            .collect::<Result<_, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).map_err(|e| self.internal(&e))?)
     }
+
+    /// Evaluates the `len` rows from `first` on; where that fails, each half of them.
+    fn evaluate(&self, branch: &Branch, batch: &Batch, first: usize, len: usize, pieces: &mut Pieces) -> Result<(), EngineError> {
+        let part = if len == batch.num_rows() { batch.clone() } else { batch.slice(first, len) };
+        match self.attempt(branch, &part) {
+            Ok(out) => {
+                pieces.dropped += (len - out.num_rows()) as u64;
+                pieces.out.push(out);
+            }
+            Err(Failure::Engine(error)) => return Err(error),
+            Err(Failure::Rows(reason)) if len <= 1 => {
+                pieces.failed.push(first as u32);
+                pieces.reasons.push(vec![reason]);
+            }
+            Err(Failure::Rows(_)) => {
+                let half = len / 2;
+                self.evaluate(branch, batch, first, half, pieces)?;
+                self.evaluate(branch, batch, first + half, len - half, pieces)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn internal(&self, error: &ArrowError) -> EngineError {
+        EngineError::internal(&self.node, error)
+    }
+}
+
+/// What could not be computed, and why. What the expression says of the failure would name the value.
+fn reason(what: &str, error: &DataFusionError) -> Reason {
+    let why = match error.find_root() {
+        DataFusionError::ArrowError(error, _) => match error.as_ref() {
+            ArrowError::CastError(_) | ArrowError::ParseError(_) => "a value does not fit the type of its CAST",
+            ArrowError::DivideByZero => "a division by zero",
+            ArrowError::ArithmeticOverflow(_) => "a number is out of range",
+            _ => "an expression fails on a value",
+        },
+        _ => "an expression fails on a value",
+    };
+    Reason::new("sql.error", format!("{what} cannot be computed: {why}"))
 }
 
 impl Stage for SqlStage {
     fn process(&mut self, batch: Batch, turn: Turn) -> Result<Processed, EngineError> {
         let mut processed = Processed::default();
         for branch in self.branches.iter().filter(|branch| branch.input == turn.from) {
-            let failed = |e: datafusion::error::DataFusionError| EngineError::internal(&self.node, e.strip_backtrace());
-            let kept = match Self::kept(branch, &batch.rows).map_err(failed)? {
-                Some(kept) => batch.filter(&kept).map_err(|e| EngineError::internal(&self.node, e))?,
-                None => batch.clone(),
+            let mut pieces = Pieces::default();
+            self.evaluate(branch, &batch, 0, batch.num_rows(), &mut pieces)?;
+            processed.dropped += pieces.dropped;
+            if !pieces.failed.is_empty() {
+                processed.quarantined += pieces.failed.len() as u64;
+                processed.rejected.push(Rejected {
+                    stage: StageKind::Transform,
+                    partition: Arc::clone(&batch.origin.partition),
+                    content: RejectedContent::Rows {
+                        rows: batch.take(&pieces.failed).map_err(|e| self.internal(&e))?,
+                        offsets: pieces.failed.iter().map(|&row| batch.offset(row as usize)).collect(),
+                        reasons: pieces.reasons,
+                    },
+                });
+            }
+            // One batch a branch, even an empty one: later stages count them.
+            let out = match <[Batch; 1]>::try_from(pieces.out) {
+                Ok([out]) => out,
+                Err(pieces) => Batch::concat(&self.schema, &batch.origin, &pieces).map_err(|e| self.internal(&e))?,
             };
-            processed.dropped += (batch.num_rows() - kept.num_rows()) as u64;
-            let rows = self.project(branch, &kept.rows).map_err(failed)?;
-            processed.out.push(kept.with_rows(rows));
+            processed.out.push(out);
         }
         Ok(processed)
     }
 }
+
+#[cfg(test)]
+#[path = "transform_tests.rs"]
+mod tests;

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use ahash::AHashSet;
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, Datum, RecordBatch, Scalar, StringArray},
+    array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, Datum, RecordBatch, Scalar, StringArray},
     buffer::BooleanBuffer,
     compute::{CastOptions, cast_with_options, kernels::cmp},
     datatypes::{DataType, Float32Type, Float64Type, Int32Type, Int64Type, SchemaRef},
@@ -158,10 +158,7 @@ impl RowCheck {
                 }
             }
             Self::Format { column, format } => texts(rows.column(*column), |text| formats::is_valid(*format, text)),
-            Self::Expression(expr) => {
-                let result = expr.evaluate(rows)?.into_array(rows.num_rows())?;
-                certain(&arrow::compute::not(result.as_boolean())?)
-            }
+            Self::Expression(expr) => violations(expr, rows)?,
             Self::References { column, known } => {
                 let column = rows.column(*column);
                 if column.data_type() == &DataType::Utf8 {
@@ -264,6 +261,22 @@ fn certain(answer: &BooleanArray) -> BooleanBuffer {
     }
 }
 
+/// Rows for which the expression is false, or cannot be computed. Rows are asked together; where that fails, in halves, so
+/// that a row's answer does not depend on the others.
+fn violations(expr: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Result<BooleanBuffer, ArrowError> {
+    let len = rows.num_rows();
+    match expr.evaluate(rows).and_then(|answer| answer.into_array(len)) {
+        Ok(answer) => Ok(certain(&arrow::compute::not(answer.as_boolean())?)),
+        Err(_) if len <= 1 => Ok(BooleanBuffer::new_set(len)),
+        Err(_) => {
+            let mut failed = BooleanBufferBuilder::new(len);
+            failed.append_buffer(&violations(expr, &rows.slice(0, len / 2))?);
+            failed.append_buffer(&violations(expr, &rows.slice(len / 2, len - len / 2))?);
+            Ok(failed.finish())
+        }
+    }
+}
+
 /// Rows outside the bounds; NaN is outside of every range.
 fn outside(
     column: &ArrayRef,
@@ -292,4 +305,26 @@ fn outside(
         failed = &failed | &nan;
     }
     Ok(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Int64Array;
+    use datafusion::logical_expr::{cast, col, lit};
+
+    use super::*;
+
+    #[test]
+    fn a_row_whose_expression_cannot_be_computed_fails_the_rule_and_its_neighbours_do_not() {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("1"), Some("x"), None, Some("-1"), Some("2"), Some("")]));
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 1, 1, 1, 0, 1]));
+        let rows = RecordBatch::try_from_iter([("s", texts), ("n", numbers)]).unwrap();
+        let positive = cast(col("s"), DataType::Int64).gt(lit(0i64));
+        let divided = (lit(1i64) / col("n")).gt(lit(0i64));
+        for (expr, expected) in [(positive, vec![1, 3, 5]), (divided, vec![4])] {
+            let check = RowCheck::Expression(physical(&expr, &rows.schema()).unwrap());
+            let failed = check.failures(&rows).unwrap().unwrap();
+            assert_eq!(failed.set_indices().collect::<Vec<_>>(), expected, "{expr}");
+        }
+    }
 }
