@@ -11,12 +11,7 @@ use weir_spec::{mask::Mask, types::Classification};
 /// | `partial`, `generalize` | one level down |
 /// | `encrypt` | unchanged: who may decrypt sees it |
 pub fn strength(mask: &Mask, from: Classification) -> Classification {
-    match mask {
-        Mask::Redact { .. } | Mask::Null => Classification::Public,
-        Mask::Hash | Mask::Token { .. } => from.min(Classification::Internal),
-        Mask::Partial { .. } | Mask::Generalize { .. } => from.lowered(),
-        Mask::Encrypt => from,
-    }
+    mask.result_class(from)
 }
 
 #[cfg(test)]
