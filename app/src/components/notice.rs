@@ -52,7 +52,7 @@ pub fn Notice(tone: Tone, #[prop(into)] title: String, #[prop(optional)] childre
 pub fn FaultNotice(fault: Fault) -> impl IntoView {
     let problem = fault.0;
     // Some problems need no more words than their title.
-    let detail = problem.detail.filter(|detail| detail.trim_end_matches('.') != problem.title);
+    let detail = problem.detail.clone().filter(|detail| detail.trim_end_matches('.') != problem.title);
     let fields: Vec<_> = problem
         .errors
         .iter()
