@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::{
     array::{BooleanArray, RecordBatch, UInt32Array},
     buffer::BooleanBuffer,
-    compute::{concat_batches, filter_record_batch, take_record_batch},
+    compute::{concat_batches, filter_record_batch, interleave_record_batch, take_record_batch},
     datatypes::SchemaRef,
     error::ArrowError,
 };
@@ -81,6 +81,20 @@ impl Batch {
         Ok(Self { rows, origin: Arc::clone(origin), offsets: Some(offsets) })
     }
 
+    /// Rows of one origin in the order of their offsets; of rows with the same offset, those of the earlier batch come first.
+    pub fn merge(origin: &Arc<Origin>, batches: &[Self]) -> Result<Self, ArrowError> {
+        let mut order: Vec<(u64, usize, usize)> = batches
+            .iter()
+            .enumerate()
+            .flat_map(|(which, batch)| (0..batch.num_rows()).map(move |row| (batch.offset(row), which, row)))
+            .collect();
+        order.sort_unstable();
+        let rows: Vec<&RecordBatch> = batches.iter().map(|batch| &batch.rows).collect();
+        let rows = interleave_record_batch(&rows, &order.iter().map(|&(_, which, row)| (which, row)).collect::<Vec<_>>())?;
+        let offsets = order.iter().map(|(offset, _, _)| (offset - origin.first_row) as u32).collect();
+        Ok(Self { rows, origin: Arc::clone(origin), offsets: Some(offsets) })
+    }
+
     /// The rows at these indices.
     pub fn take(&self, indices: &[u32]) -> Result<RecordBatch, ArrowError> {
         take_record_batch(&self.rows, &UInt32Array::from(indices.to_vec()))
@@ -118,5 +132,8 @@ mod tests {
         let together = Batch::concat(&batch.schema(), &batch.origin, &apart).unwrap();
         assert_eq!(together.rows.column(0).as_primitive::<Int64Type>().values(), &[100, 101, 108]);
         assert_eq!([0, 1, 2].map(|row| together.offset(row)), [1_000, 1_001, 1_008]);
+
+        let merged = Batch::merge(&batch.origin, &[last, batch.slice(6, 1), batch.slice(5, 4)]).unwrap();
+        assert_eq!((0..merged.num_rows()).map(|row| merged.offset(row) - 1_000).collect::<Vec<_>>(), [5, 6, 6, 6, 7, 8, 8]);
     }
 }

@@ -2,6 +2,9 @@
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
+use weir_plan::{NodeKind, Plan};
+
+use crate::checkpoint::Checkpoint;
 
 /// Counts are of the pipeline's whole life, resumed runs included.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,6 +18,49 @@ pub struct Summary {
     pub steps: IndexMap<String, StepSummary>,
     pub sinks: IndexMap<String, SinkSummary>,
     pub evidence: EvidenceSummary,
+}
+
+impl Summary {
+    /// The counts as of a checkpoint, node by node in the plan's order.
+    pub fn of(plan: &Plan, run: &str, status: &str, last: &Checkpoint, evidence: EvidenceSummary) -> Self {
+        let mut summary = Self {
+            pipeline: plan.pipeline.clone(),
+            run: run.to_owned(),
+            status: status.to_owned(),
+            seconds: last.seconds,
+            checkpoints: last.checkpoints,
+            sources: IndexMap::new(),
+            steps: IndexMap::new(),
+            sinks: IndexMap::new(),
+            evidence,
+        };
+        for node in &plan.nodes {
+            let counts = last.counts.get(&node.name).copied().unwrap_or_default();
+            let name = node.name.clone();
+            match node.kind {
+                NodeKind::Source(_) => {
+                    let source =
+                        SourceSummary { rows_in: counts.rows_in, malformed: counts.malformed, late: counts.late, out: counts.out };
+                    summary.sources.insert(name, source);
+                }
+                NodeKind::Sink(_) => {
+                    summary.sinks.insert(name, SinkSummary { rows_in: counts.rows_in, written: counts.out });
+                }
+                _ => {
+                    let step = StepSummary {
+                        rows_in: counts.rows_in,
+                        out: counts.out,
+                        quarantined: counts.quarantined,
+                        denied: counts.denied,
+                        late: counts.late,
+                        dropped: counts.dropped,
+                    };
+                    summary.steps.insert(name, step);
+                }
+            }
+        }
+        summary
+    }
 }
 
 /// `in = malformed + late + out`.

@@ -334,10 +334,9 @@ fn visits(plan: &Plan, flow: &[BTreeMap<usize, u64>]) -> Vec<Vec<usize>> {
                     (arriving[index], leaving[index]) = (1, 1);
                     continue;
                 }
-                for (&input, &fan) in &flow[index] {
+                for &input in flow[index].keys() {
                     arriving[index] += leaving[input];
-                    let arms = if matches!(node.kind, NodeKind::Sql(_)) { fan as usize } else { 1 };
-                    leaving[index] += leaving[input] * arms;
+                    leaving[index] += leaving[input];
                 }
             }
             arriving

@@ -17,9 +17,9 @@ use std::{
 
 use crossbeam_channel::bounded;
 use parking_lot::Mutex;
-use weir_plan::{NodeKind, Plan};
+use weir_plan::Plan;
 
-use crate::{checkpoint::Checkpoint, error::EngineError, host::Host, live::Live, ordered::Cancel, summary::Summary};
+use crate::{error::EngineError, host::Host, live::Live, ordered::Cancel, summary::Summary};
 
 /// Where and how a pipeline runs.
 #[derive(Clone, Debug)]
@@ -166,7 +166,7 @@ pub fn run(plan: &Arc<Plan>, host: &Arc<dyn Host>, options: &Options, control: &
     }
     let finished = outcome.ok_or(EngineError::Cancelled)?;
     let status = if finished.stopped { Status::Stopped } else { Status::Finished };
-    let summary = summarise(plan, options, status, &finished.last, &finished.evidence);
+    let summary = Summary::of(plan, &options.run, status.as_str(), &finished.last, finished.evidence.clone());
     Ok(Outcome { status, summary, batch_micros: finished.batch_micros })
 }
 
@@ -180,53 +180,6 @@ where
             work();
         })
         .expect("the system can start a thread");
-}
-
-fn summarise(
-    plan: &Plan,
-    options: &Options,
-    status: Status,
-    last: &Checkpoint,
-    evidence: &crate::summary::EvidenceSummary,
-) -> Summary {
-    use crate::summary::{SinkSummary, SourceSummary, StepSummary};
-    let mut summary = Summary {
-        pipeline: plan.pipeline.clone(),
-        run: options.run.clone(),
-        status: status.as_str().to_owned(),
-        seconds: last.seconds,
-        checkpoints: last.checkpoints,
-        sources: Default::default(),
-        steps: Default::default(),
-        sinks: Default::default(),
-        evidence: evidence.clone(),
-    };
-    for node in &plan.nodes {
-        let counts = last.counts.get(&node.name).copied().unwrap_or_default();
-        let name = node.name.clone();
-        match node.kind {
-            NodeKind::Source(_) => {
-                let source =
-                    SourceSummary { rows_in: counts.rows_in, malformed: counts.malformed, late: counts.late, out: counts.out };
-                summary.sources.insert(name, source);
-            }
-            NodeKind::Sink(_) => {
-                summary.sinks.insert(name, SinkSummary { rows_in: counts.rows_in, written: counts.out });
-            }
-            _ => {
-                let step = StepSummary {
-                    rows_in: counts.rows_in,
-                    out: counts.out,
-                    quarantined: counts.quarantined,
-                    denied: counts.denied,
-                    late: counts.late,
-                    dropped: counts.dropped,
-                };
-                summary.steps.insert(name, step);
-            }
-        }
-    }
-    summary
 }
 
 /// What the writer asks of the dispatcher.

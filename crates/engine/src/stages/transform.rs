@@ -18,7 +18,7 @@ use weir_plan::SqlNode;
 use super::{Processed, Reason, Rejected, RejectedContent, Stage, StageKind, Turn, quality::rule::physical};
 use crate::{batch::Batch, error::EngineError};
 
-/// A `sql` step in one lane: one branch for every arm of a UNION ALL.
+/// A `sql` step in one lane: one branch for every arm of a UNION ALL. The arms over one input are evaluated together.
 pub struct SqlStage {
     node: String,
     schema: SchemaRef,
@@ -178,6 +178,7 @@ fn reason(what: &str, error: &DataFusionError) -> Reason {
 impl Stage for SqlStage {
     fn process(&mut self, batch: Batch, turn: Turn) -> Result<Processed, EngineError> {
         let mut processed = Processed::default();
+        let mut outs = Vec::new();
         for branch in self.branches.iter().filter(|branch| branch.input == turn.from) {
             let mut pieces = Pieces::default();
             self.evaluate(branch, &batch, 0, batch.num_rows(), &mut pieces)?;
@@ -194,13 +195,17 @@ impl Stage for SqlStage {
                     },
                 });
             }
-            // One batch a branch, even an empty one: later stages count them.
-            let out = match <[Batch; 1]>::try_from(pieces.out) {
+            outs.push(match <[Batch; 1]>::try_from(pieces.out) {
                 Ok([out]) => out,
                 Err(pieces) => Batch::concat(&self.schema, &batch.origin, &pieces).map_err(|e| self.internal(&e))?,
-            };
-            processed.out.push(out);
+            });
         }
+        // One batch, even an empty one: later stages count them. What several arms make of a row stays together, so that the
+        // order does not depend on where batches end.
+        processed.out.push(match <[Batch; 1]>::try_from(outs) {
+            Ok([out]) => out,
+            Err(outs) => Batch::merge(&batch.origin, &outs).map_err(|e| self.internal(&e))?,
+        });
         Ok(processed)
     }
 }
