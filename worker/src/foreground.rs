@@ -6,10 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use weir_engine::{Control, Outcome};
+use weir_api::DeploymentId;
+use weir_engine::{Checkpoint, Control, EngineError, Outcome, Summary, summary::EvidenceSummary};
 use weir_plan::{Lookup, Plan};
 use weir_service::{Cx, Services, foreground, heads};
 use weir_spec::{Column, Contract, Diagnostic, connector::GeneratorKind, contract::ContractRef, parse_contract, parse_pipeline};
+use weir_store::{checkpoints, evidence};
 
 use crate::{
     consent::ConsentFeed,
@@ -115,9 +117,21 @@ impl Lookup for FileContracts {
     }
 }
 
+/// How a run ended that had begun.
+pub struct Report {
+    /// What became of the rows; of a run that failed, as of its last checkpoint.
+    pub summary: Summary,
+    pub result: Result<Outcome, EngineError>,
+}
+
 /// Runs a checked document until its bounded sources end or somebody stops it. `cx` is the operator in the pipeline's project.
 /// Errors with `Document` when the document was refused.
 pub async fn run(cx: &Cx, data: &Path, checked: CheckedFile, control: &Control) -> Result<Outcome, WorkerError> {
+    Ok(run_reported(cx, data, checked, control).await?.result?)
+}
+
+/// Like [`run`], with the summary also of a run that failed. An error means that no run had begun.
+pub async fn run_reported(cx: &Cx, data: &Path, checked: CheckedFile, control: &Control) -> Result<Report, WorkerError> {
     let Some(plan) = checked.plan else { return Err(WorkerError::Document(checked.diagnostics)) };
     let services: Arc<Services> = Arc::clone(cx.services());
     let project = cx.project()?.clone();
@@ -128,12 +142,32 @@ pub async fn run(cx: &Cx, data: &Path, checked: CheckedFile, control: &Control) 
     let begun = foreground::begin(cx, &checked.text, &plan, &owner, LEASE).await?;
     let consent = ConsentFeed::start(services.store().clone(), project.id, &tokio::runtime::Handle::current());
     let folders = Folders::of(data, begun.deployment.id);
-    let assignment = Assignment { run: begun.run, lease: begun.lease, plan: Arc::new(plan), base_dir: checked.base_dir, folders };
+    let (plan, run) = (Arc::new(plan), begun.run.id.to_string());
+    let base_dir = checked.base_dir;
+    let assignment = Assignment { run: begun.run, lease: begun.lease, plan: Arc::clone(&plan), base_dir, folders };
     let signer = tokio::spawn(sign_every_minute(Arc::clone(&services)));
     let result = carry(&services, consent, assignment, control, OnRetryable::End).await;
     signer.abort();
     heads::sign(&services).await?;
-    Ok(result?)
+    let summary = match &result {
+        Ok(outcome) => outcome.summary.clone(),
+        Err(_) => as_of_the_last_checkpoint(&services, &plan, &run, begun.deployment.id).await?,
+    };
+    Ok(Report { summary, result })
+}
+
+async fn as_of_the_last_checkpoint(
+    services: &Services,
+    plan: &Plan,
+    run: &str,
+    deployment: DeploymentId,
+) -> Result<Summary, WorkerError> {
+    // A checkpoint that cannot be read is what the run failed of; there are no counts to tell then.
+    let stored = checkpoints::load(services.store(), deployment).await.ok().flatten();
+    let last: Checkpoint = stored.and_then(|stored| serde_json::from_slice(&stored.content).ok()).unwrap_or_default();
+    let log = evidence::state(services.store()).await?;
+    let evidence = EvidenceSummary { leaves: log.range.size(), root: log.range.root().to_string() };
+    Ok(Summary::of(plan, run, "failed", &last, evidence))
 }
 
 async fn sign_every_minute(services: Arc<Services>) {

@@ -205,7 +205,8 @@ pub fn failure(error: &EngineError, at: chrono::DateTime<chrono::Utc>) -> Failur
     Failure { domain, node, message: error.to_string(), at }
 }
 
-fn leaf(run: &Run, body: Body) -> NewLeaf {
+/// A leaf about a run, said by the run itself.
+pub(crate) fn leaf(run: &Run, body: Body) -> NewLeaf {
     NewLeaf { project: Some(run.project), at: chrono::Utc::now(), actor: format!("run:{}", run.id), run: Some(run.id), body }
 }
 

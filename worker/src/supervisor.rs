@@ -12,10 +12,15 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use weir_api::{DeploymentId, ProjectId, RunState};
 use weir_engine::{Control, EngineError};
+use weir_evidence::{
+    Body,
+    record::{RunEnded, RunStatus},
+};
 use weir_service::{Services, planning};
 use weir_store::{
+    Tx, checkpoints,
     deployments::{self, Deployment},
-    documents, leases, projects,
+    documents, evidence, leases, projects,
     runs::{self, NewRun, Run},
 };
 
@@ -27,7 +32,7 @@ use crate::{
     ingest::IngestLogs,
     jobs::Jobs,
     lock::ProcessLock,
-    runner::{Assignment, OnRetryable, carry, failure},
+    runner::{Assignment, OnRetryable, carry, failure, leaf},
 };
 
 /// How often the database is looked at when nobody of this process changes anything.
@@ -118,6 +123,7 @@ impl Keeper {
 
     async fn round(&mut self, carried: &mut JoinSet<Ended>) -> Result<(), WorkerError> {
         self.pass_on_stops().await?;
+        self.end_abandoned().await?;
         for deployment in deployments::shall_run(self.services.store()).await? {
             let waits = self.backoff.get(&deployment.id).is_some_and(|(_, until)| Instant::now() < *until);
             if waits || self.running.lock().contains_key(&deployment.id) {
@@ -144,6 +150,32 @@ impl Keeper {
         Ok(())
     }
 
+    /// Ends runs that were asked to stop and whose process died before it could: their checkpoints stand, and nothing is due.
+    async fn end_abandoned(&self) -> Result<(), WorkerError> {
+        for run in runs::all_alive(self.services.store()).await? {
+            if run.state != RunState::Stopping || self.running.lock().contains_key(&run.deployment) {
+                continue;
+            }
+            let tx = self.services.store().begin().await?;
+            if self.end_stopped(&tx, &run).await? {
+                tx.commit().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts on record that a run which nobody carries any more was stopped. False when somebody carries it.
+    async fn end_stopped(&self, tx: &Tx, run: &Run) -> Result<bool, WorkerError> {
+        let now = self.services.now();
+        let Some(lease) = leases::acquire(tx, run.id, &self.owner, LEASE, now).await? else { return Ok(false) };
+        let epoch = checkpoints::list(tx, run.id, None, 1).await?.first().map(|last| last.epoch);
+        runs::end(tx, &lease, RunState::Stopped, None, now).await?;
+        let reason = Some("its process died while it was asked to stop; its last checkpoint stands".to_owned());
+        let ended = RunEnded { run: run.id.to_string(), pipeline: run.pipeline.clone(), status: RunStatus::Stopped, epoch, reason };
+        evidence::append(tx, vec![leaf(run, Body::RunEnded(ended))]).await?;
+        Ok(true)
+    }
+
     /// A run of the deployment, with its lease: the one that is due, or a new one.
     async fn take(&self, deployment: &Deployment) -> Result<Option<(Run, leases::Lease)>, WorkerError> {
         let tx = self.services.store().begin().await?;
@@ -152,9 +184,9 @@ impl Keeper {
         if let Some(alive) = &run
             && (alive.version != deployment.version || alive.state == RunState::Stopping)
         {
-            // Left behind by a process that died while it should stop: its checkpoint stands.
-            let Some(lease) = leases::acquire(&tx, alive.id, &self.owner, LEASE, now).await? else { return Ok(None) };
-            runs::end(&tx, &lease, RunState::Stopped, None, now).await?;
+            if !self.end_stopped(&tx, alive).await? {
+                return Ok(None);
+            }
             run = None;
         }
         let run = match run {

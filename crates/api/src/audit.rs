@@ -65,6 +65,8 @@ pub struct AuditQuery {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Head {
+    /// The log it is a head of.
+    pub log_id: String,
     /// Leaves under it.
     pub size: u64,
     /// RFC 6962 tree hash, hex.

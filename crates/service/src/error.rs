@@ -28,7 +28,7 @@ pub enum Error {
     /// Too many failed sign-ins.
     #[error("too many failed sign-ins; try again in {} seconds", retry_after.as_secs().max(1))]
     Locked { retry_after: Duration },
-    #[error("{action} is not permitted here (rule {rule})")]
+    #[error("`{action}` is not permitted here (rule {rule})")]
     Denied { action: Action, rule: String },
     /// `what` is what was asked for, such as `pipeline card-fraud`.
     #[error("there is no {what}")]

@@ -48,6 +48,7 @@ pub(crate) async fn sign_now(services: &Services) -> Result<Option<TreeHead>> {
 
 pub(crate) fn dto(head: TreeHead) -> Head {
     Head {
+        log_id: head.log_id,
         size: head.size,
         root: head.root.to_string(),
         signed_at: chrono::DateTime::from_timestamp_micros(head.at.as_micros()).unwrap_or_default(),

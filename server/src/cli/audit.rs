@@ -10,10 +10,10 @@ use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use futures::{StreamExt, pin_mut};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use weir_evidence::verify::Outcome as Verdict;
-use weir_evidence::{HeadOrigin, PublicKey, TreeHead, Trust, Verifier, heads_file, verify_bundle};
+use weir_evidence::{HeadOrigin, PublicKey, Timestamp, TreeHead, Trust, Verifier, heads_file, verify_bundle};
 use weir_store::{Store, evidence, heads, keys};
 
 #[derive(Debug, Subcommand)]
@@ -31,7 +31,7 @@ pub struct VerifyArgs {
     /// Verify this bundle instead of a data folder
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     bundle: Option<PathBuf>,
-    /// Heads that were kept outside, one a line; `-` for standard input
+    /// Heads that were kept outside: lines of a heads file, or the API's answer; `-` for standard input
     #[arg(long, value_name = "FILE")]
     head: Option<PathBuf>,
     /// Trust this public key only (64 hex digits, as `weir key show` prints it); may be repeated
@@ -92,16 +92,19 @@ fn verify(args: &VerifyArgs) -> Outcome {
     }
 }
 
-/// Heads from a file of head lines: a heads file, or lines taken from one.
+/// Heads from a file: a heads file, lines taken from one, or the one head that the API answers with.
 fn read_heads(path: &Path) -> Result<Vec<TreeHead>, Failure> {
     let name = path.display();
     let wrong = |problem: String| Failure::usage(format!("{name}: {problem}"));
-    let reader: Box<dyn BufRead> = if path == Path::new("-") {
-        Box::new(BufReader::new(std::io::stdin()))
-    } else {
-        Box::new(BufReader::new(File::open(path).map_err(|error| wrong(error.to_string()))?))
+    let text = match path == Path::new("-") {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(path),
     };
-    let found = heads_file::read(reader).map_err(|error| wrong(error.to_string()))?;
+    let text = text.map_err(|error| wrong(error.to_string()))?;
+    if let Ok(answer) = serde_json::from_str::<weir_api::Head>(&text) {
+        return Ok(vec![signed_head(answer).map_err(|error| wrong(error.to_string()))?]);
+    }
+    let found = heads_file::read(text.as_bytes()).map_err(|error| wrong(error.to_string()))?;
     if found.torn {
         return Err(wrong("the last line is cut off".to_owned()));
     }
@@ -109,6 +112,18 @@ fn read_heads(path: &Path) -> Result<Vec<TreeHead>, Failure> {
         return Err(wrong("holds no head; expected lines as `weir audit export` or the heads file has them".to_owned()));
     }
     Ok(found.heads)
+}
+
+/// The head that an answer of the API stands for.
+fn signed_head(answer: weir_api::Head) -> anyhow::Result<TreeHead> {
+    Ok(TreeHead {
+        log_id: answer.log_id,
+        size: answer.size,
+        root: answer.root.parse()?,
+        at: Timestamp::from_micros(answer.signed_at.timestamp_micros())?,
+        key_id: answer.key_id,
+        signature: answer.signature.try_into().map_err(|problem: &str| anyhow!(problem))?,
+    })
 }
 
 async fn verify_folder(data: &Path, outside: Vec<TreeHead>, trusted: &[PublicKey]) -> Result<Verdict, Failure> {

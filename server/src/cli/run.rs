@@ -51,20 +51,20 @@ pub async fn run(args: RunArgs) -> Outcome {
             control.stop();
         }
     });
-    let ended = foreground::run(&cx, &args.data.data, checked, &control).await;
+    let ended = foreground::run_reported(&cx, &args.data.data, checked, &control).await;
     stopper.abort();
     watcher.abort();
-    let outcome = ended.map_err(|error| match error {
+    let report = ended.map_err(|error| match error {
         WorkerError::Document(_) => Failure::Usage(String::new()),
         WorkerError::Service(error) => refusal(error),
         other => Failure::Failed(anyhow!(other)),
     })?;
     if args.json {
-        output::json(&outcome.summary)?;
+        output::json(&report.summary)?;
     } else {
-        describe(&outcome.summary);
+        describe(&report.summary);
     }
-    Ok(())
+    report.result.map(|_| ()).map_err(|error| Failure::Failed(anyhow!(error)))
 }
 
 /// Shows on a terminal how many rows the sources have brought.

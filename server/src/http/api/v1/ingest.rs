@@ -46,6 +46,7 @@ async fn append(
     body: Body,
 ) -> ApiResult<(StatusCode, Json<IngestReceipt>)> {
     let format = format_of(&headers)?;
+    uncompressed(&headers)?;
     let key = idempotency_key(&headers)?;
     let rows =
         Limited::new(body, state.ingest_limit()).collect().await.map_err(|error| unreadable(&*error, state.ingest_limit()))?;
@@ -63,6 +64,18 @@ fn format_of(headers: &HeaderMap) -> ApiResult<IngestFormat> {
             "Content-Type",
             "Send application/x-ndjson (one object a line) or application/json (one array of objects).".to_owned(),
         )),
+    }
+}
+
+/// Compressed bytes are no rows; taken as such, all of them would end in quarantine.
+fn uncompressed(headers: &HeaderMap) -> ApiResult<()> {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(coding) if !coding.as_bytes().eq_ignore_ascii_case(b"identity") => Err(ApiError::unreadable(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Content-Encoding",
+            "Send the rows uncompressed.".to_owned(),
+        )),
+        _ => Ok(()),
     }
 }
 
