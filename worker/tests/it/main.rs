@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod examples;
+mod golden;
 mod harness;
 mod recovery;
 mod runs;
