@@ -7,12 +7,18 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use weir_server::http::{AppState, Public, router};
 use weir_server::instance;
 use weir_service::{Services, bootstrap};
+use weir_worker::Supervisor;
 
+use crate::weir::lines_below;
+
+/// Below it lies everything of the first project.
+pub const MAIN: &str = "/api/v1/projects/main";
 pub const PASSWORD: &str = "correct horse battery";
 
 /// A server without a socket.
@@ -23,6 +29,18 @@ pub struct Server {
     /// The administrator's session cookie.
     pub admin: String,
     pub data: tempfile::TempDir,
+}
+
+/// Asks again and again until there is an answer; gives up after what only a broken server needs.
+pub async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+    let patience = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < patience, "this never came: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// A whole answer.
@@ -49,6 +67,46 @@ impl Server {
         let mut server = Self { router: router(&state), services, stopping, admin: String::new(), data };
         server.admin = server.sign_in(&first.name, first.password.expose()).await;
         server
+    }
+
+    /// Starts to run what is deployed. The caller stops it.
+    pub async fn work(&self) -> Supervisor {
+        Supervisor::start(self.services.clone(), Vec::new()).await.unwrap()
+    }
+
+    /// Creates a pipeline in the project `main` and deploys it.
+    pub async fn deploy(&self, name: &str, document: &str) {
+        let made = self.post(&format!("{MAIN}/pipelines"), &self.admin, json!({ "document": document, "note": null })).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+        let deployed = self.post(&format!("{MAIN}/pipelines/{name}/deploy"), &self.admin, json!({})).await;
+        assert_eq!(deployed.status, StatusCode::ACCEPTED, "{}", deployed.text());
+    }
+
+    /// Posts rows to an `http` source, as a program would.
+    pub async fn ingest(&self, target: &str, cookie: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+        let mut request = Request::post(format!("{MAIN}/ingest/{target}")).header("sec-fetch-site", "same-origin");
+        request = request.header(header::COOKIE, cookie);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.raw(request.body(body.into()).unwrap()).await
+    }
+
+    /// The rows of all committed files of a sink, in the order of the files' names.
+    pub fn written(&self, sink: &str) -> Vec<Value> {
+        let folder = self.data.path().join("files/main").join(sink);
+        if !folder.is_dir() {
+            return Vec::new();
+        }
+        lines_below(&folder).iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The counters of a node of the pipeline's newest run, once there are any.
+    pub async fn counters(&self, pipeline: &str, node: &str) -> Option<Value> {
+        let runs = self.get(&format!("{MAIN}/runs?pipeline={pipeline}"), &self.admin).await.value();
+        let id = runs["items"][0]["id"].as_str()?.to_owned();
+        let run = self.get(&format!("{MAIN}/runs/{id}"), &self.admin).await.value();
+        run["nodes"].as_array()?.iter().find(|counters| counters["node"] == node).cloned()
     }
 
     /// The cookie of a new session.

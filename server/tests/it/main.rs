@@ -2,16 +2,24 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod audit;
 mod cli_admin;
 mod cli_audit;
 mod cli_check;
 mod common;
+mod consent;
 mod csrf;
+mod events;
 mod http;
+mod ingest;
 mod openapi;
+mod people;
 mod permissions;
 mod pipelines;
+mod quarantine;
 mod run_recovery;
 mod run_sentinel;
+mod run_summary;
+mod serve;
 mod session;
 mod weir;
