@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array},
+    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array},
     buffer::{BooleanBuffer, NullBuffer},
     compute::{CastOptions, cast_with_options, filter_record_batch},
-    datatypes::{DataType, SchemaRef},
+    datatypes::{DataType, SchemaRef, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType},
 };
 use weir_spec::Column;
 
@@ -124,5 +124,10 @@ fn fit(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, String> {
         return Err(String::new());
     }
     let options = CastOptions { safe: false, ..CastOptions::default() };
+    if let (T::Timestamp(TimeUnit::Nanosecond, _), T::Timestamp(TimeUnit::Microsecond, zone)) = (from, to) {
+        // A cast rounds towards 1970; a time is cut towards the past on either side of it.
+        let cut = array.as_primitive::<TimestampNanosecondType>().unary::<_, TimestampMicrosecondType>(|n| n.div_euclid(1_000));
+        return Ok(Arc::new(cut.with_timezone_opt(zone.clone())));
+    }
     cast_with_options(array, to, &options).map_err(|_| " (a value is out of range)".to_owned())
 }

@@ -120,17 +120,18 @@ impl CsvDecoder {
         }
         let expected = self.places.len();
         let mut found = 0;
+        // Where fields are missing or too many, their types say nothing: the count is the finding.
+        let mut wrong = None;
         for field in Fields::new(record, self.delimiter) {
             let field =
                 field.map_err(|error| MalformedReason::Syntax { at: error.at as u64, expected: error.expected.to_owned() })?;
-            if let Some(&Some(place)) = self.places.get(found) {
+            if wrong.is_none()
+                && let Some(&Some(place)) = self.places.get(found)
+            {
                 let is_null = !field.quoted && (field.value.is_empty() || *field.value == *self.null);
                 let (target, column) = (&mut self.targets[place], &mut self.columns[place]);
-                if is_null {
-                    push_null(target, column)?;
-                } else {
-                    push_field(target, column, &field)?;
-                }
+                let pushed = if is_null { push_null(target, column) } else { push_field(target, column, &field) };
+                wrong = pushed.err();
             }
             found += 1;
         }
@@ -140,6 +141,9 @@ impl CsvDecoder {
         }
         if found < expected {
             return Err(MalformedReason::TooFewFields { expected: expected_count, found: found_count });
+        }
+        if let Some(reason) = wrong {
+            return Err(reason);
         }
         for (target, column) in self.targets.iter().zip(&mut self.columns) {
             if column.len == row {

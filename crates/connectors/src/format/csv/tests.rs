@@ -56,7 +56,7 @@ fn records_are_refused_for_their_reason() {
         ("NA,,,,,", Some("`id`: required, but absent or null")),
         ("a,,,,", Some("5 fields where 6 were expected")),
         ("a,,,,,,", Some("7 fields where 6 were expected")),
-        ("", Some("`id`: required, but absent or null")),
+        ("", Some("1 fields where 6 were expected")),
         ("a,1.0,,,,", Some("`n`: expected int64, found a number with a fraction or an exponent")),
         ("a,\" 1\",,,,", Some("`n`: expected int64, found other text")),
         ("a,99999999999999999999,,,,", Some("`n`: does not fit int64")),
@@ -64,6 +64,8 @@ fn records_are_refused_for_their_reason() {
         ("a,,nan,,,", Some("`x`: expected float64, found other text")),
         ("a,,,yesterday,,", Some("`at`: expected timestamp (RFC 3339), found other text")),
         ("a,,,,yes,", Some("`ok`: expected boolean, found other text")),
+        ("x,y", Some("2 fields where 6 were expected")),
+        ("x,y,z,too,many,fields,here", Some("7 fields where 6 were expected")),
         ("a,,,,,[1]", Some("`tags[]`: expected string, found a number")),
         ("\"a\"b,,,,,", Some("syntax: expected a delimiter after the closing quote at byte 3 of the row")),
         ("\"a,,,,,", Some("syntax: expected a closing quote at byte 7 of the row")),
@@ -87,6 +89,19 @@ fn fields_are_mapped_by_the_header() {
 fn without_a_header_fields_are_in_schema_order() {
     let decoded = decode_with(&columns(), &[], b"a,7,,,,\n");
     assert_eq!(decoded.rows.column(1).as_primitive::<arrow::datatypes::Int64Type>().value(0), 7);
+}
+
+#[test]
+fn empty_bytes_are_not_null() {
+    let columns = [Column::new("a", DataType::Bytes), Column::new("b", DataType::Bytes)];
+    let schema = arrow_schema(&columns);
+    let bytes = |values: [Option<&[u8]>; 3]| Arc::new(arrow::array::BinaryArray::from(values.to_vec()));
+    let (a, b) = (bytes([Some(b""), None, Some(b"\xff")]), bytes([None, Some(b""), Some(b"a")]));
+    let rows = RecordBatch::try_new(schema, vec![a, b]).unwrap();
+    let mut text = Vec::new();
+    write_rows(&mut text, &rows).unwrap();
+    assert_eq!(String::from_utf8_lossy(&text), "\"\",\n,\"\"\n/w==,YQ==\n");
+    assert_eq!(decode_with(&columns, &[], &text).rows, rows);
 }
 
 fn any_field() -> impl Strategy<Value = String> {

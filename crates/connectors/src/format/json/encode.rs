@@ -258,11 +258,15 @@ impl<'a> PlainColumn<'a> {
         Self(View::new(array))
     }
 
-    /// The text may hold any character.
+    /// The text may be empty, or hold any character.
     pub(crate) fn is_free_text(&self) -> bool {
         matches!(
             self.0.values,
-            ViewValues::Text { .. } | ViewValues::TextView(_) | ViewValues::List { .. } | ViewValues::Struct(_)
+            ViewValues::Text { .. }
+                | ViewValues::TextView(_)
+                | ViewValues::Binary(_)
+                | ViewValues::List { .. }
+                | ViewValues::Struct(_)
         )
     }
 
