@@ -123,7 +123,7 @@ steps:
         - not_null: [card, customer_id]
         - between: {{ column: amount, min: 0, max: 100000 }}
         - format: {{ column: email, is: email }}
-        - in_set: {{ column: currency, values: [EUR, USD, GBP, CHF, SEK, NOK, DKK, PLN, JPY, INR, BRL, CAD, AUD] }}
+        - in_set: {{ column: currency, values: [EUR, USD, GBP, TRY, CHF, SEK, NOK, DKK, PLN, JPY, INR, BRL, CAD, AUD] }}
         - expression: "amount > 0 OR kind = 'refund'"
   allowed:
     consent: {{ from: checked }}

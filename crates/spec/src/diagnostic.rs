@@ -90,18 +90,18 @@ impl Diagnostic {
         self.severity == Severity::Error
     }
 
-    /// As compilers write it: `FILE:LINE:COLUMN: error: MESSAGE`, then one indented line for each note and for the help. A finding
-    /// without a place is shown at the beginning of the document. No line break at the end.
+    /// As compilers write it: `FILE:LINE:COLUMN: error: MESSAGE`, then the notes and the help, indented, their line breaks kept: a
+    /// help may hold YAML to paste. A finding without a place is shown at the beginning of the document. No line break at the end.
     pub fn render(&self, file: &str) -> String {
         let at = self.span.map_or(Position { line: 1, column: 1 }, |span| span.start);
         let mut out = format!("{file}:{at}: {}: {}", self.severity, one_line(&self.message));
         for note in &self.notes {
             out.push_str("\n    ");
-            out.push_str(&one_line(note));
+            out.push_str(&indented(note, "    "));
         }
         if let Some(help) = &self.help {
             out.push_str("\n    help: ");
-            out.push_str(&one_line(help));
+            out.push_str(&indented(help, "      "));
         }
         out
     }
@@ -109,6 +109,12 @@ impl Diagnostic {
 
 fn one_line(text: &str) -> String {
     text.split(['\n', '\r']).map(str::trim_end).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// The lines of a text, those after the first behind an indent.
+fn indented(text: &str, indent: &str) -> String {
+    let lines = text.split(['\n', '\r']).map(str::trim_end).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(&format!("\n{indent}"))
 }
 
 impl Span {

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hdrhistogram::Histogram;
 use weir_connectors::{SinkContext, SinkWriter, SourceContext, open_source, row_decoder, row_encoder, sink_writer};
 use weir_plan::{Node, NodeKind, Plan, PlannedRule};
 use weir_spec::quality::Check;
@@ -122,7 +121,7 @@ pub fn compile(
                 fan: Arc::clone(&flow),
                 live: Arc::clone(&live),
                 cancel: cancel.clone(),
-                batch_micros: Histogram::new(3).expect("three digits are a valid precision"),
+                batch_micros: super::lane::batch_histogram(),
             })
         })
         .collect::<Result<_, EngineError>>()?;

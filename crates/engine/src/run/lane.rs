@@ -51,6 +51,11 @@ pub struct LaneReport {
     pub batch_micros: Histogram<u32>,
 }
 
+/// Times of batches in microseconds, up to a minute, to three digits.
+pub fn batch_histogram() -> Histogram<u32> {
+    Histogram::new_with_max(60_000_000, 3).expect("invariant: a minute and three digits are valid bounds")
+}
+
 pub struct Lane {
     pub index: usize,
     /// Indexed like the plan's nodes.

@@ -68,7 +68,7 @@ struct Epoch {
 impl Writer {
     pub fn run(mut self) -> Result<Finished, EngineError> {
         let mut collector = Collector::new(Arc::clone(&self.plan), Arc::clone(&self.quarantine));
-        let mut times = Histogram::new(3).expect("three digits are a valid precision");
+        let mut times = super::lane::batch_histogram();
         let seconds_before = self.last.seconds;
         let mut epoch = self.last.epoch + 1;
         let mut first = true;
