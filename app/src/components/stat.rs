@@ -20,10 +20,11 @@ pub fn Stat(
     let inside = view! {
         <span class="stat__label">{label}</span>
         <span class="stat__value">
-            {move || value.get()}
+            // What is drawn may outlive its page by a moment.
+            {move || value.try_get()}
             {(!unit.is_empty()).then(|| view! { <span class="stat__unit">{unit}</span> })}
         </span>
-        {move || note.get().map(|note| view! { <span class="stat__note">{note}</span> })}
+        {move || note.try_get().flatten().map(|note| view! { <span class="stat__note">{note}</span> })}
         {children.map(|children| children())}
     };
     match href {
@@ -52,11 +53,11 @@ fn outline(values: &[f64]) -> (String, String) {
 /// The recent past as a line. The number beside it says what it is now, so it is hidden from screen readers.
 #[component]
 pub fn Sparkline(#[prop(into)] values: Signal<Vec<f64>>, #[prop(default = "spark")] class: &'static str) -> impl IntoView {
-    let paths = Memo::new(move |_| values.with(|values| outline(values)));
+    let paths = Memo::new(move |_| values.try_with(|values| outline(values)).unwrap_or_default());
     view! {
         <svg class=class viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true">
-            <path class="spark__area" d=move || paths.get().1></path>
-            <path class="spark__line" d=move || paths.get().0></path>
+            <path class="spark__area" d=move || paths.try_get().map(|paths| paths.1)></path>
+            <path class="spark__line" d=move || paths.try_get().map(|paths| paths.0)></path>
         </svg>
     }
 }

@@ -34,6 +34,7 @@ use crate::{
 pub fn PipelinePage() -> impl IntoView {
     let (project, name, tab, confirm) = (use_project(), param("name"), param("tab"), query("confirm"));
     let reader = use_reader();
+    let chosen = query("node");
     let live = Live::new(project);
     let data = Resource::new(move || (project.get(), name.get()), |(project, name)| pipelines::pipeline(project, name));
     browser::every(Duration::from_secs(4), move || {
@@ -83,7 +84,7 @@ pub fn PipelinePage() -> impl IntoView {
                                     let (project, page, name) = (project.clone(), page.clone(), name.clone());
                                     let may_edit = me.as_ref().map_or(Ok(()), |me| me.may("pipeline.update"));
                                     match tab.get().as_str() {
-                                        "" => view! { <GraphTab project page live/> }.into_any(),
+                                        "" => view! { <GraphTab project page live chosen/> }.into_any(),
                                         "document" => view! { <DocumentTab project page may_edit/> }.into_any(),
                                         "runs" => view! { <RunTable project pipeline=Some(name)/> }.into_any(),
                                         "quarantine" => view! { <QuarantineList project pipeline=Some(name)/> }.into_any(),

@@ -62,9 +62,9 @@ pub fn Confirm(
     view! {
         <Suspense>
             {move || Suspend::new(async move {
-                let known = StoredValue::new(data.await.ok().zip(reader.await.ok()));
+                let known = data.await.ok().zip(reader.await.ok());
                 move || {
-                    let (page, me) = known.get_value()?;
+                    let (page, me) = known.clone()?;
                     let about = About { project: project.get(), name: name.get(), page };
                     // Who comes by the address may ask all the same; the server refuses, and records it.
                     let not_yours = |action| me.may(action).err().map(|reason| view! {
@@ -192,7 +192,8 @@ fn tell(
         if let Some(Ok(_)) = value.get() {
             toasts.done(text());
             if let Some(data) = data {
-                data.refetch();
+                // Only once the address that the answer led to has been taken in: what is drawn now still reads it.
+                set_timeout(move || data.refetch(), std::time::Duration::ZERO);
             }
         }
     });

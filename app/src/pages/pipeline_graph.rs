@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use leptos::prelude::*;
 use weir_api::{GraphColumn, GraphNode, NodeCounters, NodeKind, RunRates};
 
-use super::{pipeline::NoGraph, query};
+use super::pipeline::NoGraph;
 use crate::{
     browser,
     components::{
@@ -23,12 +23,17 @@ use crate::{
 const REMEMBERED: usize = 120;
 
 #[component]
-pub fn GraphTab(project: String, page: Data, live: Live) -> impl IntoView {
+pub fn GraphTab(
+    project: String,
+    page: Data,
+    live: Live,
+    /// The chosen node, as the address has it. It outlives the tab, which is drawn anew with every answer.
+    chosen: Memo<String>,
+) -> impl IntoView {
     let name = page.pipeline.summary.name.to_string();
     let Some(graph) = page.pipeline.graph.clone() else {
         return view! { <NoGraph project name/> }.into_any();
     };
-    let chosen = query("node");
     let base = links::pipeline(&project, &name);
     let run = page.run.clone();
     let node_of = {

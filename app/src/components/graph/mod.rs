@@ -65,7 +65,7 @@ pub fn PipelineGraph(
             let edge = &graph.edges[line.index];
             let class = edge.classification.map_or("c-source".to_owned(), |class| format!("c-{class}"));
             let from = edge.from.clone();
-            let flows = move || rates.with(|rates| rates_of(rates, &from)).is_some_and(|node| node.rows_out_per_second > 0.0);
+            let flows = move || rates.try_with(|rates| rates_of(rates, &from)).flatten().is_some_and(|node| node.rows_out_per_second > 0.0);
             let carries = edge.classification.map(|class| {
                 view! { <text class="g-edge-label" x=line.label.0 y=line.label.1 text-anchor="middle">{class.as_str()}</text> }
             });
@@ -112,23 +112,25 @@ fn node(
     let name = node.name.clone();
     let reading = Memo::new({
         let name = name.clone();
-        move |_| rates.with(|rates| rates_of(rates, &name))
+        move |_| rates.try_with(|rates| rates_of(rates, &name)).flatten()
     });
     let is_chosen = {
         let name = name.clone();
-        move || chosen.with(|chosen| chosen.as_deref() == Some(&name)).then_some("true")
+        move || chosen.try_with(|chosen| chosen.as_deref() == Some(&name)).unwrap_or(false).then_some("true")
     };
     let sink = node.kind == NodeKind::Sink;
-    let rate = move || match reading.get() {
+    // What is drawn may outlive its page by a moment: nothing here takes a signal for granted.
+    let now = move || reading.try_get().flatten();
+    let rate = move || match now() {
         Some(now) => format!("{} rows/s", format::short(if sink { now.rows_in_per_second } else { now.rows_out_per_second })),
         None => "–".to_owned(),
     };
-    let rejects = move || match reading.get() {
+    let rejects = move || match now() {
         Some(now) if now.rejects > 0 => format!("▲ {} rejected", format::short(now.rejects as f64)),
         _ => String::new(),
     };
     let lag =
-        move || reading.get().and_then(|now| now.lag).map_or(String::new(), |lag| format!("lag {}", format::short(lag as f64)));
+        move || now().and_then(|now| now.lag).map_or(String::new(), |lag| format!("lag {}", format::short(lag as f64)));
     let what = match node.clearance {
         Some(class) => format!("{} · clears {class}", node.operator),
         None if node.summary.is_empty() => node.operator.clone(),
