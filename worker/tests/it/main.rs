@@ -1,6 +1,6 @@
 //! Pipelines from end to end: real documents, real files, a real control database.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod examples;
 mod golden;

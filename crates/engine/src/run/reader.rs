@@ -23,6 +23,7 @@ pub struct OpenSource {
 }
 
 /// What a reader tells the dispatcher.
+#[expect(clippy::large_enum_variant, reason = "nearly every message is a chunk")]
 pub enum FromReader {
     Chunk {
         chunk: Chunk,
