@@ -171,7 +171,8 @@ impl Keeper {
         let epoch = checkpoints::list(tx, run.id, None, 1).await?.first().map(|last| last.epoch);
         runs::end(tx, &lease, RunState::Stopped, None, now).await?;
         let reason = Some("its process died while it was asked to stop; its last checkpoint stands".to_owned());
-        let ended = RunEnded { run: run.id.to_string(), pipeline: run.pipeline.clone(), status: RunStatus::Stopped, epoch, reason };
+        let ended =
+            RunEnded { run: run.id.to_string(), pipeline: run.pipeline.clone(), status: RunStatus::Stopped, epoch, reason };
         evidence::append(tx, vec![leaf(run, Body::RunEnded(ended))]).await?;
         Ok(true)
     }

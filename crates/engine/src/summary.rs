@@ -39,8 +39,12 @@ impl Summary {
             let name = node.name.clone();
             match node.kind {
                 NodeKind::Source(_) => {
-                    let source =
-                        SourceSummary { rows_in: counts.rows_in, malformed: counts.malformed, late: counts.late, out: counts.out };
+                    let source = SourceSummary {
+                        rows_in: counts.rows_in,
+                        malformed: counts.malformed,
+                        late: counts.late,
+                        out: counts.out,
+                    };
                     summary.sources.insert(name, source);
                 }
                 NodeKind::Sink(_) => {

@@ -103,8 +103,8 @@ async fn a_pipeline_that_is_behind_says_when_to_come_back_and_takes_nothing() {
     assert!(seconds >= 1);
     assert_eq!(refused.value()["retry_after_seconds"], seconds);
     worker.stop().await;
-    // The last checkpoint has committed what was accepted, and no more.
-    assert_eq!(ids(&server.written("out")).len(), accepted);
+    // The last checkpoint commits what was read by then; what is still in the log waits for the next run.
+    assert!(ids(&server.written("out")).len() <= accepted, "nothing of the refused request came through");
 }
 
 #[tokio::test(flavor = "multi_thread")]

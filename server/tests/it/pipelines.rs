@@ -1,8 +1,11 @@
 //! Pipelines over the API: created, validated, changed, deployed, stopped, deleted.
 
-use crate::common::Server;
+use crate::common::{Server, until};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use std::time::Duration;
+use weir_store::runs::{self, NewRun};
+use weir_store::{deployments, leases};
 
 const PIPELINES: &str = "/api/v1/projects/main/pipelines";
 
@@ -124,4 +127,38 @@ async fn a_pipeline_is_deployed_and_stopped() {
     assert_eq!(deleted.problem(409), "/problems/conflict", "what is deployed is not deleted");
     let stopped = server.post(&format!("{PIPELINES}/clicks/stop"), &server.admin, json!({})).await;
     assert_eq!(stopped.status, StatusCode::ACCEPTED, "{}", stopped.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_whose_worker_died_is_put_on_record_by_the_next() {
+    let server = Server::start().await;
+    server.deploy("clicks", &document("clicks", "x")).await;
+    // A worker takes the run and dies; its lease runs out.
+    let store = server.services.store();
+    let deployment = deployments::shall_run(store).await.unwrap().remove(0);
+    let tx = store.begin().await.unwrap();
+    let new = NewRun {
+        project: deployment.project,
+        deployment: deployment.id,
+        document: deployment.document,
+        pipeline: "clicks".to_owned(),
+        version: 1,
+        document_hash: "0".repeat(64),
+    };
+    let now = server.services.now();
+    let run = runs::create(&tx, new, now).await.unwrap();
+    leases::acquire(&tx, run.id, "dead", Duration::ZERO, now).await.unwrap().expect("nobody else has it");
+    tx.commit().await.unwrap();
+    let stopped = server.post(&format!("{PIPELINES}/clicks/stop"), &server.admin, json!({})).await;
+    assert_eq!(stopped.status, StatusCode::ACCEPTED, "{}", stopped.text());
+
+    let address = format!("/api/v1/projects/main/runs/{}", run.id);
+    assert_eq!(server.get(&address, &server.admin).await.value()["summary"]["state"], "stopping");
+    let worker = server.work().await;
+    until("the end of the run", async || {
+        let run = server.get(&address, &server.admin).await.value();
+        (run["summary"]["state"] == "stopped").then_some(())
+    })
+    .await;
+    worker.stop().await;
 }
