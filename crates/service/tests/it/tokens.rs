@@ -144,7 +144,7 @@ async fn people_see_their_own_tokens_and_administrators_all() {
     let admin = world.admin().await;
     let theirs = make(&engineer, &["pipeline.read"]).await.token;
     let mine = make(&admin, &["pipeline.read"]).await.token;
-    assert_eq!(tokens::list(&engineer, PageQuery::default()).await.unwrap().items, [theirs.clone()]);
+    assert_eq!(tokens::list(&engineer, PageQuery::default()).await.unwrap().items, std::slice::from_ref(&theirs));
     assert_eq!(tokens::list(&admin, PageQuery::default()).await.unwrap().items.len(), 2);
     assert_eq!(status(&tokens::revoke(&engineer, mine.id).await), 404, "not theirs to know of");
     tokens::revoke(&admin, theirs.id).await.unwrap();

@@ -1,5 +1,7 @@
 //! Ingest: rows posted to an `http` source of a deployed pipeline, accepted once they are durable.
 
+#![allow(clippy::result_large_err, reason = "a refusal carries its whole problem document; it is made once a request")]
+
 use crate::http::auth::Scope;
 use crate::http::extract::{At, Json};
 use crate::http::openapi::Refusals;
