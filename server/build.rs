@@ -23,11 +23,9 @@ fn main() -> std::io::Result<()> {
         inline_css(&style, Path::new("main.css"), &mut css)?;
         files.insert("weir.css".into(), css.into_bytes());
     }
-    for other in ["favicon.svg"] {
-        let path = style.join(other);
-        if path.is_file() {
-            files.insert(other.into(), std::fs::read(path)?);
-        }
+    let icon = style.join("favicon.svg");
+    if icon.is_file() {
+        files.insert("favicon.svg".into(), std::fs::read(icon)?);
     }
     if let Some(site) = std::env::var_os("WEIR_SITE_DIR").filter(|v| !v.is_empty()) {
         let pkg = PathBuf::from(site).join("pkg");

@@ -129,8 +129,7 @@ fn node(
         Some(now) if now.rejects > 0 => format!("▲ {} rejected", format::short(now.rejects as f64)),
         _ => String::new(),
     };
-    let lag =
-        move || now().and_then(|now| now.lag).map_or(String::new(), |lag| format!("lag {}", format::short(lag as f64)));
+    let lag = move || now().and_then(|now| now.lag).map_or(String::new(), |lag| format!("lag {}", format::short(lag as f64)));
     let what = match node.clearance {
         Some(class) => format!("{} · clears {class}", node.operator),
         None if node.summary.is_empty() => node.operator.clone(),
