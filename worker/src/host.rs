@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -156,8 +156,7 @@ impl Host for StoreHost {
     }
 
     fn commit(&self, commit: CheckpointCommit) -> Result<(), EngineError> {
-        let began = Instant::now();
-        let CheckpointCommit { checkpoint, quarantine, decision } = commit;
+        let CheckpointCommit { checkpoint, began_at, quarantine, decision } = commit;
         let new_keys = self.keyring.drain_new();
         let content = serde_json::to_vec(&checkpoint).map_err(|e| EngineError::internal("checkpoint", e))?;
         let committed = self.store.commit_checkpoint(
@@ -166,7 +165,7 @@ impl Host for StoreHost {
                 renew: Some(LEASE),
                 epoch: checkpoint.epoch,
                 at: chrono::Utc::now(),
-                duration_ms: Some(began.elapsed().as_millis() as u64),
+                duration_ms: Some(began_at.elapsed().as_millis() as u64),
                 plan_fingerprint: self.fingerprint.clone(),
                 content,
                 positions: to_value(offsets(&checkpoint))?,

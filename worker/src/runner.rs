@@ -202,7 +202,7 @@ pub fn failure(error: &EngineError, at: chrono::DateTime<chrono::Utc>) -> Failur
         }
         _ => None,
     };
-    Failure { domain, node, message: error.to_string(), at }
+    Failure { domain, node, message: error.message(), at }
 }
 
 /// A leaf about a run, said by the run itself.

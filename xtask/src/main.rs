@@ -3,6 +3,8 @@
 //! Everything that a fresh machine with Rust and a C compiler needs to build, run and test Weir is done from here. What can be
 //! installed is installed; what cannot is named.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 mod bench;
 mod browser;
 mod run;

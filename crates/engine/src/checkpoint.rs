@@ -70,6 +70,8 @@ pub struct StateFile {
 #[derive(Debug)]
 pub struct CheckpointCommit {
     pub checkpoint: Checkpoint,
+    /// When the last lane reached the barrier.
+    pub began_at: std::time::Instant,
     /// Rows rejected since the checkpoint before, sealed.
     pub quarantine: Vec<QuarantineSegment>,
     /// What was decided since the checkpoint before; becomes a leaf of the evidence log.

@@ -36,6 +36,15 @@ impl EngineError {
         Self::Internal { node: node.to_owned(), message: message.to_string() }
     }
 
+    /// What happened, without the node's name, for where that is shown beside it.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Connector { error, .. } => error.to_string(),
+            Self::Stopped { message, .. } | Self::Internal { message, .. } => message.clone(),
+            other => other.to_string(),
+        }
+    }
+
     pub fn domain(&self) -> Domain {
         match self {
             Self::Connector { error, .. } => error.domain(),

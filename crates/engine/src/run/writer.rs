@@ -155,6 +155,7 @@ impl Writer {
         collector: &mut Collector,
         first: bool,
     ) -> Result<(), EngineError> {
+        let began_at = Instant::now();
         self.check_conservation(&happened.counts)?;
         let plan = Arc::clone(&self.plan);
         let name = |node: usize| plan.nodes[node].name.clone();
@@ -184,7 +185,7 @@ impl Writer {
         let decision =
             crate::checkpoint::decision(&plan, &self.run, &checkpoint, &happened.counts, &happened.rules, &*self.host, first)?;
         let quarantine = collector.take(note.epoch)?;
-        self.host.commit(CheckpointCommit { checkpoint: checkpoint.clone(), quarantine, decision })?;
+        self.host.commit(CheckpointCommit { checkpoint: checkpoint.clone(), began_at, quarantine, decision })?;
 
         for (&sink, writer) in &mut self.sinks {
             let node = &plan.nodes[sink].name;
