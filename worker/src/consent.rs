@@ -6,17 +6,19 @@ use std::{
     time::Duration,
 };
 
-use futures::TryStreamExt;
 use parking_lot::{Mutex, RwLock};
 use weir_api::ProjectId;
 use weir_engine::{ConsentState, ConsentTable, consent_table::ConsentChange, host::LiveConsent};
 use weir_store::{
     Store, StoreError,
     consent::{self, ConsentEntry, PurposeId},
+    consent_snapshot,
 };
 
 /// How often changes of other processes are looked for.
 const POLL: Duration = Duration::from_millis(200);
+/// Threads that read the table at start.
+const READERS: usize = 2;
 /// Changes taken at a time.
 const PAGE: u32 = 10_000;
 
@@ -51,14 +53,18 @@ impl ConsentFeed {
         tx.commit().await?;
         // What changes while the snapshot is read is read again afterwards; applying it twice does no harm.
         let version = consent::version(&self.store).await?;
-        let people = consent::count(&self.store, id).await?;
-        let mut table = ConsentTable::with_capacity(usize::try_from(people).unwrap_or(0));
-        let now = chrono::Utc::now().timestamp();
-        let mut entries = consent::snapshot(&self.store, id);
-        while let Some(entry) = entries.try_next().await? {
-            table.apply(change(&entry), entry.version, now);
-        }
-        drop(entries);
+        let store = self.store.clone();
+        let loaded = tokio::task::spawn_blocking(move || {
+            let mut table = ConsentTable::default();
+            let now = chrono::Utc::now().timestamp();
+            consent_snapshot::snapshot(&store, id, READERS, |entries| {
+                for entry in entries {
+                    table.apply(change(entry), entry.version, now);
+                }
+            })?;
+            Ok::<_, StoreError>(table)
+        });
+        let mut table = loaded.await.expect("invariant: loading consent does not panic")?;
         tracing::debug!(purpose, people = table.len(), version, "consent loaded");
         table.set_version(version);
         let live: LiveConsent = Arc::new(RwLock::new(table));

@@ -9,6 +9,7 @@ use arrow::{
     datatypes::SchemaRef,
     error::ArrowError,
 };
+use weir_plan::operator::Change;
 
 /// The chunk of input a batch was decoded from.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,11 +29,13 @@ pub struct Batch {
     pub origin: Arc<Origin>,
     /// Row offset of each row, relative to `origin.first_row`; absent while they are 0, 1, 2, ...
     pub offsets: Option<Arc<[u32]>>,
+    /// What happened to each row, where rows are changes of a table; absent when all are inserted.
+    pub changes: Option<Arc<[Change]>>,
 }
 
 impl Batch {
     pub fn new(rows: RecordBatch, origin: Arc<Origin>, offsets: Option<Vec<u32>>) -> Self {
-        Self { rows, origin, offsets: offsets.map(Into::into) }
+        Self { rows, origin, offsets: offsets.map(Into::into), changes: None }
     }
 
     pub fn num_rows(&self) -> usize {
@@ -47,7 +50,7 @@ impl Batch {
     /// The same rows with other columns.
     pub fn with_rows(&self, rows: RecordBatch) -> Self {
         debug_assert_eq!(rows.num_rows(), self.num_rows());
-        Self { rows, origin: Arc::clone(&self.origin), offsets: self.offsets.clone() }
+        Self { rows, origin: Arc::clone(&self.origin), offsets: self.offsets.clone(), changes: self.changes.clone() }
     }
 
     /// The rows whose bit is set.
@@ -61,7 +64,8 @@ impl Batch {
             Some(offsets) => keep.set_indices().map(|i| offsets[i]).collect::<Arc<[u32]>>(),
             None => keep.set_indices().map(|i| i as u32).collect(),
         };
-        Ok(Self { rows, origin: Arc::clone(&self.origin), offsets: Some(offsets) })
+        let changes = self.changes.as_ref().map(|changes| keep.set_indices().map(|i| changes[i]).collect());
+        Ok(Self { rows, origin: Arc::clone(&self.origin), offsets: Some(offsets), changes })
     }
 
     /// `len` rows from row `first` on, without copying them.
@@ -70,7 +74,8 @@ impl Batch {
             Some(offsets) => Arc::from(&offsets[first..first + len]),
             None => (first as u32..(first + len) as u32).collect(),
         };
-        Self { rows: self.rows.slice(first, len), origin: Arc::clone(&self.origin), offsets: Some(offsets) }
+        let changes = self.changes.as_ref().map(|changes| Arc::from(&changes[first..first + len]));
+        Self { rows: self.rows.slice(first, len), origin: Arc::clone(&self.origin), offsets: Some(offsets), changes }
     }
 
     /// Rows of one origin, one batch after the other.
@@ -78,7 +83,11 @@ impl Batch {
         let rows = concat_batches(schema, batches.iter().map(|batch| &batch.rows))?;
         let offset = |batch: &Self, row: usize| (batch.offset(row) - origin.first_row) as u32;
         let offsets = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| offset(batch, row))).collect();
-        Ok(Self { rows, origin: Arc::clone(origin), offsets: Some(offsets) })
+        let changes = changes_of(
+            batches,
+            batches.iter().enumerate().flat_map(|(which, batch)| (0..batch.num_rows()).map(move |row| (which, row))),
+        );
+        Ok(Self { rows, origin: Arc::clone(origin), offsets: Some(offsets), changes })
     }
 
     /// Rows of one origin in the order of their offsets; of rows with the same offset, those of the earlier batch come first.
@@ -92,7 +101,8 @@ impl Batch {
         let rows: Vec<&RecordBatch> = batches.iter().map(|batch| &batch.rows).collect();
         let rows = interleave_record_batch(&rows, &order.iter().map(|&(_, which, row)| (which, row)).collect::<Vec<_>>())?;
         let offsets = order.iter().map(|(offset, _, _)| (offset - origin.first_row) as u32).collect();
-        Ok(Self { rows, origin: Arc::clone(origin), offsets: Some(offsets) })
+        let changes = changes_of(batches, order.iter().map(|&(_, which, row)| (which, row)));
+        Ok(Self { rows, origin: Arc::clone(origin), offsets: Some(offsets), changes })
     }
 
     /// The rows at these indices.
@@ -103,6 +113,13 @@ impl Batch {
     pub fn schema(&self) -> SchemaRef {
         self.rows.schema()
     }
+}
+
+/// The changes of these rows of several batches.
+fn changes_of(batches: &[Batch], rows: impl Iterator<Item = (usize, usize)>) -> Option<Arc<[Change]>> {
+    batches.iter().any(|batch| batch.changes.is_some()).then(|| {
+        rows.map(|(which, row)| batches[which].changes.as_ref().map_or(Change::Insert, |changes| changes[row])).collect()
+    })
 }
 
 #[cfg(test)]

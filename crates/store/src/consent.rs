@@ -4,19 +4,16 @@
 //! nothing; versions become visible in order, because whoever takes one holds the counter until the transaction ends.
 
 use chrono::{DateTime, Utc};
-use futures::{Stream, StreamExt};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
     sea_query::{Expr, ExprTrait},
 };
-use sqlx::{Row, sqlite::SqliteRow};
 use weir_api::{ConsentState, ProjectId};
 
 use crate::{
     db::{Db, Tx},
     entity::{counters, purposes},
     error::{Result, StoreError},
-    open::Store,
     stored::{hash32, signed, unsigned},
     time::{at, at_opt, micros},
 };
@@ -143,21 +140,6 @@ pub async fn since(db: &impl Db, purposes: &[PurposeId], version: u64, limit: u3
         .collect()
 }
 
-/// Everyone's consent to a purpose, straight from the database, for loading millions. Begin to follow [`since`] the version that was
-/// current *before* this was called; changes meanwhile then come twice, which does no harm.
-pub fn snapshot(store: &Store, purpose: PurposeId) -> impl Stream<Item = Result<ConsentEntry>> + Send + '_ {
-    sqlx::query("SELECT subject_hash, state, valid_from, expires_at, version FROM consent WHERE purpose_id = ?")
-        .bind(purpose.0)
-        .fetch(store.rows())
-        .map(move |row| entry(&row?, purpose))
-}
-
-/// How many people have said something about a purpose: for sizing tables.
-pub async fn count(store: &Store, purpose: PurposeId) -> Result<u64> {
-    let count = sqlx::query("SELECT count(*) FROM consent WHERE purpose_id = ?").bind(purpose.0).fetch_one(store.rows()).await?;
-    unsigned("the number of consents", count.try_get(0)?)
-}
-
 /// What a person has said, one entry a purpose, by the purpose's name.
 pub async fn of_subject(db: &impl Db, project: ProjectId, subject: &[u8; 32]) -> Result<Vec<ConsentOf>> {
     let mut all = Vec::new();
@@ -192,17 +174,6 @@ impl ConsentEntry {
     }
 }
 
-fn entry(row: &SqliteRow, purpose: PurposeId) -> Result<ConsentEntry> {
-    Ok(ConsentEntry {
-        subject: hash32("a subject hash", row.try_get::<&[u8], _>(0)?)?,
-        purpose,
-        state: state(row.try_get(1)?)?,
-        valid_from: row.try_get(2)?,
-        expires_at: row.try_get(3)?,
-        version: unsigned("a consent version", row.try_get(4)?)?,
-    })
-}
-
 pub(crate) fn state_code(state: ConsentState) -> i16 {
     match state {
         ConsentState::Granted => 0,
@@ -211,7 +182,7 @@ pub(crate) fn state_code(state: ConsentState) -> i16 {
     }
 }
 
-fn state(code: i16) -> Result<ConsentState> {
+pub(crate) fn state(code: i16) -> Result<ConsentState> {
     ConsentState::ALL
         .into_iter()
         .find(|state| state_code(*state) == code)

@@ -147,6 +147,20 @@ pub async fn by_seq(db: &impl Db, seq: u64) -> Result<Option<StoredLeaf>> {
     evidence_leaves::Entity::find_by_id(signed(seq)).one(db.conn()).await?.map(leaf).transpose()
 }
 
+/// The places of the leaves before and after a place: of one project, or with none of the whole log.
+pub async fn neighbours(db: &impl Db, project: Option<ProjectId>, seq: u64) -> Result<(Option<u64>, Option<u64>)> {
+    use evidence_leaves::Column;
+    let mut visible = Condition::all();
+    if let Some(project) = project {
+        visible = visible.add(Column::ProjectId.eq(project.0));
+    }
+    let places = || evidence_leaves::Entity::find().select_only().column(Column::Seq).filter(visible.clone());
+    let before = places().filter(Column::Seq.lt(signed(seq))).order_by_desc(Column::Seq).into_tuple::<i64>().one(db.conn()).await?;
+    let after = places().filter(Column::Seq.gt(signed(seq))).order_by_asc(Column::Seq).into_tuple::<i64>().one(db.conn()).await?;
+    let place = |seq: Option<i64>| seq.map(|seq| unsigned("a leaf's place", seq)).transpose();
+    Ok((place(before)?, place(after)?))
+}
+
 /// Leaves that match, newest first.
 pub async fn search(db: &impl Db, search: &Search) -> Result<Page<StoredLeaf>> {
     use evidence_leaves::Column;

@@ -32,6 +32,7 @@ pub mod actors;
 pub mod checkpoints;
 pub mod consent;
 pub mod consent_import;
+pub mod consent_snapshot;
 pub mod deployments;
 pub mod documents;
 pub mod evidence;

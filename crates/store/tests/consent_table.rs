@@ -6,13 +6,13 @@ mod common;
 use std::{collections::HashMap, time::Instant};
 
 use common::{World, at, subject, world};
-use futures::TryStreamExt;
 use weir_api::ConsentState::{self, Denied, Granted, Withdrawn};
 use weir_authz::Action;
 use weir_store::{
     StoreError,
     consent::{self, ConsentEntry},
     consent_import::{self, ImportOutcome, NewConsent},
+    consent_snapshot,
     host::to_micros,
 };
 
@@ -80,9 +80,12 @@ async fn the_feed_and_the_snapshot_tell_the_same() {
         replayed.extend(changes.into_iter().map(|change| (change.subject, change)));
     }
     assert_eq!(version, consent::version(&w.store).await.unwrap());
-    let snapshot: Vec<ConsentEntry> = consent::snapshot(&w.store, marketing).try_collect().await.unwrap();
-    assert_eq!(snapshot.len() as u64, consent::count(&w.store, marketing).await.unwrap());
-    assert_eq!(snapshot.into_iter().map(|entry| (entry.subject, entry)).collect::<HashMap<_, _>>(), replayed);
+    for threads in [1, 2, 3, 256] {
+        let mut snapshot: Vec<ConsentEntry> = Vec::new();
+        consent_snapshot::snapshot(&w.store, marketing, threads, |page| snapshot.extend_from_slice(page)).unwrap();
+        assert_eq!(snapshot.len(), replayed.len(), "each person once, with {threads} threads");
+        assert_eq!(snapshot.into_iter().map(|entry| (entry.subject, entry)).collect::<HashMap<_, _>>(), replayed);
+    }
 }
 
 #[tokio::test]
@@ -122,7 +125,8 @@ async fn many_people_come_in_and_are_loaded() {
     let imported = began.elapsed();
     let marketing = consent::purpose(&w.store, w.project, "marketing").await.unwrap().unwrap();
     let began = Instant::now();
-    let loaded = consent::snapshot(&w.store, marketing).try_fold(0u64, async |n, _| Ok(n + 1)).await.unwrap();
+    let mut loaded = 0;
+    consent_snapshot::snapshot(&w.store, marketing, 2, |page| loaded += page.len() as u64).unwrap();
     let rate = |elapsed: std::time::Duration| PEOPLE as f64 / elapsed.as_secs_f64();
     println!("consent: {:.0} people a second imported, {:.0} loaded", rate(imported), rate(began.elapsed()));
     assert_eq!(loaded, PEOPLE);

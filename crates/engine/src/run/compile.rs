@@ -32,7 +32,7 @@ use crate::{
             unique::{Unique, UniqueConfig, UniqueState},
         },
         sink::SinkStage,
-        transform::SqlStage,
+        transform::sql::SqlStage,
     },
 };
 

@@ -1,4 +1,4 @@
-//! The transform stage: stateless SQL, compiled to expressions over batches.
+//! Stateless SQL, compiled to expressions over batches.
 //!
 //! An expression can fail on a value: a cast of text that is no number, a division by zero. Whole batches are evaluated first.
 //! Only when that fails, the batch is halved until the rows are found that cannot be computed; they are quarantined, the
@@ -15,8 +15,11 @@ use arrow::{
 use datafusion::{common::DataFusionError, physical_expr::PhysicalExpr};
 use weir_plan::SqlNode;
 
-use super::{Processed, Reason, Rejected, RejectedContent, Stage, StageKind, Turn, quality::rule::physical};
-use crate::{batch::Batch, error::EngineError};
+use crate::{
+    batch::Batch,
+    error::EngineError,
+    stages::{Processed, Reason, Rejected, RejectedContent, Stage, StageKind, Turn, quality::rule::physical},
+};
 
 /// A `sql` step in one lane: one branch for every arm of a UNION ALL. The arms over one input are evaluated together.
 pub struct SqlStage {
@@ -211,5 +214,5 @@ impl Stage for SqlStage {
 }
 
 #[cfg(test)]
-#[path = "transform_tests.rs"]
+#[path = "sql_tests.rs"]
 mod tests;

@@ -1,0 +1,113 @@
+//! What every operator with state is to the run that drives it.
+//!
+//! Rows reach an operator's lane by the hash of its keys, in ticket order: first the rows of a ticket, then the time as it stands
+//! after them. So what an operator decides depends on the order of the input alone, not on the speed of threads. A ticket's rows may
+//! come in several batches and from several inputs.
+
+use std::sync::Arc;
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use weir_plan::operator::Change;
+
+use crate::{batch::Batch, error::EngineError, stages::Reason};
+
+/// One operator in one lane.
+pub trait Operator: Send {
+    /// Takes in rows of an input (index into the node's inputs). Each row must be accounted for in `out`: absorbed, late, dropped or
+    /// rejected.
+    fn process(&mut self, input: usize, batch: &Batch, out: &mut Output) -> Result<(), EngineError>;
+
+    /// Time has come this far. Called after the rows of each ticket, and now and then without rows.
+    fn advance(&mut self, time: Time, out: &mut Output) -> Result<(), EngineError>;
+
+    /// The least event time that rows put out from now on can have, given the watermark of the input.
+    fn output_watermark(&self, watermark: i64) -> i64 {
+        watermark
+    }
+
+    /// Rows held, for people.
+    fn held(&self) -> u64;
+}
+
+/// What an operator is made with, besides its plan.
+pub struct OperatorContext {
+    /// The node's name, for messages.
+    pub node: String,
+    /// The schema of each input.
+    pub inputs: Vec<SchemaRef>,
+    /// Whether an input's rows are changes of a table.
+    pub input_changes: Vec<bool>,
+    pub output: SchemaRef,
+    pub lane: usize,
+    pub lanes: usize,
+}
+
+/// How far time has come. Microseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time {
+    /// No row older than this is expected any more; `i64::MIN` before there is one, `i64::MAX` when all sources have ended.
+    pub watermark: i64,
+    /// The clock, as it was when the ticket was made: the same for all lanes.
+    pub now: i64,
+}
+
+/// What an operator makes of what it was given.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Rows put out, in order.
+    pub rows: Vec<Emitted>,
+    /// Rows of the input taken into the state or into results.
+    pub absorbed: u64,
+    /// Rows of the input left out on purpose.
+    pub dropped: u64,
+    /// Rows of the input that came too late; their source's policy says what becomes of them.
+    pub late: Vec<RowsOf>,
+    /// Rows of the input that cannot be processed.
+    pub rejected: Vec<(RowsOf, Vec<Vec<Reason>>)>,
+}
+
+/// Rows made by an operator.
+#[derive(Clone, Debug)]
+pub struct Emitted {
+    pub rows: RecordBatch,
+    /// One a row; absent when all are inserted.
+    pub changes: Option<Arc<[Change]>>,
+}
+
+/// Some rows of a batch.
+#[derive(Clone, Debug)]
+pub struct RowsOf {
+    pub batch: Batch,
+    pub rows: Vec<u32>,
+}
+
+impl Output {
+    /// Puts out rows that are all inserted. Nothing happens when there are none.
+    pub fn emit(&mut self, rows: RecordBatch) {
+        if rows.num_rows() > 0 {
+            self.rows.push(Emitted { rows, changes: None });
+        }
+    }
+
+    /// Puts out rows of a changelog.
+    pub fn emit_changes(&mut self, rows: RecordBatch, changes: Vec<Change>) {
+        debug_assert_eq!(rows.num_rows(), changes.len());
+        if rows.num_rows() > 0 {
+            self.rows.push(Emitted { rows, changes: Some(changes.into()) });
+        }
+    }
+
+    pub fn late(&mut self, batch: &Batch, rows: Vec<u32>) {
+        if !rows.is_empty() {
+            self.late.push(RowsOf { batch: batch.clone(), rows });
+        }
+    }
+
+    /// Rejects rows, each with its reasons.
+    pub fn reject(&mut self, batch: &Batch, rows: Vec<u32>, reasons: Vec<Vec<Reason>>) {
+        debug_assert_eq!(rows.len(), reasons.len());
+        if !rows.is_empty() {
+            self.rejected.push((RowsOf { batch: batch.clone(), rows }, reasons));
+        }
+    }
+}
