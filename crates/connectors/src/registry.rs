@@ -11,7 +11,10 @@ use crate::{
     error::ConnectorError,
     file::{FileEncoder, FileReader, FileReaderOptions, FileWriter},
     format::{csv::CsvDecoder, json::decode::JsonDecoder, rows::RowsDecoder},
-    generator::GeneratorReader,
+    generator::{
+        GeneratorReader,
+        nexmark::{NexmarkDecoder, NexmarkReader},
+    },
     http::HttpReader,
     sink::{RowEncoder, SinkWriter},
     source::{PartitionPosition, RowDecoder, SourceReader},
@@ -36,6 +39,7 @@ pub fn open_source(
         }
         SourceConnector::Generator(config) => Box::new(GeneratorReader::open(config, resume)?),
         SourceConnector::Http(config) => Box::new(HttpReader::open(config, context, resume)?),
+        SourceConnector::Nexmark(config) => Box::new(NexmarkReader::open(config, resume)?),
     })
 }
 
@@ -50,6 +54,7 @@ pub fn row_decoder(
         (SourceConnector::Generator(_), _) | (SourceConnector::File(_), Format::Parquet) => {
             Box::new(RowsDecoder::new(schema, columns))
         }
+        (SourceConnector::Nexmark(config), _) => Box::new(NexmarkDecoder::new(config, schema)?),
         (SourceConnector::File(config), Format::Csv) => Box::new(CsvDecoder::new(config, schema, columns)?),
         (SourceConnector::File(_), Format::Json) | (SourceConnector::Http(_), Format::Json) => {
             Box::new(JsonDecoder::new(schema, columns)?)

@@ -54,6 +54,8 @@ pub enum Payload {
     Bytes(Bytes),
     /// Rows that need no decoding (Parquet, the generator). Columns by name; the decoder aligns them with the schema.
     Rows(RecordBatch),
+    /// Rows that the decoder makes from their numbers, `start.row` to `end.row` (NEXMark).
+    Unmade,
 }
 
 /// A row that could not be read or does not have the shape its schema promises.

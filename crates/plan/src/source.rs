@@ -70,13 +70,22 @@ fn declared(path: &str, source: &Source, lookup: &dyn Lookup, diagnostics: &mut 
     if let Some(columns) = &source.schema {
         return Some(Declared { path: format!("{path}.schema"), columns: columns.clone(), rules: Vec::new(), contract: None });
     }
-    if let SourceConnector::Generator(generator) = &source.connector {
-        let columns = lookup.generator_columns(generator.kind);
-        return Some(Declared { path: format!("{path}.generator"), columns, rules: Vec::new(), contract: None });
+    if let Some(columns) = brought(&source.connector, lookup) {
+        let path = format!("{path}.{}", source.connector.key());
+        return Some(Declared { path, columns, rules: Vec::new(), contract: None });
     }
     let error = Diagnostic::error("missing-schema", path, "the source does not say which columns it brings");
     diagnostics.push(error.with_help("add `contract: name@1` or an inline `schema:`"));
     None
+}
+
+/// The columns of a source that makes its rows.
+fn brought(connector: &SourceConnector, lookup: &dyn Lookup) -> Option<Vec<Column>> {
+    match connector {
+        SourceConnector::Generator(generator) => Some(lookup.generator_columns(generator.kind)),
+        SourceConnector::Nexmark(nexmark) => Some(nexmark.stream.columns()),
+        SourceConnector::File(_) | SourceConnector::Http(_) => None,
+    }
 }
 
 fn check_columns(declared: &Declared, source: &Source, lookup: &dyn Lookup, diagnostics: &mut Vec<Diagnostic>) {
@@ -98,13 +107,12 @@ fn check_columns(declared: &Declared, source: &Source, lookup: &dyn Lookup, diag
             diagnostics.push(Diagnostic::error("reserved-name", path, message).with_help("rename the column"));
         }
     }
-    match &source.connector {
-        SourceConnector::Generator(generator) => {
-            let brought = lookup.generator_columns(generator.kind);
-            for column in columns {
-                diagnostics.extend(undelivered(path, &promised, column, &brought));
-            }
+    if let Some(brought) = brought(&source.connector, lookup) {
+        for column in columns {
+            diagnostics.extend(undelivered(path, &promised, column, &brought));
         }
+    }
+    match &source.connector {
         SourceConnector::File(_) | SourceConnector::Http(_) if source.format == Some(Format::Csv) => {
             for column in columns.iter().filter(|column| is_nested(&column.data_type)) {
                 let message = format!(
@@ -117,7 +125,7 @@ fn check_columns(declared: &Declared, source: &Source, lookup: &dyn Lookup, diag
                 );
             }
         }
-        SourceConnector::File(_) | SourceConnector::Http(_) => {}
+        _ => {}
     }
 }
 
@@ -194,7 +202,7 @@ fn node(
     let columns: Vec<_> = declared.columns.iter().map(facts).collect();
     let flow = Flow { columns: vec![ColumnFlow::default(); columns.len()], ..Flow::default() };
     let format = match source.connector {
-        SourceConnector::Generator(_) => None,
+        SourceConnector::Generator(_) | SourceConnector::Nexmark(_) => None,
         SourceConnector::File(_) | SourceConnector::Http(_) => Some(source.format.unwrap_or(Format::Json)),
     };
     let (contract, contract_version) = declared.contract.unzip();

@@ -125,6 +125,7 @@ fn summary(pipeline: &Pipeline, node: &spec_graph::GraphNode) -> String {
                 SourceConnector::File(file) => file.path.clone(),
                 SourceConnector::Generator(generator) => format!("{:?}", generator.kind).to_lowercase(),
                 SourceConnector::Http(_) => "rows posted over HTTP".to_owned(),
+                SourceConnector::Nexmark(nexmark) => format!("nexmark {}", nexmark.stream.as_str()),
             };
             match &source.contract {
                 Some(contract) => format!("{from} · {contract}"),

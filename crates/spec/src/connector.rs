@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::nexmark::{NexmarkSource, NexmarkStream};
 use crate::types::Timespan;
 
 /// Where a source reads from: exactly one connector key.
@@ -12,6 +13,7 @@ pub enum SourceConnector {
     File(FileSource),
     Generator(GeneratorSource),
     Http(HttpSource),
+    Nexmark(NexmarkSource),
 }
 
 impl SourceConnector {
@@ -21,6 +23,7 @@ impl SourceConnector {
             Self::File(_) => "file",
             Self::Generator(_) => "generator",
             Self::Http(_) => "http",
+            Self::Nexmark(_) => "nexmark",
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod grammar;
 pub mod graph;
 pub mod mask;
 mod nearest;
+pub mod nexmark;
 pub mod odcs;
 pub mod parse;
 pub mod pipeline;

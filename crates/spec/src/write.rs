@@ -135,6 +135,13 @@ fn source(s: &Source, canonical: bool) -> Node {
             .with("anomalies", float(generator.anomalies))
             .maybe_text("start", &generator.start),
         SourceConnector::Http(http) => Build::new().with("max_backlog_mib", int(http.max_backlog_mib.into())),
+        SourceConnector::Nexmark(nexmark) => Build::new()
+            .with("stream", name(&nexmark.stream))
+            .with("seed", int(nexmark.seed.into()))
+            .maybe("events", &nexmark.events, |v| int((*v).into()))
+            .maybe("rate", &nexmark.rate, |v| int((*v).into()))
+            .with("event_rate", int(nexmark.event_rate.into()))
+            .maybe_text("start", &nexmark.start),
     };
     let format = match (&s.format, &s.connector) {
         (None, SourceConnector::File(_) | SourceConnector::Http(_)) if canonical => Some(Format::Json),

@@ -396,6 +396,16 @@ fn source_connector() -> impl Strategy<Value = SourceConnector> {
                 })
             }),
         (1u64..1000).prop_map(|max_backlog_mib| SourceConnector::Http(HttpSource { max_backlog_mib })),
+        (
+            select(&NexmarkStream::ALL[..]),
+            0..(1u64 << 53),
+            option::of(0u64..1_000_000),
+            option::of(1u64..1_000_000),
+            1u64..1_000_000,
+        )
+            .prop_map(|(stream, seed, events, rate, event_rate)| {
+                SourceConnector::Nexmark(NexmarkSource { stream, seed, events, rate, event_rate, start: None })
+            }),
     ]
 }
 

@@ -60,7 +60,7 @@ impl RowDecoder for RowsDecoder {
         let rows = match &chunk.payload {
             Payload::Rows(rows) => rows,
             Payload::Bytes(bytes) if bytes.is_empty() => &RecordBatch::new_empty(self.schema.clone()),
-            Payload::Bytes(_) => {
+            Payload::Bytes(_) | Payload::Unmade => {
                 return Err(ConnectorError::Internal("bytes arrived where rows were expected".into()));
             }
         };

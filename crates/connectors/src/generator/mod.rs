@@ -12,6 +12,7 @@
 
 mod clicks;
 mod ndjson;
+pub mod nexmark;
 mod payments;
 mod people;
 mod push;

@@ -35,7 +35,7 @@ fn read_all(config: &GeneratorSource, resume: &[PartitionPosition], rows: usize)
         match reader.read(ReadLimit { rows, wait: Duration::from_millis(1) }).unwrap() {
             Read::Chunk(chunk) => match chunk.payload {
                 Payload::Rows(rows) => batches.push(rows),
-                Payload::Bytes(_) => panic!("the generator makes rows"),
+                Payload::Bytes(_) | Payload::Unmade => panic!("the generator makes rows"),
             },
             Read::Idle => {}
             Read::End => break,

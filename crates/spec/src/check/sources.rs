@@ -29,7 +29,7 @@ fn schema(scope: &Scope<'_>, name: &str, path: &str, source: &Source, found: &mu
     let has_schema = scope.is_given(&schema, source.schema.is_some());
     // A source that is broken itself, or whose key is misspelt, has been spoken of.
     let explained = scope.earlier.iter().any(|error| {
-        let keys = ["contract", "schema", "generator"];
+        let keys = ["contract", "schema", "generator", "nexmark"];
         error.path == path || keys.iter().any(|key| error.is_misspelling(path, key))
     });
     match (has_contract, has_schema) {
@@ -41,7 +41,7 @@ fn schema(scope: &Scope<'_>, name: &str, path: &str, source: &Source, found: &mu
             );
             found.push(error.with_help("keep one: the contract says what the columns are"));
         }
-        (false, false) if !matches!(source.connector, SourceConnector::Generator(_)) && !explained => {
+        (false, false) if !brings_columns(&source.connector) && !explained => {
             let error = Diagnostic::error("no-schema", path, format!("nothing says what the columns of the source `{name}` are"));
             found.push(error.with_help("add `contract: NAME@MAJOR`, or a `schema:` with its columns"));
         }
@@ -56,10 +56,15 @@ fn schema(scope: &Scope<'_>, name: &str, path: &str, source: &Source, found: &mu
     }
 }
 
+/// Sources that make their rows know their columns.
+fn brings_columns(connector: &SourceConnector) -> bool {
+    matches!(connector, SourceConnector::Generator(_) | SourceConnector::Nexmark(_))
+}
+
 fn format(scope: &Scope<'_>, name: &str, path: &str, source: &Source, found: &mut Vec<Diagnostic>) {
     let at = format!("{path}.format");
     match &source.connector {
-        SourceConnector::Generator(_) if scope.is_given(&at, source.format.is_some()) => {
+        SourceConnector::Generator(_) | SourceConnector::Nexmark(_) if scope.is_given(&at, source.format.is_some()) => {
             let error = Diagnostic::error(
                 "format-not-allowed",
                 at,
@@ -67,7 +72,7 @@ fn format(scope: &Scope<'_>, name: &str, path: &str, source: &Source, found: &mu
             );
             found.push(error.with_help("remove `format`"));
         }
-        SourceConnector::Generator(_) => {}
+        SourceConnector::Generator(_) | SourceConnector::Nexmark(_) => {}
         SourceConnector::Http(_) => {
             if let Some(format) = source.format.filter(|format| *format != Format::Json) {
                 let message = format!("an http source takes json, not {}", format.as_str());

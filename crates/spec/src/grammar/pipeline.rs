@@ -5,7 +5,7 @@ use super::{
     text::Text::{self, ColumnName, ContractRef, DocumentName, Free, NonEmpty, TableName, Timestamp},
 };
 use crate::{
-    connector::{Compression, Format, GeneratorKind, LatePolicy, TimeUnit},
+    connector::{Compression, Format, GeneratorKind, LatePolicy, NexmarkStream, TimeUnit},
     consent::{OnDeny, OnUnknown},
     pipeline::{Basis, Delivery, OnMalformed},
     quality::{OnFail, TextFormat},
@@ -100,6 +100,7 @@ static SOURCE: Object = Object::new(
         optional("file", Shape::Object(&FILE_SOURCE), "Reads a file, a folder or a glob."),
         optional("generator", Shape::Object(&GENERATOR), "Makes realistic rows for demos, tests and benchmarks."),
         optional("http", Shape::Object(&HTTP), "Takes rows posted to the ingest API."),
+        optional("nexmark", Shape::Object(&NEXMARK), "People, auctions and bids of the NEXMark benchmark."),
     ],
 );
 
@@ -136,6 +137,30 @@ static GENERATOR: Object = Object::new(
         defaulted("late", Shape::Number(0.0, 1.0), "0.0", "Share of rows that arrive after later ones."),
         defaulted("anomalies", Shape::Number(0.0, 1.0), "0.001", "Share of rows that belong to a fraud or failure pattern."),
         optional("start", Shape::Text(Timestamp), "The event time of the first row, RFC 3339."),
+    ],
+);
+
+static NEXMARK: Object = Object::new(
+    "a nexmark source",
+    &[
+        required("stream", Shape::Choice(choices::<NexmarkStream>), "Which of the events: people, auctions or bids."),
+        defaulted("seed", Shape::Integer(0, MAX_EXACT), "1", "The same seed gives the same rows."),
+        optional(
+            "events",
+            Shape::Integer(0, MAX_EXACT),
+            "Events in all, of the three streams together; without it, the source never ends.",
+        ),
+        optional(
+            "rate",
+            Shape::Integer(1, 100_000_000),
+            "Events a second, of the three streams together; without it, as fast as the pipeline takes them.",
+        ),
+        optional(
+            "event_rate",
+            Shape::Integer(1, 100_000_000),
+            "Events a second of event time, of the three streams together; `rate` by default, else 10000.",
+        ),
+        optional("start", Shape::Text(Timestamp), "The event time of the first event, RFC 3339."),
     ],
 );
 

@@ -3,9 +3,10 @@
 use super::{character, choice, flag, float, number, optional_text, span, text, texts};
 use crate::{
     connector::{
-        Compression, EventTime, FileSink, FileSource, GeneratorKind, GeneratorSource, HttpSource, PartitionTime, SinkConnector,
-        SourceConnector, StdoutSink, TimeUnit,
+        Compression, EventTime, FileSink, FileSource, GeneratorKind, GeneratorSource, HttpSource, NexmarkSource, NexmarkStream,
+        PartitionTime, SinkConnector, SourceConnector, StdoutSink, TimeUnit,
     },
+    nexmark::DEFAULT_EVENT_RATE,
     parse::Node,
     types::Timespan,
 };
@@ -32,6 +33,17 @@ pub fn source(node: &Node) -> SourceConnector {
             late: float(generator, "late").unwrap_or(0.0),
             anomalies: float(generator, "anomalies").unwrap_or(0.001),
             start: optional_text(generator, "start"),
+        });
+    }
+    if let Some(nexmark) = node.get("nexmark") {
+        let rate = number(nexmark, "rate");
+        return SourceConnector::Nexmark(NexmarkSource {
+            stream: choice(nexmark, "stream").unwrap_or(NexmarkStream::Bid),
+            seed: number(nexmark, "seed").unwrap_or(1),
+            events: number(nexmark, "events"),
+            rate,
+            event_rate: number(nexmark, "event_rate").or(rate).unwrap_or(DEFAULT_EVENT_RATE),
+            start: optional_text(nexmark, "start"),
         });
     }
     let http = node.get("http");

@@ -161,7 +161,7 @@ impl RowDecoder for CsvDecoder {
                 self.use_header(chunk.header.as_ref());
                 self.decode_text(bytes, chunk.start, chunk.malformed.clone())
             }
-            Payload::Rows(_) => self.rows.decode(chunk),
+            Payload::Rows(_) | Payload::Unmade => self.rows.decode(chunk),
         }
     }
 }

@@ -108,7 +108,7 @@ impl RowDecoder for JsonDecoder {
     fn decode(&mut self, chunk: &Chunk) -> Result<Decoded, ConnectorError> {
         match &chunk.payload {
             Payload::Bytes(bytes) => self.decode_text(bytes, chunk.start, chunk.malformed.clone()),
-            Payload::Rows(_) => self.rows.decode(chunk),
+            Payload::Rows(_) | Payload::Unmade => self.rows.decode(chunk),
         }
     }
 }

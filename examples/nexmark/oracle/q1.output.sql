@@ -1,0 +1,1 @@
+SELECT auction, bidder, CAST(price * 1000 AS BIGINT) AS price, date_time, extra FROM output
