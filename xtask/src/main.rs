@@ -4,14 +4,18 @@
 //! installed is installed; what cannot is named.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod bench;
 mod browser;
+mod docs;
 mod run;
 mod shell;
 mod site;
+mod steps;
 mod test;
 mod tidy;
+mod tools;
 mod wasm;
 
 use anyhow::Result;
@@ -74,7 +78,7 @@ fn main() -> Result<()> {
         Command::Bench { name, args } => bench::bench(&name, &args),
         Command::Wasm { target_only } => {
             wasm::ensure_target()?;
-            if target_only { Ok(()) } else { site::build().map(|_| ()) }
+            if target_only { Ok(()) } else { site::build() }
         }
         Command::Tidy => tidy::tidy(),
     }

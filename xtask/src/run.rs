@@ -6,22 +6,22 @@ use anyhow::Result;
 
 use crate::{
     shell::{cargo, root, run as execute, say, target_dir},
-    site,
+    site, tools,
 };
 
 /// Builds the console and the binary; gives the binary's path.
 pub fn build(profile: &str) -> Result<PathBuf> {
-    let site = site::build()?;
+    tools::ensure(&[&tools::C_COMPILER])?;
+    site::build()?;
     say(&format!("building weir (profile {profile}); the first time takes some minutes"));
-    execute(cargo().env("WEIR_SITE_DIR", &site).args([
-        "build",
-        "--package",
-        "weir-server",
-        "--bin",
-        "weir",
-        "--profile",
-        profile,
-    ]))?;
+    compile(profile)
+}
+
+/// Builds the binary around a console that is built; gives its path.
+pub fn compile(profile: &str) -> Result<PathBuf> {
+    let mut command = cargo();
+    site::embedded(&mut command).args(["build", "--package", "weir-server", "--bin", "weir", "--profile", profile]);
+    execute(&mut command)?;
     Ok(binary(profile))
 }
 

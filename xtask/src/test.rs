@@ -8,94 +8,121 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    browser, run,
-    shell::{cargo, run as execute, say},
-    site, tidy,
+    browser, docs, run,
+    shell::{cargo, run as execute},
+    site,
+    steps::{Counts, Steps},
+    tidy, tools, wasm,
 };
 
 const PARTS: [&str; 6] = ["tidy", "fmt", "clippy", "unit", "wasm", "browser"];
-
-#[derive(Default)]
-struct Tally {
-    passed: u64,
-    failed: u64,
-    skipped: u64,
-}
-
-impl Tally {
-    fn add(&mut self, (passed, failed, skipped): (u64, u64, u64)) {
-        self.passed += passed;
-        self.failed += failed;
-        self.skipped += skipped;
-    }
-
-    /// A check that is not a test harness of its own counts as one test.
-    fn check(&mut self, what: &str, result: Result<()>) {
-        match result {
-            Ok(()) => self.passed += 1,
-            Err(error) => {
-                eprintln!("{what}: {error:#}");
-                self.failed += 1;
-            }
-        }
-    }
-}
 
 pub fn test(only: &[String]) -> Result<()> {
     if let Some(unknown) = only.iter().find(|part| !PARTS.contains(&part.as_str())) {
         bail!("there is no part `{unknown}`; the parts are {}", PARTS.join(", "));
     }
     let wanted = |part: &str| only.is_empty() || only.iter().any(|wanted| wanted == part);
-    let mut tally = Tally::default();
-    if wanted("tidy") {
-        say("layout");
-        tally.check("layout", tidy::tidy());
+    let mut steps = Steps::default();
+    // What is missing is known before the long work begins.
+    if steps.check("tools", || prepare(wanted)).is_some() {
+        run_parts(&mut steps, wanted);
     }
-    if wanted("fmt") {
-        say("format");
-        tally.check("format", execute(cargo().args(["fmt", "--all", "--check"])));
-    }
-    if wanted("clippy") {
-        say("lints");
-        tally
-            .check("lints", execute(cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])));
-    }
-    if wanted("unit") {
-        say("unit, property, integration and golden tests");
-        tally.add(cargo_test()?);
-    }
-    let mut site_dir = None;
-    if wanted("wasm") || wanted("browser") {
-        match site::build() {
-            Ok(dir) => {
-                site_dir = Some(dir);
-                tally.passed += 1;
-            }
-            Err(error) => tally.check("wasm build", Err(error)),
-        }
-    }
-    if let Some(site) = site_dir.filter(|_| wanted("browser")) {
-        say("building weir for the browser tests");
-        let built =
-            execute(cargo().env("WEIR_SITE_DIR", site).args(["build", "--quiet", "--package", "weir-server", "--bin", "weir"]));
-        match built.and_then(|()| browser::test(&run::binary("dev"))) {
-            Ok(counts) => tally.add(counts),
-            Err(error) => tally.check("browser tests", Err(error)),
-        }
-    }
-    println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
-    ensure!(tally.failed == 0, "the tests failed");
+    println!("\n{}", steps.table());
+    let Counts { passed, failed, skipped } = steps.total();
+    println!("{passed} passed, {failed} failed, {skipped} skipped");
+    ensure!(failed == 0, "the tests failed");
     Ok(())
 }
 
-/// Runs `cargo test` for the workspace and adds up what its harnesses report. A test that lacks its data says `skipped:` and
-/// counts as skipped.
-fn cargo_test() -> Result<(u64, u64, u64)> {
-    let mut child = cargo()
-        .args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot start cargo test")?;
+/// Makes sure of every tool of the wanted parts.
+fn prepare(wanted: impl Fn(&str) -> bool) -> Result<()> {
+    let needs: [(&tools::Tool, &[&str]); 6] = [
+        (&tools::C_COMPILER, &["clippy", "unit", "browser"]),
+        (&tools::RUSTFMT, &["fmt"]),
+        (&tools::CLIPPY, &["clippy"]),
+        (&tools::NODE_JS, &["browser"]),
+        (&tools::NPM, &["browser"]),
+        (&tools::CHROMIUM, &["browser"]),
+    ];
+    let needed: Vec<&tools::Tool> =
+        needs.iter().filter(|(_, parts)| parts.iter().any(|part| wanted(part))).map(|(tool, _)| *tool).collect();
+    tools::ensure(&needed)?;
+    if wanted("wasm") || wanted("browser") {
+        wasm::ensure_target()?;
+    }
+    if wanted("browser") {
+        browser::install_playwright()?;
+    }
+    Ok(())
+}
+
+fn run_parts(steps: &mut Steps, wanted: impl Fn(&str) -> bool) {
+    if wanted("tidy") {
+        steps.check("layout", tidy::tidy);
+    }
+    if wanted("fmt") {
+        steps.check("format", || execute(cargo().args(["fmt", "--all", "--check"])));
+    }
+    // First, because the server that the tests build embeds it.
+    let console = match wanted("wasm") || wanted("browser") {
+        true => steps.check("wasm build", site::build).is_some(),
+        false => false,
+    };
+    if wanted("clippy") {
+        steps.check("lints", || {
+            execute(site::embedded(&mut cargo()).args([
+                "clippy",
+                "--quiet",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ]))
+        });
+    }
+    // One build for all tests: the binary that integration tests start is the one that the browser meets.
+    let built = match (wanted("unit"), wanted("browser") && console) {
+        (false, false) => return,
+        (true, _) => steps.check("building the tests", || execute(workspace_tests().args(["--quiet", "--no-run"]))).is_some(),
+        (false, true) => steps.check("building weir", || run::compile("dev").map(drop)).is_some(),
+    };
+    if !built {
+        return;
+    }
+    if wanted("unit") {
+        steps.count("unit and integration tests", cargo_tests);
+    }
+    if wanted("browser") && console {
+        steps.count("browser tests", || browser::test(&run::binary("dev")));
+    }
+}
+
+/// All tests but those in documentation, for which each crate would be read once more. Examples are compiled by the lints.
+fn workspace_tests() -> std::process::Command {
+    let mut command = cargo();
+    site::embedded(&mut command).args(["test", "--workspace", "--lib", "--bins", "--tests"]);
+    command
+}
+
+fn cargo_tests() -> Result<Counts> {
+    let mut counts = cargo_test(workspace_tests().arg("--no-fail-fast"))?;
+    let with_examples = docs::crates_with_tests()?;
+    if !with_examples.is_empty() {
+        let mut command = cargo();
+        command.args(["test", "--doc", "--no-fail-fast"]);
+        command.args(with_examples.iter().flat_map(|name| ["--package", name]));
+        let more = cargo_test(&mut command)?;
+        counts.passed += more.passed;
+        counts.failed += more.failed;
+        counts.skipped += more.skipped;
+    }
+    Ok(counts)
+}
+
+/// Runs a `cargo test` and adds up what its harnesses report. A test that lacks its data says `skipped:` and counts as skipped.
+fn cargo_test(command: &mut std::process::Command) -> Result<Counts> {
+    let mut child = command.args(["--", "--show-output"]).stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
     let (mut passed, mut failed, mut skipped, mut ignored) = (0u64, 0, 0, 0);
     let mut shown = false;
     for line in BufReader::new(child.stdout.take().context("cargo test has an output")?).lines() {
@@ -132,5 +159,5 @@ fn cargo_test() -> Result<(u64, u64, u64)> {
         failed = 1;
     }
     // A test that skips itself passes in its harness; it must not count twice.
-    Ok((passed.saturating_sub(skipped), failed, skipped + ignored))
+    Ok(Counts { passed: passed.saturating_sub(skipped), failed, skipped: skipped + ignored })
 }

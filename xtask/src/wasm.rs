@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::shell::{apt_install, cargo, has, output, run, say, target_dir};
 
-const TARGET: &str = "wasm32-unknown-unknown";
+pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Makes sure that the compiler can build for wasm.
 pub fn ensure_target() -> Result<()> {
