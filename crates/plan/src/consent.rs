@@ -11,7 +11,8 @@ use crate::plan::{Node, NodeId, NodeKind};
 
 /// One error a sink and source that are joined by a path without consent.
 pub(crate) fn check(pipeline: &Pipeline, nodes: &[Node]) -> Vec<Diagnostic> {
-    if pipeline.basis != Basis::Consent {
+    // A purpose that could not be read has been spoken of; which consent is asked for cannot be told.
+    if pipeline.basis != Basis::Consent || pipeline.purpose.is_empty() {
         return Vec::new();
     }
     // For every node the sources that reach it without consent, each with one such path.

@@ -24,6 +24,7 @@ mod flow;
 mod hash;
 mod leak;
 mod lookup;
+pub mod operator;
 pub mod plan;
 mod planner;
 pub mod purpose;
@@ -39,8 +40,8 @@ pub use describe::{PlanView, column_lineage_facet, describe};
 pub use lookup::Lookup;
 pub use plan::{
     ColumnFacts, ConsentNode, LineageEdge, LineageKind, MaskNode, Node, NodeId, NodeKind, Plan, PlannedMask, PlannedRule,
-    QualityNode, SinkNode, SourceNode, SqlNode,
+    QualityNode, SinkNode, SourceNode, SqlNode, TableNode,
 };
-pub use planner::{Planned, plan};
+pub use planner::{Planned, plan, plan_parsed};
 pub use purpose::PurposePolicy;
 pub use sql::Branch;

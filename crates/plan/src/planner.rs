@@ -1,8 +1,8 @@
 //! Document in, plan and diagnostics out: every node in topological order, then the checks on whole paths.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use weir_spec::{Diagnostic, Pipeline, Step};
+use weir_spec::{Diagnostic, Parsed, Pipeline, SqlStep, Step};
 
 use crate::{
     consent,
@@ -26,8 +26,33 @@ pub struct Planned {
 
 /// Plans a pipeline. All errors are reported at once; a node with an error hides only what comes after it.
 pub fn plan(pipeline: &Pipeline, lookup: &dyn Lookup) -> Planned {
+    let (nodes, diagnostics) = examine(pipeline, &BTreeSet::new(), lookup);
+    let plan = (!diagnostics.iter().any(Diagnostic::is_error)).then(|| finish(pipeline, lookup, nodes));
+    Planned { plan, diagnostics }
+}
+
+/// Plans what was read from a text, and, where the text has errors, what can be understood of it. The diagnostics are all that there
+/// are, those of the text included, in its order; the plan is there when none is an error.
+pub fn plan_parsed(parsed: &Parsed<Pipeline>, lookup: &dyn Lookup) -> Planned {
+    let (plan, mut found) = match (&parsed.value, &parsed.partial) {
+        (Some(pipeline), _) => {
+            let planned = plan(pipeline, lookup);
+            (planned.plan, planned.diagnostics)
+        }
+        (None, Some(partial)) => (None, examine(&partial.pipeline, &partial.broken, lookup).1),
+        (None, None) => (None, Vec::new()),
+    };
+    parsed.spans.locate(&mut found);
+    let mut diagnostics = parsed.diagnostics.clone();
+    diagnostics.append(&mut found);
+    diagnostics.sort_by_key(|finding| (finding.span.map(|span| span.start), finding.severity));
+    Planned { plan, diagnostics }
+}
+
+/// The nodes that can be planned, and everything that is wrong. Of `broken` parts, and of what reads them, nothing is said.
+fn examine(pipeline: &Pipeline, broken: &BTreeSet<String>, lookup: &dyn Lookup) -> (Vec<Node>, Vec<Diagnostic>) {
     let mut planner =
-        Planner { pipeline, lookup, nodes: Vec::new(), flows: Vec::new(), ids: HashMap::new(), diagnostics: Vec::new() };
+        Planner { pipeline, broken, lookup, nodes: Vec::new(), flows: Vec::new(), ids: HashMap::new(), diagnostics: Vec::new() };
     planner.sources();
     planner.steps();
     planner.sinks();
@@ -35,8 +60,7 @@ pub fn plan(pipeline: &Pipeline, lookup: &dyn Lookup) -> Planned {
     let known = Known { nodes: &nodes, flows: &flows };
     diagnostics.extend(leak::check(pipeline, &known, &lookup.purpose_policy()));
     diagnostics.extend(consent::check(pipeline, &nodes));
-    let plan = (!diagnostics.iter().any(Diagnostic::is_error)).then(|| finish(pipeline, lookup, nodes));
-    Planned { plan, diagnostics }
+    (nodes, diagnostics)
 }
 
 fn finish(pipeline: &Pipeline, lookup: &dyn Lookup, nodes: Vec<Node>) -> Plan {
@@ -55,6 +79,7 @@ fn finish(pipeline: &Pipeline, lookup: &dyn Lookup, nodes: Vec<Node>) -> Plan {
 
 struct Planner<'p> {
     pipeline: &'p Pipeline,
+    broken: &'p BTreeSet<String>,
     lookup: &'p dyn Lookup,
     nodes: Vec<Node>,
     flows: Vec<Flow>,
@@ -86,7 +111,7 @@ fn reads(step: &Step) -> Reads {
         Step::Quality(step) => Reads::From(step.from.clone()),
         Step::Consent(step) => Reads::From(step.from.clone()),
         Step::Mask(step) => Reads::From(step.from.clone()),
-        Step::Sql(text) => Query::parse(text).map_or_else(Reads::Unreadable, |query| Reads::Tables(Box::new(query))),
+        Step::Sql(step) => Query::parse(&step.query).map_or_else(Reads::Unreadable, |query| Reads::Tables(Box::new(query))),
     }
 }
 
@@ -100,11 +125,18 @@ impl Planner<'_> {
 
     fn sources(&mut self) {
         for (name, source) in &self.pipeline.sources {
+            if self.is_broken("sources", name) {
+                continue;
+            }
             if let Some(planned) = source::plan(name, source, self.lookup, &mut self.diagnostics) {
                 let id = self.push(planned);
                 self.ids.insert(name.clone(), id);
             }
         }
+    }
+
+    fn is_broken(&self, section: &str, name: &str) -> bool {
+        self.broken.contains(&format!("{section}.{name}"))
     }
 
     /// A name that `from` or a query may use.
@@ -120,11 +152,11 @@ impl Planner<'_> {
 
     /// Plans steps as their inputs become known: in topological order, ties in the document's order.
     fn steps(&mut self) {
-        let mut waiting: Vec<(&String, &Step, Reads)> =
-            self.pipeline.steps.iter().map(|(name, step)| (name, step, reads(step))).collect();
-        // Steps that will never be planned, because they or what they read have errors.
-        let mut poisoned: Vec<&str> =
-            self.pipeline.sources.keys().map(String::as_str).filter(|name| !self.ids.contains_key(*name)).collect();
+        let (broken, sound): (Vec<_>, Vec<_>) = self.pipeline.steps.iter().partition(|(name, _)| self.is_broken("steps", name));
+        let mut waiting: Vec<(&String, &Step, Reads)> = sound.into_iter().map(|(name, step)| (name, step, reads(step))).collect();
+        // What will never be planned, because it or something that it reads has errors.
+        let sources = self.pipeline.sources.keys().map(String::as_str).filter(|name| !self.ids.contains_key(*name));
+        let mut poisoned: Vec<&str> = sources.chain(broken.into_iter().map(|(name, _)| name.as_str())).collect();
         loop {
             let settled = |name: &&str| self.ids.contains_key(*name) || poisoned.contains(name) || !self.exists(name);
             let Some(next) = waiting.iter().position(|(_, _, reads)| reads.names().iter().all(settled)) else {
@@ -173,7 +205,7 @@ impl Planner<'_> {
         if !missing.is_empty() {
             for missing in missing {
                 let unknown = match (&reads, step) {
-                    (Reads::Tables(query), Step::Sql(text)) => {
+                    (Reads::Tables(query), Step::Sql(SqlStep { query: text, .. })) => {
                         let span = query.tables.iter().find(|table| table.name == missing).map(|table| table.span);
                         let unknown = self.unknown(path.clone(), &missing);
                         let placed = span.map(|span| Issue::new("unknown-reference", "").at(span).diagnostic(&path, text));
@@ -185,7 +217,7 @@ impl Planner<'_> {
             }
             return false;
         }
-        if let (Reads::Unreadable(issues), Step::Sql(text)) = (&reads, step) {
+        if let (Reads::Unreadable(issues), Step::Sql(SqlStep { query: text, .. })) = (&reads, step) {
             self.diagnostics.extend(issues.iter().cloned().map(|issue| issue.diagnostic(&path, text)));
             return false;
         }
@@ -205,7 +237,7 @@ impl Planner<'_> {
                 Some(known.consent(name, step, &self.pipeline.purpose, input, &mut self.diagnostics))
             }
             (Step::Mask(step), _, Some(input)) => known.mask(name, step, input, &mut self.diagnostics),
-            (Step::Sql(text), Reads::Tables(query), Some(_)) => known.sql(name, text, *query, &inputs, &mut self.diagnostics),
+            (Step::Sql(step), Reads::Tables(query), Some(_)) => known.sql(name, &step.query, *query, &inputs, &mut self.diagnostics),
             _ => None,
         };
         match planned {
@@ -220,6 +252,9 @@ impl Planner<'_> {
 
     fn sinks(&mut self) {
         for (name, sink) in &self.pipeline.sinks {
+            if self.is_broken("sinks", name) {
+                continue;
+            }
             let Some(&input) = self.ids.get(&sink.from) else {
                 if !self.exists(&sink.from) {
                     let unknown = self.unknown(format!("sinks.{name}.from"), &sink.from);

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::spans::{join, parent};
+
 /// A place in a document's text. Lines and columns count from 1; columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Position {
@@ -81,9 +83,21 @@ impl Diagnostic {
 
     /// Whether this says that `key` was misspelt in the map at `path`; then nothing more is to be said of its absence.
     pub(crate) fn is_misspelling(&self, path: &str, key: &str) -> bool {
-        let inside = self.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.') && !rest[1..].contains('.'));
-        let suggests = self.help.as_ref().is_some_and(|help| *help == format!("did you mean `{key}`?"));
-        self.code == "unknown-key" && inside && suggests
+        self.code == "unknown-key" && self.meant() == join(path, key) && self.path != join(path, key)
+    }
+
+    /// The path with the key that was probably meant in the place of one that is unknown.
+    pub(crate) fn meant(&self) -> String {
+        let suggested = self.help.as_deref().and_then(|help| help.strip_prefix("did you mean `")?.strip_suffix("`?"));
+        match suggested.filter(|_| self.code == "unknown-key") {
+            Some(key) => join(parent(&self.path), key),
+            None => self.path.clone(),
+        }
+    }
+
+    /// Where below this path the finding is, such as `.quality.rules[1]`; empty at the path itself, None elsewhere.
+    pub(crate) fn below(&self, path: &str) -> Option<&str> {
+        self.path.strip_prefix(path).filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     }
 
     pub fn is_error(&self) -> bool {

@@ -13,6 +13,7 @@ use crate::{
     nearest::did_you_mean,
     odcs,
     parse::{Node, Value, parse, quoted},
+    partial::Partial,
     pipeline::Pipeline,
     read,
     spans::SpanMap,
@@ -23,10 +24,37 @@ use crate::{
 pub struct Parsed<T> {
     /// Present only if there is no error; warnings do not matter.
     pub value: Option<T>,
+    /// Of a pipeline with errors what can be understood all the same, for the sake of further findings.
+    pub partial: Option<Box<Partial>>,
     /// In the order of the text.
     pub diagnostics: Vec<Diagnostic>,
     /// Where each part stands; empty when the syntax is broken.
     pub spans: SpanMap,
+}
+
+impl<T> Parsed<T> {
+    fn nothing(diagnostics: Vec<Diagnostic>, spans: SpanMap) -> Self {
+        finish(Decoded { value: None, pipeline: None, diagnostics }, spans, |nothing: T| nothing)
+    }
+}
+
+impl Parsed<Document> {
+    /// The same of a pipeline; of another document nothing but its findings.
+    #[must_use]
+    pub fn into_pipeline(self) -> Parsed<Pipeline> {
+        let value = match self.value {
+            Some(Document::Pipeline(pipeline)) => Some(*pipeline),
+            _ => None,
+        };
+        Parsed { value, partial: self.partial, diagnostics: self.diagnostics, spans: self.spans }
+    }
+}
+
+impl Parsed<Pipeline> {
+    /// The pipeline as far as it can be understood: its sources tell which contracts it wants.
+    pub fn understood(&self) -> Option<&Pipeline> {
+        self.value.as_ref().or_else(|| self.partial.as_ref().map(|partial| &partial.pipeline))
+    }
 }
 
 /// Any document.
@@ -50,42 +78,49 @@ pub fn parse_contract(text: &str) -> Parsed<Contract> {
 
 /// Reads a document of the kind that it says it is.
 pub fn parse_any(text: &str) -> Parsed<Document> {
-    let (root, diagnostics) = parse(text);
+    let (root, mut diagnostics) = parse(text);
     let Some(root) = root else {
-        return finish(None, diagnostics, SpanMap::default());
+        return Parsed::nothing(diagnostics, SpanMap::default());
     };
     let spans = SpanMap::of(&root);
     match kind(&root) {
         Some("Pipeline") => {
-            let (value, found) = decode_pipeline(&root, &spans);
-            finish(value.map(|p| Document::Pipeline(Box::new(p))), [diagnostics, found].concat(), spans)
+            let decoded = decode_pipeline(&root, &spans, diagnostics);
+            finish(decoded, spans, |pipeline| Document::Pipeline(Box::new(pipeline)))
         }
         Some("DataContract") => {
-            let (value, found) = decode_contract(&root, &spans);
-            finish(value.map(|c| Document::Contract(Box::new(c))), [diagnostics, found].concat(), spans)
+            let decoded = decode_contract(&root, &spans, diagnostics);
+            finish(decoded, spans, |contract| Document::Contract(Box::new(contract)))
         }
         _ => {
-            let unknown = unknown_kind(&root);
-            finish(None, [diagnostics, vec![unknown]].concat(), spans)
+            diagnostics.push(unknown_kind(&root));
+            Parsed::nothing(diagnostics, spans)
         }
     }
 }
 
-type Decoded<T> = (Option<T>, Vec<Diagnostic>);
+/// A document as it was read, whether or not it has errors.
+struct Decoded<T> {
+    value: Option<T>,
+    /// The same, of a pipeline.
+    pipeline: Option<Pipeline>,
+    diagnostics: Vec<Diagnostic>,
+}
 
-fn parse_as<T>(text: &str, expected: &str, decode: fn(&Node, &SpanMap) -> Decoded<T>) -> Parsed<T> {
-    let (root, diagnostics) = parse(text);
+fn parse_as<T>(text: &str, expected: &str, decode: fn(&Node, &SpanMap, Vec<Diagnostic>) -> Decoded<T>) -> Parsed<T> {
+    let (root, mut diagnostics) = parse(text);
     let Some(root) = root else {
-        return finish(None, diagnostics, SpanMap::default());
+        return Parsed::nothing(diagnostics, SpanMap::default());
     };
     let spans = SpanMap::of(&root);
     // Of a document of another kind there is one thing to say, not one for every key.
     if let Some(other) = kind(&root).filter(|kind| *kind != expected && KINDS.contains(kind)) {
         let message = format!("this is a {other}, where a {expected} is expected");
-        return finish(None, [diagnostics, vec![Diagnostic::error("wrong-kind", "kind", message)]].concat(), spans);
+        diagnostics.push(Diagnostic::error("wrong-kind", "kind", message));
+        return Parsed::nothing(diagnostics, spans);
     }
-    let (value, found) = decode(&root, &spans);
-    finish(value, [diagnostics, found].concat(), spans)
+    let decoded = decode(&root, &spans, diagnostics);
+    finish(decoded, spans, |value| value)
 }
 
 fn kind(root: &Node) -> Option<&str> {
@@ -109,39 +144,41 @@ fn unknown_kind(root: &Node) -> Diagnostic {
     }
 }
 
-fn decode_pipeline(root: &Node, spans: &SpanMap) -> Decoded<Pipeline> {
-    decode(root, spans, &PIPELINE, |root, spans, errors| {
+fn decode_pipeline(root: &Node, spans: &SpanMap, earlier: Vec<Diagnostic>) -> Decoded<Pipeline> {
+    let mut decoded = decode(root, spans, &PIPELINE, earlier, |root, spans, errors| {
         let pipeline = read::pipeline(root);
         let found = check::check_parsed(&pipeline, spans, errors);
         (pipeline, found)
-    })
+    });
+    decoded.pipeline.clone_from(&decoded.value);
+    decoded
 }
 
-fn decode_contract(root: &Node, spans: &SpanMap) -> Decoded<Contract> {
-    decode(root, spans, &CONTRACT, |root, _, errors| odcs::read(root, errors))
+fn decode_contract(root: &Node, spans: &SpanMap, earlier: Vec<Diagnostic>) -> Decoded<Contract> {
+    decode(root, spans, &CONTRACT, earlier, |root, _, errors| odcs::read(root, errors))
 }
 
 fn decode<T>(
     root: &Node,
     spans: &SpanMap,
     shape: &'static Shape,
+    mut diagnostics: Vec<Diagnostic>,
     read: impl FnOnce(&Node, &SpanMap, &[Diagnostic]) -> (T, Vec<Diagnostic>),
 ) -> Decoded<T> {
-    let mut diagnostics = validate(root, shape);
-    if !matches!(root.value, Value::Map(_)) {
-        return (None, diagnostics);
-    }
+    diagnostics.extend(validate(root, shape));
     // A document that is too large for its checks is not put through them.
-    if diagnostics.iter().any(|d| d.code == "too-many") {
-        return (None, diagnostics);
-    }
-    let (value, mut found) = read(root, spans, &diagnostics);
-    spans.locate(&mut found);
-    diagnostics.append(&mut found);
-    (Some(value), diagnostics)
+    let value = if !matches!(root.value, Value::Map(_)) || diagnostics.iter().any(|d| d.code == "too-many") {
+        None
+    } else {
+        let (value, mut found) = read(root, spans, &diagnostics);
+        diagnostics.append(&mut found);
+        Some(value)
+    };
+    Decoded { value, pipeline: None, diagnostics }
 }
 
-fn finish<T>(value: Option<T>, mut diagnostics: Vec<Diagnostic>, spans: SpanMap) -> Parsed<T> {
+fn finish<T, U>(decoded: Decoded<T>, spans: SpanMap, wrap: impl FnOnce(T) -> U) -> Parsed<U> {
+    let Decoded { value, pipeline, mut diagnostics } = decoded;
     spans.locate(&mut diagnostics);
     // What was refused already when it was read is no further news.
     let refused: Vec<Span> =
@@ -149,5 +186,6 @@ fn finish<T>(value: Option<T>, mut diagnostics: Vec<Diagnostic>, spans: SpanMap)
     diagnostics.retain(|d| matches!(d.code.as_str(), "alias" | "tag") || !d.span.is_some_and(|span| refused.contains(&span)));
     diagnostics.sort_by_key(|d| d.span.map(|span| span.start));
     let broken = diagnostics.iter().any(Diagnostic::is_error);
-    Parsed { value: value.filter(|_| !broken), diagnostics, spans }
+    let partial = pipeline.filter(|_| broken).map(|pipeline| Box::new(Partial::of(pipeline, &diagnostics)));
+    Parsed { value: value.filter(|_| !broken).map(wrap), partial, diagnostics, spans }
 }

@@ -14,3 +14,4 @@ mod refused;
 mod schema;
 mod sources;
 mod support;
+mod together;

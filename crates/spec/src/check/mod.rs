@@ -45,6 +45,16 @@ impl Scope<'_> {
             .any(|error| error.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '['])))
     }
 
+    /// Whether it is known which names there are in this section (`sources`, `steps`): not when it is misspelt, given twice or no map.
+    fn is_read(&self, section: &str) -> bool {
+        let unread = |error: &Diagnostic| {
+            let whole = error.path == section && matches!(error.code.as_str(), "wrong-type" | "duplicate-key");
+            whole || error.is_misspelling("", section)
+        };
+        let missing = section == "sources" && !self.spans.contains(section) && *self.spans != SpanMap::default();
+        !missing && !self.earlier.iter().any(unread)
+    }
+
     /// Whether the document gives this key. Of a pipeline that comes from no text, whether its value is not the default.
     fn is_given(&self, path: &str, differs_from_default: bool) -> bool {
         differs_from_default || self.spans.contains(path)

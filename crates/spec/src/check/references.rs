@@ -38,14 +38,25 @@ fn duplicate_names(scope: &Scope<'_>, found: &mut Vec<Diagnostic>) {
         let error = Diagnostic::error("duplicate-name", format!("steps.{name}"), format!("`{name}` names a source and a step"));
         found.push(error.with_help("`from` and SQL could not tell them apart; rename one"));
     }
+    for name in scope.pipeline.tables.keys() {
+        let other = match (scope.pipeline.sources.contains_key(name), scope.pipeline.steps.contains_key(name)) {
+            (true, _) => "source",
+            (_, true) => "step",
+            _ => continue,
+        };
+        let error = Diagnostic::error("duplicate-name", format!("tables.{name}"), format!("`{name}` names a table and a {other}"));
+        found.push(error.with_help("SQL could not tell them apart; rename one"));
+    }
 }
 
 fn known<'p>(scope: &Scope<'p>) -> impl Iterator<Item = &'p str> {
-    scope.pipeline.sources.keys().chain(scope.pipeline.steps.keys()).map(String::as_str)
+    let pipeline = scope.pipeline;
+    pipeline.sources.keys().chain(pipeline.steps.keys()).chain(pipeline.tables.keys()).map(String::as_str)
 }
 
 fn unknown_name(scope: &Scope<'_>, input: &Input, reader: &str, found: &mut Vec<Diagnostic>) {
-    if known(scope).any(|name| name == input.name) {
+    // Where the section that may have it could not be read, nobody knows.
+    if known(scope).any(|name| name == input.name) || !scope.is_read("sources") || !scope.is_read("steps") {
         return;
     }
     let message = format!("`{reader}` reads {}, but no source or step has this name", quoted(&input.name));
@@ -93,7 +104,8 @@ fn sourceless_sinks(scope: &Scope<'_>, graph: &Graph, found: &mut Vec<Diagnostic
 
 /// Work that nobody looks at. Left unsaid while any step or sink is broken: it may be the reader.
 fn unread(scope: &Scope<'_>, graph: &Graph, found: &mut Vec<Diagnostic>) {
-    let broken = !scope.is_clean("steps") || !scope.is_clean("sinks") || found.iter().any(Diagnostic::is_error);
+    let unread = ["sources", "steps", "sinks"].iter().any(|section| !scope.is_read(section));
+    let broken = unread || !scope.is_clean("steps") || !scope.is_clean("sinks") || found.iter().any(Diagnostic::is_error);
     if broken {
         return;
     }

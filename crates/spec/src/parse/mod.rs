@@ -10,7 +10,10 @@ use std::collections::HashSet;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 
-use crate::diagnostic::{Diagnostic, Position, Span};
+use crate::{
+    diagnostic::{Diagnostic, Position, Span},
+    spans::join,
+};
 pub use node::{Entry, Node, Value, quoted};
 
 /// The longest document accepted, in bytes.
@@ -21,7 +24,7 @@ pub const MAX_DEPTH: usize = 64;
 /// Reads a text. The tree is absent when the syntax is broken; it is present, with errors beside it, when only parts of it are unusable.
 pub fn parse(text: &str) -> (Option<Node>, Vec<Diagnostic>) {
     let lines = Lines::of(text);
-    let mut builder = Builder { lines: &lines, diagnostics: Vec::new(), events: Parser::new_from_str(text) };
+    let mut builder = Builder { lines: &lines, diagnostics: Vec::new(), path: Vec::new(), events: Parser::new_from_str(text) };
     if let Some(refused) = refused(text) {
         return (None, vec![refused]);
     }
@@ -103,6 +106,8 @@ struct Stop;
 struct Builder<'t> {
     lines: &'t Lines,
     diagnostics: Vec<Diagnostic>,
+    /// The keys and items around the value that is being read.
+    path: Vec<String>,
     events: Parser<'t, StrInput<'t>>,
 }
 
@@ -126,7 +131,11 @@ impl<'t> Builder<'t> {
     }
 
     fn error(&mut self, code: &str, span: Span, message: impl Into<String>, help: &str) {
-        self.diagnostics.push(Diagnostic::error(code, "", message).at(span).with_help(help));
+        self.diagnostics.push(Diagnostic::error(code, self.path(), message).at(span).with_help(help));
+    }
+
+    fn path(&self) -> String {
+        self.path.iter().fold(String::new(), |path, part| if part.starts_with('[') { path + part } else { join(&path, part) })
     }
 
     fn document(&mut self) -> Result<Option<Node>, Stop> {
@@ -186,7 +195,9 @@ impl<'t> Builder<'t> {
                     if event == Event::SequenceEnd {
                         return Ok(Node { value: Value::List(items), span: closed(span, at, end) });
                     }
+                    self.path.push(format!("[{}]", items.len()));
                     let item = self.node(event, at, depth + 1, None)?;
+                    self.path.pop();
                     end = item.span.end;
                     items.push(item);
                 }
@@ -228,15 +239,21 @@ impl<'t> Builder<'t> {
                 }
             };
             let (event, value_at) = self.next()?;
+            self.path.push(key.clone().unwrap_or_default());
             let value = self.node(event, value_at, depth + 1, Some(at.end))?;
             end = value.span.end.max(at.end);
-            let Some(key) = key else { continue };
+            let Some(key) = key else {
+                self.path.pop();
+                continue;
+            };
             if !keys.insert(key.clone()) {
                 let first = entries.iter().find(|e| e.key == key).map_or(1, |e| e.key_span.start.line);
                 let message = format!("the key {} is given twice", quoted(&key));
                 self.error("duplicate-key", at, message, &format!("it was first given on line {first}; keep one"));
+                self.path.pop();
                 continue;
             }
+            self.path.pop();
             entries.push(Entry { key, key_span: at, value });
         }
     }
