@@ -29,6 +29,7 @@ pub mod ordered;
 pub mod quarantine;
 pub mod run;
 pub mod stages;
+pub mod state;
 pub mod summary;
 
 pub use checkpoint::{Checkpoint, CheckpointCommit};
