@@ -29,13 +29,17 @@ pub struct PlanView {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NodeView {
     pub name: String,
-    /// `source`, `quality`, `consent`, `mask`, `sql` or `sink`.
+    /// What the document calls it.
+    pub step: String,
+    /// `source`, `table`, `quality`, `consent`, `mask`, `sql`, `window`, `aggregate`, `join`, `rank`, `match` or `sink`.
     pub kind: &'static str,
     /// Names of nodes.
     pub inputs: Vec<String>,
     pub columns: Vec<ColumnView>,
     pub subject: Option<String>,
     pub event_time: Option<String>,
+    /// Its rows are a changelog.
+    pub changes: bool,
     /// The most sensitive class among the columns.
     pub classification: Classification,
     /// What the node does: rules, masks, branches of a query, clearance of a sink.
@@ -56,6 +60,7 @@ pub fn describe(plan: &Plan) -> PlanView {
     let name = |node: &Node, index: Option<usize>| index.map(|index| node.columns[index].name.clone());
     let node = |node: &Node| NodeView {
         name: node.name.clone(),
+        step: node.step.clone(),
         kind: node.kind.as_str(),
         inputs: node.inputs.iter().map(|&input| plan.nodes[input].name.clone()).collect(),
         columns: node
@@ -66,6 +71,7 @@ pub fn describe(plan: &Plan) -> PlanView {
             .collect(),
         subject: name(node, node.subject),
         event_time: name(node, node.event_time),
+        changes: node.changes,
         classification: node.columns.iter().map(|facts| facts.classification).max().unwrap_or(Classification::Public),
         definition: definition(node, plan),
     };
@@ -89,6 +95,13 @@ fn definition(node: &Node, plan: &Plan) -> Value {
             "rules": rules(&source.rules),
             "on_malformed": source.on_malformed,
         }),
+        NodeKind::Table(table) => json!({
+            "file": table.file.path,
+            "format": table.format,
+            "key": table.key.iter().map(|&column| node.columns[column].name.as_str()).collect::<Vec<_>>(),
+            "rules": rules(&table.rules),
+            "reload": table.reload.to_string(),
+        }),
         NodeKind::Quality(quality) => {
             json!({ "on_fail": quality.on_fail, "rules": rules(&quality.rules) })
         }
@@ -105,12 +118,15 @@ fn definition(node: &Node, plan: &Plan) -> Value {
             "sql": sql.text,
             "branches": sql.branches.iter().map(|one| branch(one, &plan.nodes[one.input].name)).collect::<Vec<_>>(),
         }),
+        NodeKind::Window(window) => json!({ "window": window.window, "time": window.time }),
+        NodeKind::Operator(operator) => json!({ "operator": operator.definition }),
         NodeKind::Sink(sink) => json!({
             "connector": sink.sink.connector.key(),
             "format": sink.sink.format,
             "clearance": sink.sink.clearance,
             "recipient": sink.sink.recipient,
             "delivery": sink.sink.delivery,
+            "mode": sink.sink.mode,
         }),
     }
 }

@@ -43,6 +43,9 @@ fn definition(kind: &NodeKind, nodes: &[Node]) -> Value {
         NodeKind::Source(source) => {
             json!({ "connector": source.connector.key(), "format": source.format, "rules": describe::rules(&source.rules) })
         }
+        NodeKind::Table(table) => {
+            json!({ "format": table.format, "key": table.key, "rules": describe::rules(&table.rules) })
+        }
         NodeKind::Quality(quality) => {
             json!({ "on_fail": quality.on_fail, "rules": describe::rules(&quality.rules) })
         }
@@ -51,6 +54,8 @@ fn definition(kind: &NodeKind, nodes: &[Node]) -> Value {
         }
         NodeKind::Mask(mask) => mask.masks.iter().map(|masked| json!([masked.column, describe::mask_json(masked)])).collect(),
         NodeKind::Sql(sql) => sql.branches.iter().map(|branch| branch_json(branch, &nodes[branch.input].name)).collect(),
+        NodeKind::Window(window) => json!({ "window": window.window, "time": window.time }),
+        NodeKind::Operator(operator) => json!(operator.definition),
         NodeKind::Sink(sink) => {
             json!({ "connector": sink.sink.connector.key(), "format": sink.sink.format, "delivery": sink.sink.delivery })
         }

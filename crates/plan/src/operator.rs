@@ -18,6 +18,8 @@ pub enum Exchange {
     Hash(Vec<usize>),
     /// All in one lane.
     Single,
+    /// Wherever they are: the operator needs no neighbours. The input of a lookup join, and its table, which is no flow of rows.
+    Any,
 }
 
 /// A node with state.
@@ -25,6 +27,8 @@ pub enum Exchange {
 pub struct OperatorNode {
     pub operator: Operator,
     pub exchange: Vec<Exchange>,
+    /// Stable text of the operator and of the types it takes in and gives out: state is restored only into an equal one.
+    pub definition: String,
 }
 
 #[derive(Clone, Debug)]
@@ -33,6 +37,18 @@ pub enum Operator {
     Join(JoinNode),
     Rank(RankNode),
     Match(MatchNode),
+}
+
+impl Operator {
+    /// The kind of node: `aggregate`, `join`, `rank` or `match`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Aggregate(_) => "aggregate",
+            Self::Join(_) => "join",
+            Self::Rank(_) => "rank",
+            Self::Match(_) => "match",
+        }
+    }
 }
 
 /// How a row's windows are found.
@@ -79,14 +95,17 @@ pub enum Grouping {
     Updating { ttl: Option<i64> },
 }
 
-/// GROUP BY. Output columns: the keys, then for `Window` and `Windowed` `window_start`, `window_end`, `window_time`, then one
+/// GROUP BY, and SELECT DISTINCT where there are no calls: then, over rows that are only added, the first row of each group is the only
+/// one put out and the output is no changelog. Output columns: the keys, then for `Window` and `Windowed` `window_start`, `window_end`, `window_time`, then one
 /// column for each call.
 #[derive(Clone, Debug)]
 pub struct AggregateNode {
-    /// Key columns of the input; none for one group over all rows.
+    /// Key columns of the input; none for one group over all rows. Null is a value like any other here.
     pub keys: Vec<usize>,
     pub grouping: Grouping,
     pub calls: Vec<AggregateCall>,
+    /// Groups of fewer rows are not put out and count as dropped, row by row; one that shrinks below is taken back.
+    pub min_rows: Option<u64>,
 }
 
 /// One aggregate.
@@ -155,13 +174,16 @@ pub struct JoinNode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JoinBound {
     /// `left.time BETWEEN right.time + lower AND right.time + upper`. Append only: a left row without a match is put out when the
-    /// watermark says that none can come.
+    /// watermark says that none can come. Either time may be the event time of what follows, so the watermark that is handed on
+    /// lags behind by as much as a row can wait for its match.
     Interval { left_time: usize, right_time: usize, lower: i64, upper: i64 },
     /// Rows of equal windows; start and end columns of both. Put out when the watermark passes the window's end.
     Window { left: (usize, usize), right: (usize, usize) },
     /// The right input is a versioned stream: a left row meets the last version of its key that is not newer than it, once the
     /// watermark has passed the row.
     AsOf { left_time: usize, right_time: usize },
+    /// The right input is a [`crate::TableNode`]: a left row meets the rows that the table holds when it comes. No state.
+    Lookup,
     /// Nothing but the time to live (processing time). A changelog unless both inputs only append and the join is inner.
     Updating { ttl: Option<i64> },
 }

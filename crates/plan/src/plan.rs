@@ -7,15 +7,19 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use serde::{Deserialize, Serialize};
 use weir_spec::{
     Classification, Column,
-    connector::{EventTime, Format, SourceConnector},
+    connector::{EventTime, FileSource, Format, SourceConnector},
     consent::{OnDeny, OnUnknown},
     contract::ContractRef,
     mask::Mask,
     pipeline::{Basis, Batch, Checkpoint, OnMalformed, Sink},
     quality::{Check, OnFail},
+    types::Timespan,
 };
 
-use crate::sql::Branch;
+use crate::{
+    operator::{OperatorNode, WindowNode},
+    sql::Branch,
+};
 
 /// Index into [`Plan::nodes`].
 pub type NodeId = usize;
@@ -41,8 +45,11 @@ pub struct Plan {
 /// A source, step or sink with everything known about its rows.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// The name in the document; unique among the nodes of a plan.
+    /// The name in the document, or `step#1`, `step#2`, ... for those that a step needs before its last; unique among the nodes of a
+    /// plan.
     pub name: String,
+    /// The name in the document of what this node belongs to.
+    pub step: String,
     pub inputs: Vec<NodeId>,
     pub kind: NodeKind,
     /// The rows that leave this node (for a sink: that enter it).
@@ -53,6 +60,8 @@ pub struct Node {
     pub subject: Option<usize>,
     /// The event-time column, while it is still there.
     pub event_time: Option<usize>,
+    /// Its rows are a changelog: each says whether it is added or taken back ([`crate::operator::Change`]).
+    pub changes: bool,
 }
 
 /// What is known of a column at a node.
@@ -101,10 +110,14 @@ impl LineageKind {
 #[derive(Clone, Debug)]
 pub enum NodeKind {
     Source(SourceNode),
+    /// Reference data; read by lookup joins only and no part of the flow of rows.
+    Table(TableNode),
     Quality(QualityNode),
     Consent(ConsentNode),
     Mask(MaskNode),
     Sql(SqlNode),
+    Window(WindowNode),
+    Operator(OperatorNode),
     Sink(SinkNode),
 }
 
@@ -112,10 +125,13 @@ impl NodeKind {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Source(_) => "source",
+            Self::Table(_) => "table",
             Self::Quality(_) => "quality",
             Self::Consent(_) => "consent",
             Self::Mask(_) => "mask",
             Self::Sql(_) => "sql",
+            Self::Window(_) => "window",
+            Self::Operator(node) => node.operator.as_str(),
             Self::Sink(_) => "sink",
         }
     }
@@ -135,6 +151,21 @@ pub struct SourceNode {
     pub rules: Vec<PlannedRule>,
     pub event_time: Option<EventTime>,
     pub on_malformed: OnMalformed,
+}
+
+/// A file of rows that joins look up, held in memory and read again when it has changed.
+#[derive(Clone, Debug)]
+pub struct TableNode {
+    pub file: FileSource,
+    pub format: Format,
+    /// The declared columns, in schema order.
+    pub declared: Vec<Column>,
+    /// Rules of the contract; the file is refused where a row breaks one.
+    pub rules: Vec<PlannedRule>,
+    /// Columns that tell rows apart; of several rows with equal ones the last counts. Empty where all count.
+    pub key: Vec<usize>,
+    /// How often the file is looked at.
+    pub reload: Timespan,
 }
 
 #[derive(Clone, Debug)]

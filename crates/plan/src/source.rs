@@ -216,5 +216,15 @@ fn node(
         event_time: source.event_time.clone(),
         on_malformed: source.on_malformed,
     });
-    (Node { name: name.to_owned(), inputs: Vec::new(), kind, schema, columns, subject, event_time }, flow)
+    (Node {
+        name: name.to_owned(),
+        step: name.to_owned(),
+        inputs: Vec::new(),
+        kind,
+        schema,
+        columns,
+        subject,
+        event_time,
+        changes: false,
+    }, flow)
 }

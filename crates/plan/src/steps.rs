@@ -37,6 +37,8 @@ impl Known<'_> {
         let columns = from.columns.iter().enumerate().map(|(i, facts)| flow.facts(i, &facts.name, self.nodes)).collect();
         let node = Node {
             name: name.to_owned(),
+            step: name.to_owned(),
+            changes: from.changes,
             inputs: vec![input],
             kind,
             schema: Arc::clone(&from.schema),
@@ -187,6 +189,8 @@ impl Known<'_> {
         let event_time = from.event_time.filter(|&column| masking(column).is_none());
         let node = Node {
             name: name.to_owned(),
+            step: name.to_owned(),
+            changes: from.changes,
             inputs: vec![input],
             schema: Arc::new(Schema::new(fields)),
             columns,
@@ -229,6 +233,8 @@ impl Known<'_> {
         }
         let node = Node {
             name: name.to_owned(),
+            step: name.to_owned(),
+            changes: inputs.iter().any(|&input| self.nodes[input].changes),
             inputs,
             columns,
             subject,
