@@ -1,4 +1,4 @@
-//! Automation: `cargo xtask run | test | build | bench | wasm`.
+//! Automation: `cargo xtask run | test | build | bench | chaos | fuzz | wasm`.
 //!
 //! Everything that a fresh machine with Rust and a C compiler needs to build, run and test Weir is done from here. What can be
 //! installed is installed; what cannot is named.
@@ -8,7 +8,10 @@
 
 mod bench;
 mod browser;
+mod chaos;
 mod docs;
+mod fuzz;
+mod oracle;
 mod run;
 mod shell;
 mod site;
@@ -54,11 +57,39 @@ enum Command {
     },
     /// Runs a benchmark and prints one JSON line.
     Bench {
-        /// `governed`
+        /// `governed` or `nexmark`
         name: String,
         /// Further arguments for the benchmark.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
+    },
+    /// Kills `weir run` at random moments under load and compares what it committed with an undisturbed run.
+    Chaos {
+        /// Kills for each document of `tests/chaos`.
+        #[arg(long, default_value_t = 20)]
+        kills: u32,
+        /// The same seed kills after the same times.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Rows or events of each source.
+        #[arg(long, default_value_t = 200_000)]
+        rows: u64,
+        /// The cargo profile of the binary.
+        #[arg(long, default_value = "dev")]
+        profile: String,
+        /// A binary that is built already, instead.
+        #[arg(long)]
+        weir: Option<std::path::PathBuf>,
+        /// Only these documents, by name.
+        documents: Vec<String>,
+    },
+    /// Fuzzes the readers of what comes from outside, with coverage feedback.
+    Fuzz {
+        /// Seconds for each target.
+        #[arg(long, default_value_t = 300)]
+        seconds: u64,
+        /// Only these targets.
+        targets: Vec<String>,
     },
     /// Makes sure of the wasm target and builds the console.
     Wasm {
@@ -76,6 +107,10 @@ fn main() -> Result<()> {
         Command::Build { profile } => run::build(&profile).map(|_| ()),
         Command::Test { only } => test::test(&only),
         Command::Bench { name, args } => bench::bench(&name, &args),
+        Command::Chaos { kills, seed, rows, profile, weir, documents } => {
+            chaos::chaos(&chaos::Chaos { kills, seed, rows, documents, profile, weir })
+        }
+        Command::Fuzz { seconds, targets } => fuzz::fuzz(seconds, &targets),
         Command::Wasm { target_only } => {
             wasm::ensure_target()?;
             if target_only { Ok(()) } else { site::build() }

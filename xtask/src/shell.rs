@@ -18,13 +18,18 @@ pub fn target_dir() -> PathBuf {
     if let Some(dir) = std::env::var_os("CARGO_TARGET_DIR") {
         return root().join(dir);
     }
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
-    match cache {
-        Some(cache) => cache.join("weir").join("target"),
+    match cache_dir() {
+        Some(cache) => cache.join("target"),
         None => root().join("target"),
     }
+}
+
+/// Where things are kept that can be made again, for all checkouts of one user.
+pub fn cache_dir() -> Option<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))?;
+    Some(cache.join("weir"))
 }
 
 /// Cargo, in the project's root, building into [`target_dir`].
@@ -34,6 +39,10 @@ pub fn cargo() -> Command {
     // Set by the cargo that runs this program, for it alone.
     for key in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PKG_NAME", "CARGO_PKG_VERSION"] {
         command.env_remove(key);
+    }
+    // A fresh clone gains nothing from incremental builds and pays for them.
+    if std::env::var_os("CI").is_some() && std::env::var_os("CARGO_INCREMENTAL").is_none() {
+        command.env("CARGO_INCREMENTAL", "0");
     }
     command
 }

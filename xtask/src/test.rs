@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    browser, docs, run,
+    browser, docs, oracle, run,
     shell::{cargo, run as execute},
     site,
     steps::{Counts, Steps},
@@ -49,6 +49,11 @@ fn prepare(wanted: impl Fn(&str) -> bool) -> Result<()> {
     tools::ensure(&needed)?;
     if wanted("wasm") || wanted("browser") {
         wasm::ensure_target()?;
+    }
+    if wanted("unit")
+        && let Err(error) = oracle::ensure()
+    {
+        eprintln!("comparisons with another engine will be skipped: {error:#}");
     }
     if wanted("browser") {
         browser::install_playwright()?;

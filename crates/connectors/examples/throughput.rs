@@ -17,9 +17,9 @@ use weir_connectors::{
         csv::{self, CsvDecoder},
         json::{decode::JsonDecoder, encode},
     },
-    generator, open_source,
+    generator, open_source, row_decoder,
 };
-use weir_spec::connector::{FileSource, Format, GeneratorKind, GeneratorSource, SourceConnector};
+use weir_spec::connector::{FileSource, Format, GeneratorKind, GeneratorSource, NexmarkSource, NexmarkStream, SourceConnector};
 
 fn report(what: &str, rows: u64, bytes: u64, took: Duration) -> Result<(), Box<dyn Error>> {
     let seconds = took.as_secs_f64();
@@ -58,6 +58,28 @@ fn main() -> Result<(), Box<dyn Error>> {
             black_box(chunk);
         }
         report(&format!("generate_{kind:?}").to_lowercase(), rows, 0, begun.elapsed())?;
+    }
+
+    for stream in NexmarkStream::ALL {
+        let connector = SourceConnector::Nexmark(NexmarkSource {
+            stream,
+            seed: 1,
+            events: Some(rows * 5),
+            rate: None,
+            event_rate: 10_000,
+            start: None,
+        });
+        let columns = stream.columns();
+        let schema = arrow_schema(&columns);
+        let mut source = open_source(&connector, None, schema.clone(), &columns, &context, &[])?;
+        let mut decoder = row_decoder(&connector, None, schema, &columns)?;
+        let (begun, mut made, mut bytes) = (Instant::now(), 0, 0);
+        while let Read::Chunk(chunk) = source.read(limit)? {
+            let decoded = black_box(decoder.decode(&chunk)?.rows);
+            made += decoded.num_rows() as u64;
+            bytes += decoded.get_array_memory_size() as u64;
+        }
+        report(&format!("nexmark_{}", stream.as_str()), made, bytes, begun.elapsed())?;
     }
 
     let folder = std::env::temp_dir().join(format!("weir-throughput-{}", std::process::id()));

@@ -1,4 +1,4 @@
-SELECT category, avg(final) AS average
+SELECT category, avg(price) AS average
 FROM (
   SELECT a.id, a.category, max(b.price) AS price
   FROM auction a JOIN bid b ON a.id = b.auction

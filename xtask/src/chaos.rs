@@ -1,0 +1,254 @@
+//! `cargo xtask chaos`: `weir run` killed at random moments under load; what it committed is what an undisturbed run commits.
+//!
+//! Each document of `tests/chaos` is run undisturbed once: that is its oracle. Then it is run again and again with SIGKILLs at seeded
+//! moments until the kills are used up; a run that ends before its kill begins a new round in a new folder. A comment `# order: any` in a
+//! document says that the order of its rows may differ from run to run; otherwise it must be the same in every file's folder.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::{
+    run,
+    shell::{root, say},
+};
+
+/// How many rows the documents themselves ask for.
+const ROWS: &str = "100000";
+
+pub struct Chaos {
+    pub kills: u32,
+    pub seed: u64,
+    /// Rows or events of each source.
+    pub rows: u64,
+    /// Only these documents.
+    pub documents: Vec<String>,
+    pub profile: String,
+    /// A binary that is built already.
+    pub weir: Option<PathBuf>,
+}
+
+pub fn chaos(chaos: &Chaos) -> Result<()> {
+    let known = documents()?;
+    if let Some(unknown) = chaos.documents.iter().find(|name| !known.contains_key(*name)) {
+        bail!("there is no document `{unknown}`; the documents are {}", known.keys().cloned().collect::<Vec<_>>().join(", "));
+    }
+    let weir = match &chaos.weir {
+        Some(weir) => fs::canonicalize(weir).with_context(|| format!("cannot find {}", weir.display()))?,
+        None => run::compile(&chaos.profile)?,
+    };
+    for (name, path) in &known {
+        if chaos.documents.is_empty() || chaos.documents.contains(name) {
+            let text = fs::read_to_string(path)?.replace(ROWS, &chaos.rows.to_string());
+            let work = Work { weir: &weir, text: &text, root: work_folder(name)? };
+            let report =
+                work.disturb(name, chaos).with_context(|| format!("{name}, seed {}, in {}", chaos.seed, work.root.display()))?;
+            println!("{report}");
+            fs::remove_dir_all(&work.root)?;
+        }
+    }
+    Ok(())
+}
+
+fn documents() -> Result<BTreeMap<String, PathBuf>> {
+    let folder = root().join("tests/chaos");
+    let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    Ok(entries
+        .flatten()
+        .filter_map(|entry| Some((entry.file_name().to_str()?.strip_suffix(".yaml")?.to_owned(), entry.path())))
+        .collect())
+}
+
+/// A new folder. It stays when something went wrong, so that one can look.
+fn work_folder(name: &str) -> Result<PathBuf> {
+    let folder = std::env::temp_dir().join(format!("weir-chaos-{}-{name}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// What a run left: the rows of each folder, and the counts of its summary.
+#[derive(PartialEq)]
+struct Left {
+    rows: BTreeMap<PathBuf, Vec<String>>,
+    counts: Value,
+}
+
+impl Left {
+    fn count(&self) -> usize {
+        self.rows.values().map(Vec::len).sum()
+    }
+}
+
+struct Work<'w> {
+    weir: &'w Path,
+    text: &'w str,
+    root: PathBuf,
+}
+
+impl Work<'_> {
+    fn disturb(&self, name: &str, chaos: &Chaos) -> Result<Value> {
+        say(&format!("{name}: undisturbed"));
+        let oracle = self.round("undisturbed")?;
+        let began = Instant::now();
+        let expected = self.finish(&oracle)?;
+        let whole = began.elapsed();
+        ensure!(expected.count() > 0, "the undisturbed run wrote nothing, so nothing could be compared");
+
+        say(&format!("{name}: {} kills", chaos.kills));
+        // Most kills hit a run in the middle of its work, some while it starts or ends.
+        let longest = whole.mul_f64(0.8).max(Duration::from_millis(50));
+        let mut random = Random(chaos.seed);
+        let (mut kills, mut rounds) = (0, 0);
+        while kills < chaos.kills {
+            rounds += 1;
+            let folder = self.round(&format!("round-{rounds}"))?;
+            while kills < chaos.kills {
+                let mut child = self.start(&folder)?;
+                if ended_within(&mut child, longest.mul_f64(random.unit()))? {
+                    break;
+                }
+                child.kill()?;
+                child.wait()?;
+                kills += 1;
+            }
+            let found = self.finish(&folder)?;
+            compare(&expected, &found).with_context(|| format!("round {rounds}, after {kills} kills"))?;
+        }
+        Ok(json!({
+            "chaos": name, "kills": kills, "rounds": rounds, "seed": chaos.seed, "rows": expected.count(),
+            "undisturbed_seconds": (whole.as_secs_f64() * 1e3).round() / 1e3,
+        }))
+    }
+
+    fn round(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.root.join(name);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("pipeline.yaml"), self.text)?;
+        Ok(folder)
+    }
+
+    fn start(&self, folder: &Path) -> Result<Child> {
+        let mut command = Command::new(self.weir);
+        command.current_dir(folder).args(["run", "pipeline.yaml", "--data", "data", "--json"]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("cannot start weir")
+    }
+
+    /// Runs to the end, and looks at what is there then.
+    fn finish(&self, folder: &Path) -> Result<Left> {
+        let output = self.start(folder)?.wait_with_output()?;
+        ensure!(output.status.success(), "weir run failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+        let summary: Value = serde_json::from_slice(&output.stdout).context("the summary is not JSON")?;
+        ensure!(summary["status"] == "finished", "the run ended as {}", summary["status"]);
+        let verified = Command::new(self.weir).current_dir(folder).args(["audit", "verify", "--data", "data"]).output()?;
+        ensure!(verified.status.success(), "the evidence does not verify: {}", String::from_utf8_lossy(&verified.stderr).trim());
+        let counts = json!({ "sources": summary["sources"], "steps": summary["steps"], "sinks": summary["sinks"] });
+        let mut rows = BTreeMap::new();
+        read_rows(&folder.join("out"), Path::new(""), &mut rows)?;
+        if self.text.contains("# order: any") {
+            rows.values_mut().for_each(|rows| rows.sort());
+        }
+        Ok(Left { rows, counts })
+    }
+}
+
+/// Waits so long; true when the run ended by itself before.
+fn ended_within(child: &mut Child, time: Duration) -> Result<bool> {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            ensure!(status.success(), "weir run failed by itself: {status}");
+            return Ok(true);
+        }
+        let Some(left) = time.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) else { return Ok(false) };
+        std::thread::sleep(left.min(Duration::from_millis(5)));
+    }
+}
+
+/// The lines of each folder's files, in the order of the files' names. A file that was never committed is an error.
+fn read_rows(folder: &Path, relative: &Path, rows: &mut BTreeMap<PathBuf, Vec<String>>) -> Result<()> {
+    let mut entries: Vec<_> =
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?.flatten().collect();
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_dir() {
+            if !name.starts_with(['.', '_']) {
+                read_rows(&entry.path(), &relative.join(&name), rows)?;
+            }
+            continue;
+        }
+        ensure!(!name.starts_with('.'), "{} was left behind", entry.path().display());
+        if !name.starts_with('_') {
+            let text = fs::read_to_string(entry.path())?;
+            rows.entry(relative.to_path_buf()).or_default().extend(text.lines().map(str::to_owned));
+        }
+    }
+    Ok(())
+}
+
+/// Names the first folder that differs and how, never what is in a row.
+fn compare(expected: &Left, found: &Left) -> Result<()> {
+    for (folder, rows) in &expected.rows {
+        let empty = Vec::new();
+        let there = found.rows.get(folder).unwrap_or(&empty);
+        if rows == there {
+            continue;
+        }
+        let mut tally: BTreeMap<&str, i64> = BTreeMap::new();
+        rows.iter().for_each(|row| *tally.entry(row).or_default() += 1);
+        there.iter().for_each(|row| *tally.entry(row).or_default() -= 1);
+        let lost: i64 = tally.values().filter(|count| **count > 0).sum();
+        let added: i64 = -tally.values().filter(|count| **count < 0).sum::<i64>();
+        let order = rows.iter().zip(there).position(|(one, other)| one != other).unwrap_or(rows.len().min(there.len()));
+        bail!("in `{}` {lost} rows are lost and {added} are too many; the first difference is at row {order}", folder.display());
+    }
+    ensure!(expected.rows.len() == found.rows.len(), "there are folders that the undisturbed run does not have");
+    ensure!(expected.counts == found.counts, "the counts differ: {} where {} were expected", found.counts, expected.counts);
+    Ok(())
+}
+
+/// SplitMix64 (Steele, Lea, Flood, 2014).
+struct Random(u64);
+
+impl Random {
+    /// Uniform in [0, 1).
+    fn unit(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left(rows: &[&str], written: u64) -> Left {
+        let rows = BTreeMap::from([(PathBuf::from("a"), rows.iter().map(|row| (*row).to_owned()).collect())]);
+        Left { rows, counts: json!({ "sinks": { "out": { "written": written } } }) }
+    }
+
+    #[test]
+    fn lost_repeated_and_exchanged_rows_are_told_apart() {
+        let expected = left(&["1", "2", "3"], 3);
+        assert!(compare(&expected, &left(&["1", "2", "3"], 3)).is_ok());
+        for (rows, written, message) in [
+            (&["1", "3"][..], 3, "1 rows are lost and 0 are too many; the first difference is at row 1"),
+            (&["1", "2", "2", "3"], 3, "0 rows are lost and 1 are too many; the first difference is at row 2"),
+            (&["2", "1", "3"], 3, "0 rows are lost and 0 are too many; the first difference is at row 0"),
+            (&["1", "2", "3"], 4, "the counts differ"),
+        ] {
+            let error = compare(&expected, &left(rows, written)).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}
