@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::nexmark::{NexmarkSource, NexmarkStream};
-use crate::types::Timespan;
+use crate::{pipeline::Delivery, types::Timespan};
 
 /// Where a source reads from: exactly one connector key.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,6 +108,14 @@ impl SinkConnector {
             Self::Stdout(_) => "stdout",
         }
     }
+
+    /// The best delivery that the connector can promise: what a sink has that names none.
+    pub fn default_delivery(&self) -> Delivery {
+        match self {
+            Self::File(_) => Delivery::ExactlyOnce,
+            Self::Stdout(_) => Delivery::AtLeastOnce,
+        }
+    }
 }
 
 /// `file:` as a sink: a folder of files, each committed whole with a checkpoint.
@@ -175,7 +183,14 @@ pub struct EventTime {
     pub max_delay: Timespan,
     /// A partition that is silent for this long no longer holds the watermark back.
     pub idle_after: Option<Timespan>,
+    /// How far a row may run ahead of the clock and of the newest row before it. A row beyond that is quarantined, so that one
+    /// wrong clock cannot make all other rows late. Default 1 h.
+    pub max_ahead: Timespan,
     pub late: LatePolicy,
+}
+
+impl EventTime {
+    pub const DEFAULT_MAX_AHEAD: Timespan = Timespan::from_millis(3_600_000);
 }
 
 /// What happens to rows behind the watermark.

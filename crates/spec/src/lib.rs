@@ -8,6 +8,8 @@
 //! text --parse--> Node tree with spans --decode--> typed document + SpanMap --check--> diagnostics
 //! ```
 //!
+//! Of a pipeline with errors, the parts that are sound are handed on as well ([`Partial`]), so that planning has its say at once.
+//!
 //! What a document *means* for data (schemas, SQL, lineage, leaks) is the business of `weir-plan`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]

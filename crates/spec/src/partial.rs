@@ -10,7 +10,6 @@ use crate::{
     graph::step_inputs,
     pipeline::{Pipeline, Step},
     quality::Check,
-    spans::join,
 };
 
 /// A pipeline with errors. It is good for finding more of them and for nothing else: what could not be read has its default.
@@ -70,10 +69,6 @@ impl Partial {
         unconnected(&pipeline, &mut broken);
         neutralise(&mut pipeline, &errors);
         Self { pipeline, broken }
-    }
-
-    pub fn is_broken(&self, section: &str, name: &str) -> bool {
-        self.broken.contains(&join(section, name))
     }
 }
 

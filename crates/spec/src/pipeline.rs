@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    connector::{EventTime, Format, SinkConnector, SourceConnector},
+    connector::{EventTime, FileSource, Format, SinkConnector, SourceConnector},
     consent::ConsentStep,
     contract::ContractRef,
     mask::MaskStep,
@@ -27,6 +27,10 @@ pub struct Pipeline {
     pub parallelism: usize,
     pub checkpoint: Checkpoint,
     pub batch: Batch,
+    /// State that would grow without bound is an error rather than a warning.
+    pub strict: bool,
+    /// Reference data that SQL steps look up.
+    pub tables: IndexMap<String, Table>,
     pub sources: IndexMap<String, Source>,
     pub steps: IndexMap<String, Step>,
     pub sinks: IndexMap<String, Sink>,
@@ -85,6 +89,27 @@ pub struct Source {
     pub on_malformed: OnMalformed,
 }
 
+/// Reference data: a file that is held in memory and read again when it has changed. SQL steps join it with
+/// `JOIN name FOR SYSTEM_TIME AS OF ...` or a plain JOIN; it has no rows of its own to give.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    pub file: FileSource,
+    /// Default json.
+    pub format: Format,
+    /// A registered contract; exactly one of `contract` and `schema`.
+    pub contract: Option<ContractRef>,
+    pub schema: Option<Vec<Column>>,
+    /// The columns that tell its rows apart; a later row replaces an earlier one of the same key. Empty where keys may repeat.
+    pub key: Vec<String>,
+    /// How often the file is looked at. Default 10s.
+    pub reload: Timespan,
+}
+
+impl Table {
+    /// The default of `reload`.
+    pub const RELOAD: Timespan = Timespan::from_millis(10_000);
+}
+
 /// What happens to input that cannot be decoded or that breaks its contract.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -102,8 +127,30 @@ pub enum Step {
     Quality(QualityStep),
     Consent(ConsentStep),
     Mask(MaskStep),
-    /// Streaming SQL; the tables it names are sources or steps.
-    Sql(String),
+    /// Streaming SQL; the tables it names are sources, steps or tables.
+    Sql(SqlStep),
+}
+
+/// A query and how it keeps its state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SqlStep {
+    pub query: String,
+    /// How long state that nothing touches is kept where neither windows nor time bound it: processing time.
+    pub state_ttl: Option<Timespan>,
+    /// Groups of fewer rows are dropped, and what is computed over the rest counts as less sensitive.
+    pub min_group: Option<u64>,
+}
+
+impl From<String> for SqlStep {
+    fn from(query: String) -> Self {
+        Self { query, state_ttl: None, min_group: None }
+    }
+}
+
+impl From<&str> for SqlStep {
+    fn from(query: &str) -> Self {
+        query.to_owned().into()
+    }
 }
 
 impl Step {
@@ -129,13 +176,25 @@ pub struct Sink {
     pub clearance: Classification,
     /// A registered recipient: a team, a processor, a region.
     pub recipient: Option<String>,
+    /// Default: the best that the connector can promise.
     pub delivery: Delivery,
+    pub mode: SinkMode,
 }
 
+/// What a sink makes of rows that change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Delivery {
+pub enum SinkMode {
+    /// Rows only ever come; a changelog is refused.
     #[default]
+    Append,
+    /// Every change is a row, with what happened in a leading column `op`: `+I`, `-U`, `+U` or `-D`.
+    Changes,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
     ExactlyOnce,
     AtLeastOnce,
 }

@@ -4,11 +4,11 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::{
-    connector::{EventTime, FileSink, Format, SinkConnector, SourceConnector},
+    connector::{EventTime, FileSink, FileSource, Format, SinkConnector, SourceConnector},
     grammar::{Object, Shape, pipeline},
     mask::{Generalization, Mask},
     parse::{Node, Value},
-    pipeline::{Pipeline, Sink, Source, Step},
+    pipeline::{Pipeline, Sink, SinkMode, Source, SqlStep, Step, Table},
     quality::{Check, Rule, Scalar},
     types::{Column, Timespan},
     yaml,
@@ -81,9 +81,13 @@ fn whole(p: &Pipeline, canonical: bool) -> Node {
         .with("parallelism", int(p.parallelism as i128))
         .with("checkpoint", Build::new().with("every", span(&p.checkpoint.every)).done())
         .with("batch", Build::new().with("rows", int(p.batch.rows as i128)).with("wait", span(&p.batch.wait)).done())
+        .maybe("strict", &p.strict.then_some(true), |strict| flag(*strict))
+        .maybe("tables", &(!p.tables.is_empty()).then_some(&p.tables), |tables| {
+            named(tables.iter().map(|(name, t)| (name, table(t, canonical))).collect())
+        })
         .with("sources", named(p.sources.iter().map(|(name, s)| (name, source(s, canonical))).collect()))
         .with("steps", named(p.steps.iter().map(|(name, s)| (name, step(s, canonical))).collect()))
-        .with("sinks", named(p.sinks.iter().map(|(name, s)| (name, sink(s))).collect()))
+        .with("sinks", named(p.sinks.iter().map(|(name, s)| (name, sink(s, canonical))).collect()))
         .done()
 }
 
@@ -117,13 +121,7 @@ fn texts(values: &[String]) -> Node {
 
 fn source(s: &Source, canonical: bool) -> Node {
     let connector = match &s.connector {
-        SourceConnector::File(file) => Build::new()
-            .text("path", &file.path)
-            .maybe("compression", &file.compression, name)
-            .with("max_line", int(file.max_line as i128))
-            .text("delimiter", &file.delimiter.to_string())
-            .with("header", flag(file.header))
-            .text("null", &file.null),
+        SourceConnector::File(file) => file_source(file),
         SourceConnector::Generator(generator) => Build::new()
             .with("kind", name(&generator.kind))
             .with("seed", int(generator.seed.into()))
@@ -158,11 +156,48 @@ fn source(s: &Source, canonical: bool) -> Node {
         .done()
 }
 
+/// Reference data.
+fn table(t: &Table, canonical: bool) -> Node {
+    let columns = |columns: &Vec<Column>| Node::list(columns.iter().map(column));
+    let reload = (canonical || t.reload != Table::RELOAD).then_some(t.reload);
+    Build::new()
+        .with("file", file_source(&t.file).done())
+        .with("format", name(&t.format))
+        .maybe_text("contract", &t.contract.as_ref().map(ToString::to_string))
+        .maybe("schema", &t.schema, columns)
+        .maybe("key", &(!t.key.is_empty()).then(|| t.key.clone()), |key| texts(key))
+        .maybe("reload", &reload, span)
+        .done()
+}
+
+/// The text alone where there is nothing to add.
+fn sql(step: &SqlStep) -> Node {
+    if step.state_ttl.is_none() && step.min_group.is_none() {
+        return Node::text(&step.query);
+    }
+    Build::new()
+        .text("query", &step.query)
+        .maybe("state_ttl", &step.state_ttl, span)
+        .maybe("min_group", &step.min_group, |rows| int((*rows).into()))
+        .done()
+}
+
+fn file_source(file: &FileSource) -> Build {
+    Build::new()
+        .text("path", &file.path)
+        .maybe("compression", &file.compression, name)
+        .with("max_line", int(file.max_line as i128))
+        .text("delimiter", &file.delimiter.to_string())
+        .with("header", flag(file.header))
+        .text("null", &file.null)
+}
+
 fn event_time(e: &EventTime) -> Node {
     Build::new()
         .text("column", &e.column)
         .with("max_delay", span(&e.max_delay))
         .maybe("idle_after", &e.idle_after, span)
+        .with("max_ahead", span(&e.max_ahead))
         .with("late", name(&e.late))
         .done()
 }
@@ -196,7 +231,7 @@ fn step(s: &Step, canonical: bool) -> Node {
             .text("from", &step.from)
             .with("columns", Node::map(step.columns.iter().map(|(column, m)| (column.as_str(), mask(m)))))
             .done(),
-        Step::Sql(sql) => Node::text(sql),
+        Step::Sql(step) => sql(step),
     };
     Build::new().with(s.key(), body).done()
 }
@@ -255,18 +290,20 @@ fn mask(m: &Mask) -> Node {
     Build::new().with(m.key(), options.done()).done()
 }
 
-fn sink(s: &Sink) -> Node {
+fn sink(s: &Sink, canonical: bool) -> Node {
     let connector = match &s.connector {
         SinkConnector::File(file) => file_sink(file),
         SinkConnector::Stdout(_) => Build::new().done(),
     };
+    let delivery = (canonical || s.delivery != s.connector.default_delivery()).then_some(s.delivery);
     Build::new()
         .text("from", &s.from)
         .with(s.connector.key(), connector)
         .with("format", name(&s.format))
         .with("clearance", name(&s.clearance))
         .maybe_text("recipient", &s.recipient)
-        .with("delivery", name(&s.delivery))
+        .maybe("delivery", &delivery, name)
+        .maybe("mode", &(s.mode != SinkMode::Append).then_some(s.mode), name)
         .done()
 }
 

@@ -413,9 +413,16 @@ fn event_time(column: String) -> impl Strategy<Value = EventTime> {
     (
         timespan(0, 31_536_000_000),
         option::of(timespan(1, 31_536_000_000)),
+        timespan(0, 31_536_000_000),
         select(&[LatePolicy::Quarantine, LatePolicy::Drop, LatePolicy::Pass][..]),
     )
-        .prop_map(move |(max_delay, idle_after, late)| EventTime { column: column.clone(), max_delay, idle_after, late })
+        .prop_map(move |(max_delay, idle_after, max_ahead, late)| EventTime {
+            column: column.clone(),
+            max_delay,
+            idle_after,
+            max_ahead,
+            late,
+        })
 }
 
 fn head() -> impl Strategy<Value = Pipeline> {
@@ -439,6 +446,8 @@ fn head() -> impl Strategy<Value = Pipeline> {
             parallelism,
             checkpoint: Checkpoint { every },
             batch: Batch { rows, wait },
+            strict: false,
+            tables: IndexMap::new(),
             sources: IndexMap::new(),
             steps: IndexMap::new(),
             sinks: IndexMap::new(),
@@ -481,7 +490,8 @@ fn pipeline() -> impl Strategy<Value = Pipeline> {
             })),
         (table_name(), vec((column_name(), mask()), 1..4))
             .prop_map(|(from, columns)| Step::Mask(MaskStep { from, columns: columns.into_iter().collect() })),
-        full().prop_map(Step::Sql),
+        (full(), option::of(timespan(1_000, 86_400_000)), option::of(2u64..1_000_000))
+            .prop_map(|(query, state_ttl, min_group)| Step::Sql(SqlStep { query, state_ttl, min_group })),
     ];
     let sink = (
         table_name(),
@@ -511,6 +521,7 @@ fn pipeline() -> impl Strategy<Value = Pipeline> {
             clearance,
             recipient,
             delivery,
+            mode: SinkMode::Append,
         });
     (head(), vec((table_name(), source), 1..3), vec((table_name(), step), 0..4), vec((table_name(), sink), 1..3)).prop_map(
         |(head, sources, steps, sinks)| Pipeline {
@@ -556,6 +567,7 @@ fn consistent() -> impl Strategy<Value = Pipeline> {
                 clearance,
                 recipient: None,
                 delivery: Delivery::AtLeastOnce,
+                mode: SinkMode::Append,
             };
             Pipeline {
                 sources: IndexMap::from([("rows".to_owned(), source)]),

@@ -85,7 +85,6 @@ pub fn payments() -> Contract {
 
 /// A document with one source under the payments contract. `steps` and `sinks` are indented by two.
 pub fn document(steps: &str, sinks: &str) -> String {
-    let sinks = sinks.replace("stdout: {}", "stdout: {}, delivery: at_least_once");
     let steps = if steps.is_empty() { String::new() } else { format!("steps:\n{steps}") };
     format!(
         "apiVersion: weir/v1

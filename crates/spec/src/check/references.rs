@@ -44,7 +44,8 @@ fn duplicate_names(scope: &Scope<'_>, found: &mut Vec<Diagnostic>) {
             (_, true) => "step",
             _ => continue,
         };
-        let error = Diagnostic::error("duplicate-name", format!("tables.{name}"), format!("`{name}` names a table and a {other}"));
+        let error =
+            Diagnostic::error("duplicate-name", format!("tables.{name}"), format!("`{name}` names a table and a {other}"));
         found.push(error.with_help("SQL could not tell them apart; rename one"));
     }
 }

@@ -50,7 +50,7 @@ fn stdout(scope: &Scope<'_>, path: &str, sink: &Sink, found: &mut Vec<Diagnostic
     if sink.delivery == Delivery::ExactlyOnce && scope.is_clean(&format!("{path}.delivery")) {
         let message = "what was printed cannot be taken back, so `stdout` cannot deliver exactly once";
         let error = Diagnostic::error("delivery", format!("{path}.delivery"), message);
-        found.push(error.with_help("write `delivery: at_least_once`"));
+        found.push(error.with_help("write `delivery: at_least_once`, or leave it out"));
     }
     if sink.format == Format::Parquet {
         let message = "parquet is not text and cannot be printed";

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     connector::{Compression, Format, GeneratorKind, LatePolicy, NexmarkStream, TimeUnit},
     consent::{OnDeny, OnUnknown},
-    pipeline::{Basis, Delivery, OnMalformed},
+    pipeline::{Basis, Delivery, OnMalformed, SinkMode},
     quality::{OnFail, TextFormat},
     types::Classification,
 };
@@ -47,6 +47,8 @@ pub static PIPELINE: Shape = Shape::Object(&Object::new(
         defaulted("parallelism", Shape::Integer(1, 64), "1", "Lanes that process batches side by side."),
         optional("checkpoint", Shape::Object(&CHECKPOINT), "How often the run's state and evidence are made durable."),
         optional("batch", Shape::Object(&BATCH), "When a batch of rows closes."),
+        defaulted("strict", Shape::Boolean, "false", "State that would grow without bound is an error rather than a warning."),
+        optional("tables", Shape::Map(&TABLES), "Reference data that SQL steps look up, by name."),
         required("sources", Shape::Map(&SOURCES), "Where rows come from, by name."),
         optional("steps", Shape::Map(&STEPS), "What happens to rows, by name: a graph joined by `from`."),
         required("sinks", Shape::Map(&SINKS), "Where rows go, by name."),
@@ -66,9 +68,31 @@ static BATCH: Object = Object::new(
     ],
 );
 
+static TABLES: Map = Map { what: "a table", key: TableName, of: Shape::Object(&TABLE), min: 0, max: MAX_NODES };
 static SOURCES: Map = Map { what: "a source", key: TableName, of: Shape::Object(&SOURCE), min: 1, max: MAX_NODES };
 static STEPS: Map = Map { what: "a step", key: TableName, of: Shape::Object(&STEP), min: 0, max: MAX_NODES };
 static SINKS: Map = Map { what: "a sink", key: TableName, of: Shape::Object(&SINK), min: 1, max: MAX_NODES };
+
+static TABLE: Object = Object::new(
+    "a table",
+    &[
+        required("file", Shape::Object(&FILE_SOURCE), "The file that holds the rows."),
+        defaulted("format", Shape::Choice(choices::<Format>), "\"json\"", "How rows are written as bytes."),
+        optional("contract", Shape::Text(ContractRef), "A registered contract and its major version: `rates@1`."),
+        optional(
+            "schema",
+            Shape::List(&List { of: Shape::Object(&SCHEMA_COLUMN), min: 1, or_one: false }),
+            "The columns, written here instead of in a contract.",
+        ),
+        optional("key", ONE_OR_MORE_COLUMNS, "The columns that tell its rows apart; a later row replaces an earlier one."),
+        defaulted(
+            "reload",
+            Shape::Duration(100, DAY),
+            "\"10s\"",
+            "How often the file is looked at; it is read again when it changed.",
+        ),
+    ],
+);
 
 static SOURCE: Object = Object::new(
     "a source",
@@ -189,6 +213,12 @@ static EVENT_TIME: Object = Object::new(
             Shape::Duration(1, 365 * DAY),
             "A partition that is silent for this long no longer holds the watermark back.",
         ),
+        defaulted(
+            "max_ahead",
+            Shape::Duration(0, 365 * DAY),
+            "\"1h\"",
+            "How far a row may run ahead of the clock and of the newest row before it; beyond that it is quarantined.",
+        ),
         defaulted("late", Shape::Choice(choices::<LatePolicy>), "\"quarantine\"", "What happens to rows behind the watermark."),
     ],
 );
@@ -221,7 +251,28 @@ static STEP: Object = Object::new("a step", &[]).with_one_of(
         optional("quality", Shape::Object(&QUALITY), "Rules that each row must keep."),
         optional("consent", Shape::Object(&CONSENT), "Lets pass the rows of those who allow the purpose."),
         optional("mask", Shape::Object(&MASK_STEP), "Replaces sensitive columns."),
-        optional("sql", Shape::Text(NonEmpty), "Streaming SQL; the tables it names are sources or steps."),
+        optional(
+            "sql",
+            Shape::TextOr(&Shape::Text(NonEmpty), &Shape::Object(&SQL)),
+            "Streaming SQL; the tables it names are sources, steps or tables.",
+        ),
+    ],
+);
+
+static SQL: Object = Object::new(
+    "a sql step",
+    &[
+        required("query", Shape::Text(NonEmpty), "One SELECT."),
+        optional(
+            "state_ttl",
+            Shape::Duration(1_000, 3650 * DAY),
+            "How long state that nothing touches is kept where no window bounds it.",
+        ),
+        optional(
+            "min_group",
+            Shape::Integer(2, MAX_EXACT),
+            "Groups of fewer rows are dropped; counts, sums and averages of the rest are one class less sensitive.",
+        ),
     ],
 );
 
@@ -415,12 +466,12 @@ static SINK: Object = Object::new(
             "The most sensitive column it may hold.",
         ),
         optional("recipient", Shape::Text(NonEmpty), "A registered recipient: a team, a processor, a region."),
-        defaulted(
+        optional(
             "delivery",
             Shape::Choice(choices::<Delivery>),
-            "\"exactly_once\"",
-            "What is promised when a run is killed and started again.",
+            "What is promised when a run is killed and started again; by default the best that the connector can: exactly_once to files, at_least_once to stdout.",
         ),
+        defaulted("mode", Shape::Choice(choices::<SinkMode>), "\"append\"", "What becomes of rows that change."),
     ],
 )
 .with_one_of(

@@ -1,5 +1,7 @@
 //! Compares a node tree with the grammar and reports every difference.
 
+use std::str::FromStr;
+
 use super::{
     Choice, Field, Group, List, Map, Object, Shape,
     text::{Refusal, Text, check_duration},
@@ -7,8 +9,9 @@ use super::{
 use crate::{
     diagnostic::{Diagnostic, Span},
     nearest::{did_you_mean, nearest, one_of},
-    parse::{Node, Value, quoted},
+    parse::{Entry, Node, Value, quoted},
     spans::join,
+    types::DataType,
 };
 
 /// Every difference between a tree and a shape.
@@ -22,6 +25,20 @@ pub fn validate_at(node: &Node, shape: &Shape, path: &str) -> Vec<Diagnostic> {
     let at = At { path: path.to_owned(), anchor: node.span, lenient_null: false };
     validator.shape(node, shape, &at);
     validator.diagnostics
+}
+
+/// A type such as `decimal(9,2)` that was written without quotes between braces, where YAML takes what comes behind the comma for a
+/// key of its own: the whole of it, and how many keys it was cut into.
+fn cut_type(entry: &Entry, behind: &[Entry], object: &Object) -> Option<(String, usize)> {
+    object.field(&entry.key).filter(|field| matches!(field.shape, Shape::Text(Text::DataType)))?;
+    let mut whole = entry.value.as_str().filter(|text| DataType::from_str(text).is_err())?.to_owned();
+    for (i, piece) in behind.iter().enumerate().take_while(|(_, piece)| piece.value.value == Value::Null) {
+        whole = format!("{whole},{}", piece.key);
+        if DataType::from_str(&whole).is_ok() {
+            return Some((whole, i + 1));
+        }
+    }
+    None
 }
 
 struct Validator {
@@ -224,7 +241,16 @@ impl Validator {
             return self.wrong_type(node, at, &expected);
         };
         let mut misspelt = Vec::new();
-        for entry in entries {
+        let mut rest = entries.iter();
+        while let Some(entry) = rest.next() {
+            if let Some((cut, pieces)) = cut_type(entry, rest.as_slice(), object) {
+                let at = At { path: join(&at.path, &entry.key), anchor: entry.key_span, lenient_null: false };
+                let message =
+                    format!("{}: a comma ends a value between braces, so this is read as {}", at.name(), entry.value.describe());
+                self.error("bad-type", &at, entry.value.span, message, Some(format!("quote it: \"{cut}\"")));
+                rest = rest.as_slice()[pieces..].iter();
+                continue;
+            }
             let inside = At { path: join(&at.path, &entry.key), anchor: entry.key_span, lenient_null: object.lenient_null };
             match object.field(&entry.key) {
                 Some(_) if inside.lenient_null && entry.value.value == Value::Null => {}

@@ -13,14 +13,7 @@ use crate::{
 
 pub fn source(node: &Node) -> SourceConnector {
     if let Some(file) = node.get("file") {
-        return SourceConnector::File(FileSource {
-            path: text(file, "path"),
-            compression: choice(file, "compression"),
-            max_line: number(file, "max_line").unwrap_or(1 << 20),
-            delimiter: character(file, "delimiter").unwrap_or(','),
-            header: flag(file, "header").unwrap_or(true),
-            null: text(file, "null"),
-        });
+        return SourceConnector::File(file_source(file));
     }
     if let Some(generator) = node.get("generator") {
         return SourceConnector::Generator(GeneratorSource {
@@ -50,6 +43,17 @@ pub fn source(node: &Node) -> SourceConnector {
     SourceConnector::Http(HttpSource { max_backlog_mib: http.and_then(|http| number(http, "max_backlog_mib")).unwrap_or(256) })
 }
 
+pub fn file_source(file: &Node) -> FileSource {
+    FileSource {
+        path: text(file, "path"),
+        compression: choice(file, "compression"),
+        max_line: number(file, "max_line").unwrap_or(1 << 20),
+        delimiter: character(file, "delimiter").unwrap_or(','),
+        header: flag(file, "header").unwrap_or(true),
+        null: text(file, "null"),
+    }
+}
+
 pub fn sink(node: &Node) -> SinkConnector {
     let Some(file) = node.get("file") else {
         return SinkConnector::Stdout(StdoutSink {});
@@ -70,6 +74,7 @@ pub fn event_time(node: &Node) -> EventTime {
         column: text(node, "column"),
         max_delay: span(node, "max_delay").unwrap_or(Timespan::from_millis(0)),
         idle_after: span(node, "idle_after"),
+        max_ahead: span(node, "max_ahead").unwrap_or(EventTime::DEFAULT_MAX_AHEAD),
         late: choice(node, "late").unwrap_or_default(),
     }
 }

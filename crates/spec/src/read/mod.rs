@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     consent::ConsentStep,
     parse::Node,
-    pipeline::{Basis, Batch, Checkpoint, Pipeline, Sink, Source, Step},
+    pipeline::{Basis, Batch, Checkpoint, Pipeline, Sink, Source, SqlStep, Step, Table},
     quality::QualityStep,
     types::{Column, DataType, Timespan},
 };
@@ -35,6 +35,8 @@ pub fn pipeline(root: &Node) -> Pipeline {
             rows: batch.and_then(|node| number(node, "rows")).unwrap_or(default.rows),
             wait: batch.and_then(|node| span(node, "wait")).unwrap_or(default.wait),
         },
+        strict: flag(root, "strict").unwrap_or(false),
+        tables: named(root, "tables", table),
         sources: named(root, "sources", source),
         steps: named(root, "steps", step),
         sinks: named(root, "sinks", sink),
@@ -44,6 +46,26 @@ pub fn pipeline(root: &Node) -> Pipeline {
 fn named<T>(root: &Node, key: &str, read: impl Fn(&Node) -> T) -> IndexMap<String, T> {
     let entries = root.get(key).map(Node::entries).unwrap_or_default();
     entries.iter().map(|entry| (entry.key.clone(), read(&entry.value))).collect()
+}
+
+fn table(node: &Node) -> Table {
+    Table {
+        file: connector::file_source(node.get("file").unwrap_or(node)),
+        format: choice(node, "format").unwrap_or(crate::connector::Format::Json),
+        contract: node.get("contract").and_then(Node::as_str).and_then(|text| text.parse().ok()),
+        schema: node.get("schema").map(|list| list.items().iter().map(column).collect()),
+        key: texts(node, "key"),
+        reload: span(node, "reload").unwrap_or(Table::RELOAD),
+    }
+}
+
+fn sql(node: Option<&Node>) -> SqlStep {
+    match node {
+        Some(node) if node.as_str().is_none() => {
+            SqlStep { query: text(node, "query"), state_ttl: span(node, "state_ttl"), min_group: number(node, "min_group") }
+        }
+        text => text.and_then(Node::as_str).unwrap_or_default().into(),
+    }
 }
 
 fn source(node: &Node) -> Source {
@@ -89,18 +111,20 @@ fn step(node: &Node) -> Step {
     }
     match node.get("mask") {
         Some(step) => Step::Mask(mask::step(step)),
-        None => Step::Sql(text(node, "sql")),
+        None => Step::Sql(sql(node.get("sql"))),
     }
 }
 
 fn sink(node: &Node) -> Sink {
+    let connector = connector::sink(node);
     Sink {
         from: text(node, "from"),
-        connector: connector::sink(node),
         format: choice(node, "format").unwrap_or(crate::connector::Format::Json),
         clearance: choice(node, "clearance").unwrap_or_default(),
         recipient: optional_text(node, "recipient"),
-        delivery: choice(node, "delivery").unwrap_or_default(),
+        delivery: choice(node, "delivery").unwrap_or_else(|| connector.default_delivery()),
+        mode: choice(node, "mode").unwrap_or_default(),
+        connector,
     }
 }
 
