@@ -155,7 +155,8 @@ pub async fn neighbours(db: &impl Db, project: Option<ProjectId>, seq: u64) -> R
         visible = visible.add(Column::ProjectId.eq(project.0));
     }
     let places = || evidence_leaves::Entity::find().select_only().column(Column::Seq).filter(visible.clone());
-    let before = places().filter(Column::Seq.lt(signed(seq))).order_by_desc(Column::Seq).into_tuple::<i64>().one(db.conn()).await?;
+    let before =
+        places().filter(Column::Seq.lt(signed(seq))).order_by_desc(Column::Seq).into_tuple::<i64>().one(db.conn()).await?;
     let after = places().filter(Column::Seq.gt(signed(seq))).order_by_asc(Column::Seq).into_tuple::<i64>().one(db.conn()).await?;
     let place = |seq: Option<i64>| seq.map(|seq| unsigned("a leaf's place", seq)).transpose();
     Ok((place(before)?, place(after)?))
@@ -268,11 +269,11 @@ fn searchable(body: &Body) -> (String, String, bool) {
     let of = |action: &str, resource: String| (action.to_owned(), resource, true);
     match body {
         Body::Admin(admin) => (admin.action.clone(), admin.resource.clone(), admin.decision == AdminDecision::Allowed),
-        Body::QuarantineRead(read) => of("quarantine.read", format!("pipeline/{}", read.pipeline)),
+        Body::QuarantineRead(read) => of("quarantine.read", format!("pipeline:{}", read.pipeline)),
         Body::LogStarted(log) => of("log.start", format!("log/{}", log.log_id)),
-        Body::RunStarted(run) => of("run.start", format!("pipeline/{}", run.pipeline)),
-        Body::RunEnded(run) => of("run.end", format!("pipeline/{}", run.pipeline)),
-        Body::Checkpoint(checkpoint) => of("run.checkpoint", format!("pipeline/{}", checkpoint.pipeline)),
+        Body::RunStarted(run) => of("run.start", format!("pipeline:{}", run.pipeline)),
+        Body::RunEnded(run) => of("run.end", format!("pipeline:{}", run.pipeline)),
+        Body::Checkpoint(checkpoint) => of("run.checkpoint", format!("pipeline:{}", checkpoint.pipeline)),
         Body::KeyEvent(key) => of("key.change", format!("key/{}", key.key_id)),
         Body::ConsentChange(consent) => of("consent.write", format!("purpose/{}", consent.purpose)),
         Body::ConsentImported(_) => of("consent.import", "consent".to_owned()),

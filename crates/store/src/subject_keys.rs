@@ -58,7 +58,7 @@ pub async fn insert(tx: &Tx, project: ProjectId, keys: Vec<NewSubjectKey>, now: 
     let many = keys.len();
     bulk::insert(tx.conn(), INSERT, 5, "", values(project, keys, now)).await.map_err(|e| match e.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => StoreError::Conflict(format!(
-            "one of {many} new subject keys exists already: another pipeline made it meanwhile; go back to the last checkpoint"
+            "one of {many} new subject keys exists already: another pipeline met the same person first. Nothing is lost: run it again, and it goes on from its last checkpoint (a server does so by itself)"
         )),
         _ => e.into(),
     })

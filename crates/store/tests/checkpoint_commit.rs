@@ -280,7 +280,7 @@ async fn a_thread_commits_its_last_checkpoint_together_with_the_end_of_its_run()
     let lease = w.lease(&run, "a", at(0)).await.unwrap();
     let blocking = BlockingStore::new(w.store.clone(), tokio::runtime::Handle::current());
     let last = checkpoint(&lease, 1, 1);
-    let end = common::leaf(Some(w.project), 1, "run:x", "run.end", "pipeline/card-fraud", true);
+    let end = common::leaf(Some(w.project), 1, "run:x", "run.end", "pipeline:card-fraud", true);
     let committed = std::thread::spawn({
         let blocking = blocking.clone();
         move || blocking.commit_checkpoint(last, vec![end])

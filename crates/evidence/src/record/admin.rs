@@ -9,7 +9,7 @@ pub struct AdminAction {
     pub address: String,
     /// Such as `pipeline.deploy` or `session.sign_in`.
     pub action: String,
-    /// Such as `pipeline/card-fraud@3`.
+    /// Such as `pipeline:card-fraud`.
     pub resource: String,
     pub decision: AdminDecision,
     /// The permission rule that matched; none where no rule allows.
