@@ -21,6 +21,8 @@ mod tidy;
 mod tools;
 mod wasm;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -101,8 +103,18 @@ enum Command {
     Tidy,
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().command {
+fn main() -> ExitCode {
+    match execute(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<()> {
+    match command {
         Command::Run { data, listen, profile } => run::run(&data, &listen, &profile),
         Command::Build { profile } => run::build(&profile).map(|_| ()),
         Command::Test { only } => test::test(&only),

@@ -84,11 +84,15 @@ pub fn show(command: &Command) -> String {
     words.join(" ")
 }
 
+/// Whether this is a Debian on which packages may be installed.
+pub fn can_install() -> bool {
+    has("apt-get") && output(Command::new("id").arg("-u")).as_deref() == Some("0")
+}
+
 /// Installs Debian packages where that is possible, and otherwise says which are missing.
 pub fn apt_install(packages: &[&str], why: &str) -> Result<()> {
     let list = packages.join(" ");
-    let is_root = output(Command::new("id").arg("-u")).as_deref() == Some("0");
-    if !has("apt-get") || !is_root {
+    if !can_install() {
         bail!("{why}: please install {list} (Debian: `sudo apt-get install {list}`) and try again");
     }
     say(&format!("installing {list}"));

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     browser, docs, oracle, run,
-    shell::{cargo, run as execute},
+    shell::{cargo, run as execute, target_dir},
     site,
     steps::{Counts, Steps},
     tidy, tools, wasm,
@@ -95,11 +95,22 @@ fn run_parts(steps: &mut Steps, wanted: impl Fn(&str) -> bool) {
     if !built {
         return;
     }
+    // Kept from builds that begin meanwhile, which would put another binary in its place.
+    let weir = target_dir().join("weir-under-test");
+    let kept = || -> Result<()> {
+        let _ = std::fs::remove_file(&weir);
+        std::fs::hard_link(run::binary("dev"), &weir).or_else(|_| std::fs::copy(run::binary("dev"), &weir).map(drop))?;
+        Ok(())
+    };
+    if let Err(error) = kept() {
+        steps.check::<()>("keeping the binary", || Err(error));
+        return;
+    }
     if wanted("unit") {
         steps.count("unit and integration tests", cargo_tests);
     }
     if wanted("browser") && console {
-        steps.count("browser tests", || browser::test(&run::binary("dev")));
+        steps.count("browser tests", || browser::test(&weir));
     }
 }
 
@@ -111,7 +122,10 @@ fn workspace_tests() -> std::process::Command {
 }
 
 fn cargo_tests() -> Result<Counts> {
-    let mut counts = cargo_test(workspace_tests().arg("--no-fail-fast"))?;
+    // Many tests wait for checkpoints and processes; others can use the cores meanwhile.
+    let threads = std::thread::available_parallelism().map_or(2, |cores| 2 * cores.get()).to_string();
+    let threads = std::env::var("RUST_TEST_THREADS").unwrap_or(threads);
+    let mut counts = cargo_test(workspace_tests().arg("--no-fail-fast").env("RUST_TEST_THREADS", threads))?;
     let with_examples = docs::crates_with_tests()?;
     if !with_examples.is_empty() {
         let mut command = cargo();

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use crate::shell::{apt_install, cargo, has, output, say};
+use crate::shell::{apt_install, can_install, cargo, has, output, say};
 
 /// What Playwright asks for.
 const NODE: u32 = 20;
@@ -68,7 +68,7 @@ pub const NPM: Tool = Tool {
     packages: &["npm"],
     problem: || {
         let missing: Vec<&str> = ["npm", "npx"].into_iter().filter(|program| !has(program)).collect();
-        (!missing.is_empty()).then(|| format!("{} is not on the path", missing.join(" and ")))
+        (!missing.is_empty()).then(|| format!("not on the path: {}", missing.join(", ")))
     },
     otherwise: "it comes with Node.js",
 };
@@ -94,7 +94,8 @@ pub fn chromium() -> Option<PathBuf> {
 
 /// Installs what is missing where that is possible; what is missing then is named in one error.
 pub fn ensure(tools: &[&Tool]) -> Result<()> {
-    for tool in tools.iter().filter(|tool| !tool.packages.is_empty() && (tool.problem)().is_some()) {
+    let installable = |tool: &&&Tool| can_install() && !tool.packages.is_empty() && (tool.problem)().is_some();
+    for tool in tools.iter().filter(installable) {
         if let Err(error) = apt_install(tool.packages, tool.why) {
             say(&format!("{} could not be installed: {error:#}", tool.name));
         }

@@ -47,6 +47,10 @@ fn from_source(sysroot: &Path, libraries: &Path) -> Result<()> {
         fetch_sources(&sources)?;
     }
     let work = target_dir().join("wasm-target");
+    // What another compiler left here would be taken for this one's.
+    if work.join("target").exists() {
+        fs::remove_dir_all(work.join("target"))?;
+    }
     fs::create_dir_all(work.join("src"))?;
     fs::write(work.join("Cargo.toml"), "[package]\nname = \"empty\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[workspace]\n")?;
     fs::write(work.join("src/lib.rs"), "")?;
@@ -57,13 +61,26 @@ fn from_source(sysroot: &Path, libraries: &Path) -> Result<()> {
         "--target",
         TARGET,
     ]))?;
-    fs::create_dir_all(libraries)?;
-    for file in fs::read_dir(work.join("target").join(TARGET).join("release/deps"))?.flatten() {
-        let name = file.file_name();
-        if name.to_string_lossy().ends_with(".rlib") && !name.to_string_lossy().starts_with("libempty") {
-            fs::copy(file.path(), libraries.join(name))?;
+    // Complete under another name first, so that a copy that was interrupted is not taken for the target.
+    let folder = libraries.parent().context("the libraries have a parent folder")?;
+    let staged = folder.join("lib.new");
+    let copy = || -> std::io::Result<()> {
+        if staged.exists() {
+            fs::remove_dir_all(&staged)?;
         }
-    }
+        fs::create_dir_all(&staged)?;
+        for file in fs::read_dir(work.join("target").join(TARGET).join("release/deps"))?.flatten() {
+            let name = file.file_name();
+            if name.to_string_lossy().ends_with(".rlib") && !name.to_string_lossy().starts_with("libempty") {
+                fs::copy(file.path(), staged.join(name))?;
+            }
+        }
+        if libraries.exists() {
+            fs::remove_dir_all(libraries)?;
+        }
+        fs::rename(&staged, libraries)
+    };
+    copy().with_context(|| format!("cannot write to {}; it may belong to another user", folder.display()))?;
     Ok(())
 }
 
@@ -76,6 +93,9 @@ fn fetch_sources(sources: &Path) -> Result<()> {
     }
     let mirror = debian_mirror().context("no Debian mirror is configured")?;
     let work = target_dir().join("wasm-target/apt");
+    if work.exists() {
+        fs::remove_dir_all(&work)?;
+    }
     for dir in ["lists/partial", "cache/archives/partial"] {
         fs::create_dir_all(work.join(dir))?;
     }
@@ -91,7 +111,7 @@ fn fetch_sources(sources: &Path) -> Result<()> {
         ] {
             command.arg("-o").arg(format!("{key}={}", value.display()));
         }
-        // A newer release's keys may not be known here; the content is checked against the compiler's version below.
+        // Signed packages only, whatever the machine's settings say.
         command.args(["-o", "APT::Get::AllowUnauthenticated=false", "-o", "APT::Sandbox::User=root"]);
         command.current_dir(&work);
         command
@@ -118,6 +138,10 @@ fn fetch_sources(sources: &Path) -> Result<()> {
     run(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&unpacked))?;
     let library = find_library(&unpacked).context("the package holds no library sources")?;
     fs::create_dir_all(sources.parent().context("the sources have a parent folder")?)?;
+    // A folder that an interrupted copy left would become the parent of the next one.
+    if sources.exists() {
+        fs::remove_dir_all(sources)?;
+    }
     run(Command::new("cp").arg("-rL").arg(&library).arg(sources))
 }
 
