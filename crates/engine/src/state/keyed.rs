@@ -18,6 +18,9 @@ use super::{
     stores::Stores,
 };
 
+/// So many keys are looked up together.
+const BATCH: usize = 128;
+
 /// What a state needs to know of its surroundings.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -174,7 +177,7 @@ impl<V: StateValue> KeyedState<V> {
         Usage {
             entries: self.len(),
             pages: self.frames.len() - self.free.len(),
-            resident_pages: self.frames.iter().filter(|frame| frame.page.is_some()).count(),
+            resident_pages: self.frames.iter().filter(|frame| !frame.body.is_absent()).count(),
             resident: self.resident,
             copies: self.copies,
             index: self.index.bytes() + tables,
@@ -193,7 +196,7 @@ impl<V: StateValue> KeyedState<V> {
     pub fn slot_of_hashed(&mut self, hash: u64, key: &[u8]) -> Result<Option<Slot>, StateError> {
         let mut cold = Vec::new();
         for slot in self.index.candidates(hash).map(Slot) {
-            match &self.frames[slot.page()].page {
+            match self.frames[slot.page()].body.get() {
                 Some(page) if page.key(slot.at()) == key => return Ok(Some(slot)),
                 Some(_) => {}
                 None => cold.push(slot),
@@ -227,10 +230,36 @@ impl<V: StateValue> KeyedState<V> {
         mut make: impl FnMut(usize) -> V,
         slots: &mut Vec<Slot>,
     ) -> Result<(), StateError> {
-        for (n, key) in keys.into_iter().enumerate() {
-            slots.push(self.slot_or_insert(key, || make(n))?.0);
+        let mut keys = keys.into_iter();
+        let mut batch: Vec<(&[u8], u64, Option<u32>)> = Vec::with_capacity(BATCH);
+        let mut n = 0;
+        loop {
+            // In stages, so that the processor waits for the memory of many keys at once and not for one after the other.
+            batch.clear();
+            batch.extend(keys.by_ref().take(BATCH).map(|key| (key, key_hash(key), None)));
+            if batch.is_empty() {
+                return Ok(());
+            }
+            for (_, hash, slot) in &mut batch {
+                *slot = self.index.candidates(*hash).next();
+            }
+            let mut lengths = 0;
+            for slot in batch.iter().filter_map(|(_, _, slot)| slot.map(Slot)) {
+                lengths += self.frames[slot.page()].body.get().map_or(0, |page| page.key(slot.at()).len());
+            }
+            std::hint::black_box(lengths);
+            for &(key, hash, slot) in &batch {
+                let known = slot.map(Slot).filter(|slot| {
+                    let page = self.frames[slot.page()].body.get();
+                    page.is_some_and(|page| page.holds(slot.at()) && page.key(slot.at()) == key)
+                });
+                slots.push(match known {
+                    Some(slot) => slot,
+                    None => self.slot_or_insert_hashed(hash, key, || make(n))?.0,
+                });
+                n += 1;
+            }
         }
-        Ok(())
     }
 
     pub fn get(&mut self, key: &[u8]) -> Result<Option<&V>, StateError> {
@@ -319,7 +348,7 @@ impl<V: StateValue> KeyedState<V> {
     pub fn for_each(&mut self, mut visit: impl FnMut(Slot, &[u8], &V)) -> Result<(), StateError> {
         for number in 0..self.frames.len() {
             let read;
-            let page: &Page<V> = match &self.frames[number].page {
+            let page: &Page<V> = match self.frames[number].body.get() {
                 Some(page) => page,
                 None if self.homes[number] == NO_HOME => continue,
                 None => {
@@ -358,7 +387,7 @@ impl<V: StateValue> KeyedState<V> {
     /// calling after a restore when there is nothing else to do; `usize::MAX` reads everything at once.
     pub fn warm(&mut self, mut pages: usize) -> Result<bool, StateError> {
         for number in 0..self.frames.len() {
-            if self.frames[number].page.is_some() || self.homes[number] == NO_HOME {
+            if !self.frames[number].body.is_absent() || self.homes[number] == NO_HOME {
                 continue;
             }
             if self.resident + self.copies + 2 * size_of::<Page<V>>() > self.ceiling {

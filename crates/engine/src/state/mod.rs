@@ -16,7 +16,7 @@
 //!            └──────────────────────────────────┘       └────────────┘
 //! ```
 //!
-//! - **Checkpoint.** [`KeyedState::snapshot`] counts one reference to each page changed since the last one; that is the pause.
+//! - **Checkpoint.** [`KeyedState::snapshot`] shares each page changed since the last one, without touching it; that is the pause.
 //!   [`Snapshot::write`] encodes, seals and writes them on another thread, while a page that changes is copied first. A state
 //!   file holds the pages that changed, and a list of all live pages in this and older files: the checkpoint is incremental,
 //!   and its record ([`LaneState`]) is small. When most of the files is garbage, a snapshot also writes some of the pages that
@@ -45,6 +45,7 @@
 //! - [`Slot`]s stay valid until the entry is removed, also through eviction, but not through a restore.
 //! - Timers: give [`StateValue::timer`], and after a restore [`KeyedState::take_timers`] lists them without reading any page.
 
+mod body;
 pub mod codec;
 mod compact;
 mod error;

@@ -57,10 +57,6 @@ impl<V: StateValue> Page<V> {
         Self { live: 0, dead: 0, spans, values, keys: Vec::new() }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.live.count_ones() as usize
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.live == 0
     }

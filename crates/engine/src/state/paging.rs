@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Slot, StateError, StateValue,
+    body::Body,
     keyed::KeyedState,
     page::{PAGE_SLOTS, Page},
     seal::{Kind, Place},
@@ -28,7 +29,7 @@ const OPEN: u8 = 4;
 
 /// A place for a page in memory.
 pub(crate) struct Frame<V> {
-    pub(crate) page: Option<Arc<Page<V>>>,
+    pub(crate) body: Body<V>,
     /// What the page takes, as counted in `resident`.
     pub(crate) bytes: usize,
     pub(crate) version: u32,
@@ -40,19 +41,19 @@ type Lent = Option<(Slot, usize)>;
 impl<V: StateValue> KeyedState<V> {
     /// A page, read back if need be; `None` if it was released.
     pub(super) fn page(&mut self, number: usize) -> Result<Option<&Page<V>>, StateError> {
-        if self.frames[number].page.is_none() && !self.load(number)? {
+        if self.frames[number].body.is_absent() && !self.load(number)? {
             return Ok(None);
         }
         let frame = &mut self.frames[number];
         frame.flags |= TOUCHED;
-        Ok(frame.page.as_deref())
+        Ok(frame.body.get())
     }
 
     /// A page to be changed, and where to note which value is lent.
     pub(super) fn page_mut(&mut self, number: usize) -> Result<(Option<&mut Page<V>>, &mut Lent), StateError> {
         self.settle();
         self.relieve()?;
-        if self.frames[number].page.is_none() && !self.load(number)? {
+        if self.frames[number].body.is_absent() && !self.load(number)? {
             return Ok((None, &mut self.lent));
         }
         let frame = &self.frames[number];
@@ -61,11 +62,11 @@ impl<V: StateValue> KeyedState<V> {
         }
         let frame = &mut self.frames[number];
         frame.flags |= TOUCHED;
-        let page = frame.page.as_mut().expect("invariant: loaded above");
-        if Arc::strong_count(page) > 1 {
+        let (page, copied) = frame.body.own().expect("invariant: loaded above");
+        if copied {
             self.copies += frame.bytes;
         }
-        Ok((Some(Arc::make_mut(page)), &mut self.lent))
+        Ok((Some(page), &mut self.lent))
     }
 
     /// Notes that a page is no longer as any file has it.
@@ -82,7 +83,7 @@ impl<V: StateValue> KeyedState<V> {
     /// Counts how the value that was lent last has grown.
     pub(super) fn settle(&mut self) {
         let Some((slot, before)) = self.lent.take() else { return };
-        let page = self.frames[slot.page()].page.as_ref();
+        let page = self.frames[slot.page()].body.get();
         let after = page.and_then(|page| page.value(slot.at())).map_or(before, V::heap_size);
         self.resize(slot.page(), before, after);
     }
@@ -123,7 +124,7 @@ impl<V: StateValue> KeyedState<V> {
     fn page_with_room(&mut self) -> Result<usize, StateError> {
         while let Some(&number) = self.open.last() {
             let frame = &mut self.frames[number as usize];
-            if frame.page.as_ref().is_some_and(|page| page.has_room(frame.bytes)) {
+            if frame.body.get().is_some_and(|page| page.has_room(frame.bytes)) {
                 return Ok(number as usize);
             }
             frame.flags &= !OPEN;
@@ -143,7 +144,7 @@ impl<V: StateValue> KeyedState<V> {
         let page = Page::new();
         let bytes = page.bytes();
         let frame = &mut self.frames[number];
-        (frame.page, frame.bytes) = (Some(Arc::new(page)), bytes);
+        (frame.body, frame.bytes) = (Body::new(page), bytes);
         self.resident += bytes;
         self.mark_open(number);
         Ok(number)
@@ -151,7 +152,7 @@ impl<V: StateValue> KeyedState<V> {
 
     /// A place for one more page.
     pub(super) fn add_frame(&mut self, home: Home) {
-        self.frames.push(Frame { page: None, bytes: 0, version: 0, flags: 0 });
+        self.frames.push(Frame { body: Body::Absent, bytes: 0, version: 0, flags: 0 });
         self.homes.push(home);
         if home != NO_HOME {
             self.stores.gain(home);
@@ -162,7 +163,7 @@ impl<V: StateValue> KeyedState<V> {
     pub(super) fn release(&mut self, number: usize) {
         self.changed(number);
         let frame = &mut self.frames[number];
-        frame.page = None;
+        frame.body = Body::Absent;
         self.resident = self.resident.saturating_sub(std::mem::take(&mut frame.bytes));
         self.free.push(number as u32);
     }
@@ -191,7 +192,7 @@ impl<V: StateValue> KeyedState<V> {
         let bytes = page.bytes();
         let has_room = page.has_room(bytes);
         let frame = &mut self.frames[number];
-        (frame.page, frame.bytes) = (Some(Arc::new(page)), bytes);
+        (frame.body, frame.bytes) = (Body::new(page), bytes);
         self.resident += bytes;
         self.loads += 1;
         if has_room {
@@ -219,12 +220,12 @@ impl<V: StateValue> KeyedState<V> {
             steps -= 1;
             self.hand = (self.hand + 1) % self.frames.len();
             let frame = &mut self.frames[self.hand];
-            let Some(page) = &frame.page else { continue };
+            let Some(page) = frame.body.get() else { continue };
             if frame.flags & TOUCHED != 0 {
                 frame.flags &= !TOUCHED;
                 continue;
             }
-            if Arc::strong_count(page) > 1 {
+            if frame.body.is_shared() {
                 continue;
             }
             if self.homes[self.hand] == NO_HOME {
@@ -234,7 +235,7 @@ impl<V: StateValue> KeyedState<V> {
                 self.set_home(self.hand, home);
             }
             let frame = &mut self.frames[self.hand];
-            frame.page = None;
+            frame.body = Body::Absent;
             self.resident = self.resident.saturating_sub(std::mem::take(&mut frame.bytes));
             self.evictions += 1;
         }
