@@ -78,10 +78,6 @@ impl Layout {
         values
     }
 
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
     pub fn is_empty(&self) -> bool {
         self.registers.is_empty()
     }

@@ -175,7 +175,7 @@ impl MatchOperator {
             return Ok(());
         }
         // Stable: matches of one partition stay in the order of their first rows.
-        found.sort_by(|(a_key, a), (b_key, b)| (a.decided_at, a.last_at, a_key).cmp(&(b.decided_at, b.last_at, b_key)));
+        found.sort_by(|(a_key, a), (b_key, b)| (a.decided_at, a_key).cmp(&(b.decided_at, b_key)));
         let mut columns = Vec::new();
         if let Some(keys) = &self.keys {
             let parser = keys.parser();

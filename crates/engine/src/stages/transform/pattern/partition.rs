@@ -92,7 +92,6 @@ pub struct Found {
     /// The event time that had to pass before the match was certain: of the row that ended the search, or the end of `WITHIN`. The same
     /// however watermarks come.
     pub decided_at: i64,
-    pub last_at: i64,
     /// For each measure, the values of its parts.
     pub parts: Vec<Vec<Value>>,
 }
@@ -263,7 +262,7 @@ impl Body {
         let before = |offset: usize| last.checked_sub(offset).map(|at| &*self.rows[at].values);
         let rows = mapped.iter().map(|&(row, variable)| (&self.rows[row], variable));
         let parts = matcher.summarize(rows, &self.rows[last], before);
-        into.push(Found { decided_at: self.decided_at, last_at: self.rows[last].time, parts });
+        into.push(Found { decided_at: self.decided_at, parts });
         let to = |variable: usize, row: Option<&(usize, usize)>| match row {
             Some(&(row, _)) if row == self.start => Err(Trouble::Endless(matcher.variables[variable].clone())),
             Some(&(row, _)) => Ok(row),

@@ -83,16 +83,6 @@ impl Program {
         }
     }
 
-    /// Whether there is such a position, for those read from state.
-    pub fn is_position(&self, position: Position) -> bool {
-        matches!(self.code.get(position as usize), Some(Instruction::Row(_)))
-    }
-
-    /// One more than the highest position.
-    pub fn size(&self) -> usize {
-        self.code.len()
-    }
-
     fn push(&mut self, instruction: Instruction) -> Result<usize, String> {
         if self.code.len() >= MAX_INSTRUCTIONS {
             return Err("the pattern's quantifiers multiply to more than 20,000 steps; use smaller numbers of repetitions".into());

@@ -62,6 +62,18 @@ fn within_lets_go_of_rows_when_its_time_has_passed() {
 }
 
 #[test]
+fn matches_of_a_partition_come_in_the_order_of_their_first_rows() {
+    // Row 0 takes all there is before it is certain; row 1 is certain at the same moment, and ends earlier.
+    let small = over([last(B, PRICE), first(None, PRICE)], col("$0").gt(col("$1")));
+    let pattern = Pattern::Sequence(vec![Pattern::Variable(A), repeat(B, 0, None, true)]);
+    let node =
+        node(pattern, vec![None, Some(small)], [first(None, PRICE), last(None, PRICE)].map(part).to_vec(), AfterMatch::ToNextRow);
+    let mut bench = Bench::new(node, ints(2)).unwrap();
+    bench.push(&batch(&[("x", 1, Some(1)), ("x", 2, Some(9)), ("x", 3, Some(5)), ("x", 4, Some(0))], &[0; 4])).unwrap();
+    assert_eq!(bench.advance(5).unwrap(), ["x 1 5", "x 9 9", "x 5 5"]);
+}
+
+#[test]
 fn further_order_decides_among_rows_of_equal_time() {
     let mut node = rising(AfterMatch::PastLastRow);
     node.order = vec![weir_plan::operator::SortKey { column: PRICE, descending: false, nulls_first: true }];
