@@ -214,7 +214,10 @@ fn restore_figures(mib: u64) {
     let states: Vec<_> =
         lanes.iter_mut().enumerate().map(|(n, lane)| lane.snapshot().write(&format!("bench.{n}")).unwrap()).collect();
     let bytes: u64 = states.iter().map(|state| state.bytes).sum();
-    println!("{}", json!({"figure": "write, one thread", "mib": bytes >> 20, "mib_per_second": ((bytes >> 20) as f64 / began.elapsed().as_secs_f64()) as u64}));
+    println!(
+        "{}",
+        json!({"figure": "write, one thread", "mib": bytes >> 20, "mib_per_second": ((bytes >> 20) as f64 / began.elapsed().as_secs_f64()) as u64})
+    );
     drop(lanes);
     restore::<Row>(folder.path(), &states, &key(1));
     let began = Instant::now();
@@ -256,7 +259,10 @@ fn spill(number: u64, limit_mib: usize) {
             updates += 1;
         }
         let written = writing.join().unwrap();
-        println!("{}", json!({"figure": "spill: snapshot", "pause_ms": ms(pause), "write_ms": ms(began.elapsed()), "file_mib": written.bytes >> 20}));
+        println!(
+            "{}",
+            json!({"figure": "spill: snapshot", "pause_ms": ms(pause), "write_ms": ms(began.elapsed()), "file_mib": written.bytes >> 20})
+        );
         report("spill: update meanwhile, skewed", &state, updates, began);
     }
     let began = Instant::now();

@@ -53,7 +53,8 @@ fn contents(lanes: &mut [KeyedState<Row>]) -> Model {
     let mut all = Model::new();
     for lane in lanes {
         let before = all.len();
-        lane.for_each(|_, key, value| assert!(all.insert(key.to_vec(), value.clone()).is_none(), "a key is there twice")).unwrap();
+        lane.for_each(|_, key, value| assert!(all.insert(key.to_vec(), value.clone()).is_none(), "a key is there twice"))
+            .unwrap();
         assert_eq!(all.len() - before, lane.len());
     }
     all

@@ -97,7 +97,14 @@ pub(crate) struct FinishedFile {
 }
 
 impl FileWriter {
-    pub(crate) fn create(folder: &Path, name: &str, key: &Key, operator: [u8; 32], lane: usize, lanes: usize) -> Result<Self, StateError> {
+    pub(crate) fn create(
+        folder: &Path,
+        name: &str,
+        key: &Key,
+        operator: [u8; 32],
+        lane: usize,
+        lanes: usize,
+    ) -> Result<Self, StateError> {
         let word = |number: usize| u16::try_from(number).expect("invariant: lanes are at most 1,024");
         let header = Header { lane: word(lane), lanes: word(lanes), key: key.id(), id: random()?, operator };
         let (path, part) = (folder.join(name), folder.join(format!("{name}.part")));
@@ -181,7 +188,9 @@ impl FileWriter {
         let file = self.out.into_inner().map_err(|error| StateError::io(&self.name, "write")(error.into_error()))?;
         file.sync_all().map_err(StateError::io(&self.name, "sync"))?;
         fs::rename(&self.part, &self.path).map_err(StateError::io(&self.name, "rename"))?;
-        if cfg!(unix) && let Some(folder) = self.path.parent() {
+        if cfg!(unix)
+            && let Some(folder) = self.path.parent()
+        {
             let synced = File::open(folder).and_then(|folder| folder.sync_all());
             synced.map_err(StateError::io(&self.name, "sync the folder of"))?;
         }

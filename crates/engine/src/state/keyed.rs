@@ -7,6 +7,7 @@ use weir_vault::Key;
 
 use super::{
     StateError, StateValue,
+    body::Pins,
     hash::{KEY_GROUPS, groups_of, key_hash},
     index::Index,
     manifest::LaneState,
@@ -110,7 +111,10 @@ pub struct KeyedState<V> {
     /// The last state written, and its epoch.
     pub(super) last: Option<(u32, LaneState)>,
     pub(super) rewrite: bool,
+    pub(super) pins: Pins<V>,
     pub(super) completed: Arc<Mutex<Vec<Completed>>>,
+    /// Counts changes, to do what is left to do now and then.
+    pub(super) changes: u32,
     pub(super) resident: usize,
     pub(super) copies: usize,
     /// Above this, pages are evicted: the limit, or more while a snapshot holds too much.
@@ -150,7 +154,9 @@ impl<V: StateValue> KeyedState<V> {
             changed_in: 1,
             last: None,
             rewrite: false,
+            pins: Pins::default(),
             completed: Arc::default(),
+            changes: 0,
             resident: 0,
             copies: 0,
             hand: 0,
@@ -196,7 +202,7 @@ impl<V: StateValue> KeyedState<V> {
     pub fn slot_of_hashed(&mut self, hash: u64, key: &[u8]) -> Result<Option<Slot>, StateError> {
         let mut cold = Vec::new();
         for slot in self.index.candidates(hash).map(Slot) {
-            match self.frames[slot.page()].body.get() {
+            match self.pins.get(&self.frames[slot.page()].body) {
                 Some(page) if page.key(slot.at()) == key => return Ok(Some(slot)),
                 Some(_) => {}
                 None => cold.push(slot),
@@ -245,12 +251,12 @@ impl<V: StateValue> KeyedState<V> {
             }
             let mut lengths = 0;
             for slot in batch.iter().filter_map(|(_, _, slot)| slot.map(Slot)) {
-                lengths += self.frames[slot.page()].body.get().map_or(0, |page| page.key(slot.at()).len());
+                lengths += self.pins.get(&self.frames[slot.page()].body).map_or(0, |page| page.key(slot.at()).len());
             }
             std::hint::black_box(lengths);
             for &(key, hash, slot) in &batch {
                 let known = slot.map(Slot).filter(|slot| {
-                    let page = self.frames[slot.page()].body.get();
+                    let page = self.pins.get(&self.frames[slot.page()].body);
                     page.is_some_and(|page| page.holds(slot.at()) && page.key(slot.at()) == key)
                 });
                 slots.push(match known {
@@ -348,7 +354,7 @@ impl<V: StateValue> KeyedState<V> {
     pub fn for_each(&mut self, mut visit: impl FnMut(Slot, &[u8], &V)) -> Result<(), StateError> {
         for number in 0..self.frames.len() {
             let read;
-            let page: &Page<V> = match self.frames[number].body.get() {
+            let page: &Page<V> = match self.pins.get(&self.frames[number].body) {
                 Some(page) => page,
                 None if self.homes[number] == NO_HOME => continue,
                 None => {

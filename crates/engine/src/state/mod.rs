@@ -16,7 +16,8 @@
 //!            └──────────────────────────────────┘       └────────────┘
 //! ```
 //!
-//! - **Checkpoint.** [`KeyedState::snapshot`] shares each page changed since the last one, without touching it; that is the pause.
+//! - **Checkpoint.** [`KeyedState::snapshot`] moves the pages changed since the last one into a set that it shares,
+//!   eight bytes a page; that is the pause.
 //!   [`Snapshot::write`] encodes, seals and writes them on another thread, while a page that changes is copied first. A state
 //!   file holds the pages that changed, and a list of all live pages in this and older files: the checkpoint is incremental,
 //!   and its record ([`LaneState`]) is small. When most of the files is garbage, a snapshot also writes some of the pages that

@@ -27,6 +27,9 @@ pub(crate) const LISTED: u8 = 2;
 /// In the stack of pages that may have room.
 const OPEN: u8 = 4;
 
+/// Pages per [`KeyedState::catch_up`], every 64 changes.
+const CATCH_UP: usize = 256;
+
 /// A place for a page in memory.
 pub(crate) struct Frame<V> {
     pub(crate) body: Body<V>,
@@ -46,13 +49,17 @@ impl<V: StateValue> KeyedState<V> {
         }
         let frame = &mut self.frames[number];
         frame.flags |= TOUCHED;
-        Ok(frame.body.get())
+        Ok(self.pins.get(&frame.body))
     }
 
     /// A page to be changed, and where to note which value is lent.
     pub(super) fn page_mut(&mut self, number: usize) -> Result<(Option<&mut Page<V>>, &mut Lent), StateError> {
         self.settle();
         self.relieve()?;
+        self.changes = self.changes.wrapping_add(1);
+        if self.changes.is_multiple_of(64) {
+            self.catch_up();
+        }
         if self.frames[number].body.is_absent() && !self.load(number)? {
             return Ok((None, &mut self.lent));
         }
@@ -62,11 +69,23 @@ impl<V: StateValue> KeyedState<V> {
         }
         let frame = &mut self.frames[number];
         frame.flags |= TOUCHED;
-        let (page, copied) = frame.body.own().expect("invariant: loaded above");
+        let (page, copied) = self.pins.own(&mut frame.body).expect("invariant: loaded above");
         if copied {
             self.copies += frame.bytes;
         }
         Ok((Some(page), &mut self.lent))
+    }
+
+    /// What is left to do after a snapshot was written, a little at a time.
+    #[cold]
+    fn catch_up(&mut self) {
+        self.take_completed(CATCH_UP);
+        if !self.pins.is_empty() {
+            self.pins.take_back(&mut self.frames, CATCH_UP);
+            if self.pins.is_empty() {
+                self.copies = 0;
+            }
+        }
     }
 
     /// Notes that a page is no longer as any file has it.
@@ -83,7 +102,7 @@ impl<V: StateValue> KeyedState<V> {
     /// Counts how the value that was lent last has grown.
     pub(super) fn settle(&mut self) {
         let Some((slot, before)) = self.lent.take() else { return };
-        let page = self.frames[slot.page()].body.get();
+        let page = self.pins.get(&self.frames[slot.page()].body);
         let after = page.and_then(|page| page.value(slot.at())).map_or(before, V::heap_size);
         self.resize(slot.page(), before, after);
     }
@@ -124,7 +143,7 @@ impl<V: StateValue> KeyedState<V> {
     fn page_with_room(&mut self) -> Result<usize, StateError> {
         while let Some(&number) = self.open.last() {
             let frame = &mut self.frames[number as usize];
-            if frame.body.get().is_some_and(|page| page.has_room(frame.bytes)) {
+            if self.pins.get(&frame.body).is_some_and(|page| page.has_room(frame.bytes)) {
                 return Ok(number as usize);
             }
             frame.flags &= !OPEN;
@@ -144,7 +163,7 @@ impl<V: StateValue> KeyedState<V> {
         let page = Page::new();
         let bytes = page.bytes();
         let frame = &mut self.frames[number];
-        (frame.body, frame.bytes) = (Body::new(page), bytes);
+        (frame.body, frame.bytes) = (Body::Own(Box::new(page)), bytes);
         self.resident += bytes;
         self.mark_open(number);
         Ok(number)
@@ -163,7 +182,7 @@ impl<V: StateValue> KeyedState<V> {
     pub(super) fn release(&mut self, number: usize) {
         self.changed(number);
         let frame = &mut self.frames[number];
-        frame.body = Body::Absent;
+        self.pins.discard(&mut frame.body);
         self.resident = self.resident.saturating_sub(std::mem::take(&mut frame.bytes));
         self.free.push(number as u32);
     }
@@ -192,7 +211,7 @@ impl<V: StateValue> KeyedState<V> {
         let bytes = page.bytes();
         let has_room = page.has_room(bytes);
         let frame = &mut self.frames[number];
-        (frame.body, frame.bytes) = (Body::new(page), bytes);
+        (frame.body, frame.bytes) = (Body::Own(Box::new(page)), bytes);
         self.resident += bytes;
         self.loads += 1;
         if has_room {
@@ -211,8 +230,9 @@ impl<V: StateValue> KeyedState<V> {
     #[cold]
     fn evict(&mut self) -> Result<(), StateError> {
         let limit = self.settings.memory_limit.unwrap_or(usize::MAX);
-        self.take_completed();
-        if Arc::strong_count(&self.completed) == 1 {
+        self.take_completed(64 * CATCH_UP);
+        self.pins.take_back(&mut self.frames, 64 * CATCH_UP);
+        if self.pins.is_empty() {
             self.copies = 0;
         }
         let mut steps = 2 * self.frames.len();
@@ -220,12 +240,12 @@ impl<V: StateValue> KeyedState<V> {
             steps -= 1;
             self.hand = (self.hand + 1) % self.frames.len();
             let frame = &mut self.frames[self.hand];
-            let Some(page) = frame.body.get() else { continue };
+            let Some(page) = self.pins.get(&frame.body) else { continue };
             if frame.flags & TOUCHED != 0 {
                 frame.flags &= !TOUCHED;
                 continue;
             }
-            if frame.body.is_shared() {
+            if self.pins.is_shared(&frame.body) {
                 continue;
             }
             if self.homes[self.hand] == NO_HOME {
@@ -235,7 +255,7 @@ impl<V: StateValue> KeyedState<V> {
                 self.set_home(self.hand, home);
             }
             let frame = &mut self.frames[self.hand];
-            frame.body = Body::Absent;
+            self.pins.discard(&mut frame.body);
             self.resident = self.resident.saturating_sub(std::mem::take(&mut frame.bytes));
             self.evictions += 1;
         }

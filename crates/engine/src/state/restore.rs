@@ -25,7 +25,11 @@ impl<V: StateValue> KeyedState<V> {
         let mut state = Self::new(settings, lane, lanes);
         let relevant = relevant(states, &state.groups)?;
         let share = |of: &LaneState| of.entries as usize * of.lanes.div_ceil(lanes).min(lanes) / lanes;
-        let estimate = if states.len() == lanes { relevant.iter().map(|of| of.entries as usize).sum() } else { relevant.iter().map(|of| share(of)).sum() };
+        let estimate = if states.len() == lanes {
+            relevant.iter().map(|of| of.entries as usize).sum()
+        } else {
+            relevant.iter().map(|of| share(of)).sum()
+        };
         let mut source = Source::default();
         let (mut stores, mut split) = (HashMap::new(), Vec::new());
         let mut outcome = Ok(());

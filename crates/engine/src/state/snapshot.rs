@@ -6,11 +6,11 @@ use parking_lot::Mutex;
 
 use super::{
     StateError, StateValue,
-    body::Held,
+    body::Pinned,
     compact,
     file::FileWriter,
     keyed::{KeyedState, Settings},
-    manifest::{LivePages, LaneState, Manifest},
+    manifest::{LaneState, LivePages, Manifest},
     page::Page,
     paging::{Home, LISTED, NO_HOME},
     seal::{Kind, Place, Scratch, SharedFile},
@@ -26,8 +26,9 @@ pub struct Snapshot<V> {
     lanes: usize,
     epoch: u32,
     entries: u64,
-    /// Changed pages. Those without content were spilled; their homes tell where.
-    pages: Vec<(u32, Option<Arc<Held<V>>>)>,
+    /// Changed pages, and where in which set of `pins` they are. The others were spilled; their homes tell where.
+    pages: Vec<(u32, Option<(u32, u32)>)>,
+    pins: Vec<Option<Pinned<V>>>,
     homes: Vec<Home>,
     stores: Stores,
     /// What was written last, if nothing has changed since.
@@ -51,7 +52,7 @@ impl<V: StateValue> KeyedState<V> {
     /// The state as it is now. Takes some tens of microseconds per thousand changed pages.
     pub fn snapshot(&mut self) -> Snapshot<V> {
         self.settle();
-        self.take_completed();
+        self.take_completed(usize::MAX);
         let mut dirty = std::mem::take(&mut self.dirty);
         for number in std::mem::take(&mut self.in_flight) {
             let home = self.homes[number as usize];
@@ -60,14 +61,12 @@ impl<V: StateValue> KeyedState<V> {
                 dirty.push(number);
             }
         }
-        let mut pages = Vec::with_capacity(dirty.len());
-        for &number in &dirty {
+        dirty.retain(|&number| {
             let frame = &mut self.frames[number as usize];
             frame.flags &= !LISTED;
-            if !frame.body.is_absent() || self.homes[number as usize] != NO_HOME {
-                pages.push((number, frame.body.share()));
-            }
-        }
+            !frame.body.is_absent() || self.homes[number as usize] != NO_HOME
+        });
+        let pages = self.pins.pin(&mut self.frames, &dirty);
         self.in_flight = dirty;
         let rewrite = std::mem::take(&mut self.rewrite);
         let last = self.last.as_ref().filter(|(epoch, _)| *epoch >= self.changed_in && pages.is_empty() && !rewrite);
@@ -78,6 +77,7 @@ impl<V: StateValue> KeyedState<V> {
             epoch: self.epoch,
             entries: self.len() as u64,
             pages,
+            pins: self.pins.shared(),
             homes: self.homes.clone(),
             stores: self.stores.clone(),
             unchanged: last.map(|(_, state)| state.clone()),
@@ -89,12 +89,16 @@ impl<V: StateValue> KeyedState<V> {
         snapshot
     }
 
-    /// Learns of snapshots that were written meanwhile: their pages need not be kept in memory any more.
-    pub(super) fn take_completed(&mut self) {
-        let completed = std::mem::take(&mut *self.completed.lock());
-        for Completed { epoch, state, file, id, bytes, homes } in completed {
-            let store = self.stores.add(file, Origin::Checkpoint { id, foreign: false }, bytes);
-            for (number, place) in homes {
+    /// Learns where the pages of snapshots that were written meanwhile are now, up to `most` of each: they need not be kept in
+    /// memory any more.
+    pub(super) fn take_completed(&mut self, most: usize) {
+        let mut completed = std::mem::take(&mut *self.completed.lock());
+        completed.sort_by_key(|completed| completed.epoch);
+        for Completed { epoch, state, file, id, bytes, mut homes } in completed {
+            let origin = Origin::Checkpoint { id, foreign: false };
+            let known = self.stores.iter().find(|(_, store)| store.origin == origin).map(|(store, _)| store);
+            let store = known.unwrap_or_else(|| self.stores.add(Arc::clone(&file), origin, bytes));
+            for (number, place) in homes.drain(homes.len().saturating_sub(most)..) {
                 let frame = &self.frames[number as usize];
                 let released = frame.body.is_absent() && self.homes[number as usize] == NO_HOME;
                 if frame.version <= epoch && !released {
@@ -102,6 +106,10 @@ impl<V: StateValue> KeyedState<V> {
                 }
             }
             self.stores.forget_if_empty(store);
+            if !homes.is_empty() {
+                self.completed.lock().push(Completed { epoch, state, file, id, bytes, homes });
+                continue;
+            }
             if self.last.as_ref().is_none_or(|(last, _)| *last < epoch) {
                 self.last = Some((epoch, state));
             }
@@ -136,9 +144,8 @@ impl<V: StateValue> Snapshot<V> {
         let mut room = Room::default();
         let mut homes = Vec::with_capacity(self.pages.len());
         for (number, page) in std::mem::take(&mut self.pages) {
-            // Dropped as soon as it is written, so that memory for copies is given back early.
             let place = match page {
-                Some(page) => room.write(&mut writer, &page)?,
+                Some((set, at)) => room.write(&mut writer, self.pinned(set, at))?,
                 None => self.rewritten(number, &mut writer, &mut room)?,
             };
             homes.push((number, place));
@@ -185,6 +192,11 @@ impl<V: StateValue> Snapshot<V> {
             Completed { epoch: self.epoch, state: state.clone(), file: finished.file, id, bytes: finished.bytes, homes };
         self.completed.lock().push(completed);
         Ok(state)
+    }
+
+    fn pinned(&self, set: u32, at: u32) -> &Page<V> {
+        let set = self.pins[set as usize].as_ref().expect("invariant: the snapshot has the sets of its time");
+        set[at as usize].as_ref().expect("invariant: a pinned page stays while a snapshot has its set")
     }
 
     /// Writes a page again that is in some file.

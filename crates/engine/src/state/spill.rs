@@ -37,7 +37,13 @@ impl Spill {
     }
 
     /// Seals an encoded page. It can be read after the next [`flush`](Self::flush).
-    pub(crate) fn append(&mut self, plain: &[u8], folder: &Path, stores: &mut Stores, scratch: &mut Scratch) -> Result<Home, StateError> {
+    pub(crate) fn append(
+        &mut self,
+        plain: &[u8],
+        folder: &Path,
+        stores: &mut Stores,
+        scratch: &mut Scratch,
+    ) -> Result<Home, StateError> {
         if self.current.as_ref().is_none_or(|segment| segment.next.offset >= SEGMENT) {
             self.flush()?;
             if let Some(full) = self.current.take() {
