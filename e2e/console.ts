@@ -1,7 +1,7 @@
 // The console as tests meet it: pages for a role, each watched for errors, and what must hold on every page.
 import { AxeBuilder } from "@axe-core/playwright";
 import { test as base, expect, type APIRequestContext, type BrowserContext, type BrowserContextOptions, type Page } from "@playwright/test";
-import { server, type Role, type Server } from "./server.ts";
+import { start, type Role, type Server } from "./server.ts";
 
 export { expect };
 export type { Page, Role };
@@ -19,7 +19,15 @@ type Open = (role?: Role, options?: BrowserContextOptions) => Promise<Visitor>;
 type State = Awaited<ReturnType<BrowserContext["storageState"]>>;
 
 export const test = base.extend<{ open: Open }, { weir: Server; sessions: Map<Role, State> }>({
-  weir: [async ({}, use) => use(server()), { scope: "worker" }],
+  // Each worker has a server of its own, so that workers need not know of one another.
+  weir: [
+    async ({}, use) => {
+      const { server, stop } = await start();
+      await use(server);
+      await stop();
+    },
+    { scope: "worker", timeout: 180_000 },
+  ],
   sessions: [async ({}, use) => use(new Map()), { scope: "worker" }],
   open: async ({ browser, weir, sessions }, use) => {
     const contexts: BrowserContext[] = [];

@@ -1,4 +1,4 @@
-// One real server for all tests, one worker: the tests tell a story in order.
+// Two workers, each with a real server of its own: two cores, and the tests of one file run in order unless it says otherwise.
 import { defineConfig } from "@playwright/test";
 
 const executablePath = process.env.WEIR_CHROMIUM ?? "/usr/bin/chromium";
@@ -6,8 +6,7 @@ const executablePath = process.env.WEIR_CHROMIUM ?? "/usr/bin/chromium";
 export default defineConfig({
   testDir: "tests",
   outputDir: "test-results",
-  globalSetup: "./server.ts",
-  workers: 1,
+  workers: Number(process.env.WEIR_E2E_WORKERS ?? 2),
   fullyParallel: false,
   forbidOnly: !!process.env.CI,
   retries: 0,

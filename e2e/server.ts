@@ -1,24 +1,18 @@
 // Starts `weir serve --demo` with a fresh data folder and reads from its output where it listens and who may sign in.
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const STATE = join(HERE, "test-results", "server.json");
 const ROLES = ["admin", "engineer", "steward", "compliance", "approver", "viewer"] as const;
 
 export type Role = (typeof ROLES)[number];
-export type Server = { address: string; data: string; passwords: Record<Role, string> };
-
-/// What the running server told when it started. For tests.
-export function server(): Server {
-  return JSON.parse(readFileSync(STATE, "utf8"));
-}
+export type Server = { address: string; passwords: Record<Role, string> };
 
 /// `Weir is ready at ADDRESS`, then a table of names, passwords and roles. Nothing until all of it is there.
-function read(output: string): Omit<Server, "data"> | undefined {
+function read(output: string): Server | undefined {
   const address = /^Weir is ready at (http:\/\/\S+)$/m.exec(output)?.[1];
   const table = output.split(/^SIGN IN AS\b.*\n/m)[1];
   if (!address || !table) return undefined;
@@ -27,7 +21,8 @@ function read(output: string): Omit<Server, "data"> | undefined {
   return ROLES.every((role) => role in passwords) ? { address, passwords: passwords as Record<Role, string> } : undefined;
 }
 
-export default async function start() {
+/// A server of its own, once its demo has rows to show in every list; and what stops it.
+export async function start(): Promise<{ server: Server; stop: () => Promise<void> }> {
   const weir = process.env.WEIR_BIN;
   if (!weir) throw new Error("WEIR_BIN must name the binary `weir`");
   const data = mkdtempSync(join(tmpdir(), "weir-e2e-"));
@@ -42,7 +37,9 @@ export default async function start() {
     log += chunk.toString();
     if (process.env.WEIR_E2E_LOG) process.stderr.write(chunk);
   });
-  const stop = async () => {
+  // Its standard output holds passwords; the log holds none.
+  const told = (lines: number) => log.split("\n").slice(-lines).join("\n");
+  const end = async () => {
     if (child.exitCode === null) {
       const ended = new Promise((done) => child.once("exit", done));
       child.kill("SIGTERM");
@@ -51,29 +48,47 @@ export default async function start() {
       clearTimeout(forced);
     }
     rmSync(data, { recursive: true, force: true });
-    rmSync(STATE, { force: true });
+  };
+  const stop = async () => {
+    await end();
+    if (child.exitCode !== 0) throw new Error(`weir did not stop cleanly (${child.exitCode ?? child.signalCode}):\n${told(20)}`);
   };
 
   const deadline = Date.now() + 120_000;
   for (;;) {
-    const told = read(output);
-    if (told && (await fetch(`${told.address}/readyz`).catch(() => null))?.ok) {
-      mkdirSync(dirname(STATE), { recursive: true });
-      writeFileSync(STATE, JSON.stringify({ ...told, data } satisfies Server), { mode: 0o600 });
-      break;
+    const server = read(output);
+    if (server && !(await isAlive(server))) {
+      await end();
+      throw new Error(`${weir} was built without the console's wasm: build it with \`cargo xtask build\``);
     }
+    if (server && (await hasRows(server).catch(() => false))) return { server, stop };
     if (child.exitCode !== null || Date.now() > deadline) {
       const how = child.exitCode === null ? "did not start in time" : `ended with ${child.exitCode}`;
-      // Its standard output holds passwords.
-      const tail = log.split("\n").slice(-40).join("\n");
-      await stop();
-      throw new Error(`weir ${how}:\n${tail}`);
+      await end();
+      throw new Error(`weir ${how}:\n${told(40)}`);
     }
-    await new Promise((done) => setTimeout(done, 100));
+    await new Promise((done) => setTimeout(done, 200));
   }
-
-  return async () => {
-    await stop();
-    if (child.exitCode !== 0) throw new Error(`weir did not stop cleanly (${child.exitCode ?? child.signalCode}):\n${log.split("\n").slice(-20).join("\n")}`);
-  };
 }
+
+/// Whether pages bring the scripts that make them alive.
+async function isAlive({ address }: Server): Promise<boolean> {
+  return (await (await fetch(`${address}/sign-in`)).text()).includes("/app.js");
+}
+
+/// Whether the demo's pipelines have written rows and held some back.
+async function hasRows({ address, passwords }: Server): Promise<boolean> {
+  const json = { "Content-Type": "application/json" };
+  cookies[address] ??= await (async () => {
+    const body = JSON.stringify({ name: "viewer", password: passwords.viewer });
+    const answer = await fetch(`${address}/api/v1/session`, { method: "POST", headers: json, body });
+    return answer.headers.get("set-cookie")?.split(";")[0] ?? "";
+  })();
+  const get = async (path: string) => (await (await fetch(`${address}/api/v1/projects/main/${path}`, { headers: { cookie: cookies[address] } })).json()).items;
+  const runs: { rows_out: number }[] = await get("runs");
+  const held: unknown[] = await get("quarantine?pipeline=payments&limit=1");
+  return runs.length === 3 && runs.every((run) => run.rows_out > 0) && held.length > 0;
+}
+
+/// One session for all questions, by address.
+const cookies: Record<string, string> = {};

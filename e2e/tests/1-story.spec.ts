@@ -97,6 +97,7 @@ test("a pipeline from its first line to its evidence", async ({ open, weir }) =>
     const node = (name: string) => graph.getByRole("link", { name: `${name}:` });
     for (const one of ["payments", "checked", "safe", "clean"]) await expect(node(one)).toContainText(/[1-9][\d.,k]* rows\/s/);
     await expect(node("checked")).toContainText(/[1-9]\S* rejected/);
+    await expect(node("checked"), "what is drawn is also told").toHaveAccessibleDescription(/rows\/s.*rejected/);
     const rejected = async () => number(/▲ (\S+) rejected/.exec((await node("checked").textContent()) ?? "")?.[1]);
     const before = await rejected();
     await expect.poll(rejected).toBeGreaterThan(before);
@@ -132,6 +133,13 @@ test("a pipeline from its first line to its evidence", async ({ open, weir }) =>
     for (const fact of [/^quarantine\.read$/, /^admin$/, /^127\.0\.0\.1$/]) {
       await expect(page.getByRole("definition").filter({ hasText: fact })).toBeVisible();
     }
+    // The entries beside it are of this project: each link leads to one.
+    const heading = page.getByRole("heading", { name: /^Entry [\d,]+$/, level: 1 });
+    const here = (await heading.textContent()) ?? "";
+    await page.getByRole("link", { name: "Entry before" }).click();
+    await expect(heading).not.toHaveText(here);
+    await page.getByRole("link", { name: "Entry after" }).click();
+    await expect(heading).toHaveText(here);
   });
 
   await test.step("the audit log verifies", async () => {

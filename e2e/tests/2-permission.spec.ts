@@ -75,7 +75,10 @@ test("what a role may not read is refused as a page too", async ({ open }) => {
   viewer.expects(/status of 403/);
   await visit(viewer.page, "/p/main/audit");
   await expect(viewer.page.getByRole("alert")).toContainText("Not permitted");
+  await expect(viewer.page.getByRole("alert")).toContainText(/Only the roles .* An administrator of the project gives roles/);
   await expect(viewer.page.getByRole("table")).toHaveCount(0);
+  await expect(viewer.page.getByRole("search")).toHaveCount(0);
+  await expect(viewer.page.getByRole("main").getByRole("button")).toHaveCount(0);
   const row = (await (await viewer.request.get("/api/v1/projects/main/quarantine?limit=1")).json()).items[0];
   await visit(viewer.page, `/p/main/quarantine/${row.segment}/${row.row}`);
   await expect(viewer.page.getByRole("heading", { name: /^Why:/ })).toBeVisible();

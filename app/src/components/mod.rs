@@ -10,6 +10,7 @@ pub mod graph;
 pub mod icon;
 pub mod notice;
 pub mod page;
+pub mod prose;
 pub mod search_form;
 pub mod stat;
 pub mod time;

@@ -8,6 +8,7 @@ use weir_api::ProblemError;
 use super::{
     editor::Findings,
     icon::{Glyph, Icon},
+    prose::prose,
 };
 use crate::{fault::Fault, links};
 
@@ -49,7 +50,12 @@ pub fn Notice(tone: Tone, #[prop(into)] title: String, #[prop(optional)] childre
 
 /// A problem: what happened, what to do, each finding, and the id under which the logs know the request.
 #[component]
-pub fn FaultNotice(fault: Fault) -> impl IntoView {
+pub fn FaultNotice(
+    fault: Fault,
+    /// What the reader can do about it, where the page knows more than the problem tells.
+    #[prop(optional_no_strip)]
+    advice: Option<String>,
+) -> impl IntoView {
     let problem = fault.0;
     // Some problems need no more words than their title.
     let detail = problem.detail.clone().filter(|detail| detail.trim_end_matches('.') != problem.title);
@@ -70,7 +76,8 @@ pub fn FaultNotice(fault: Fault) -> impl IntoView {
     });
     view! {
         <Notice tone=Tone::Bad title=problem.title>
-            {detail.map(|detail| view! { <p>{detail}</p> })}
+            {detail.map(|detail| view! { <p>{prose(&detail)}</p> })}
+            {advice.map(|advice| view! { <p>{advice}</p> })}
             {fields}
             {retry}
             {findings}

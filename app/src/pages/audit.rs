@@ -102,15 +102,24 @@ pub fn AuditPage() -> impl IntoView {
     view! {
         <div class="page">
             <PageHead title="Audit log" lead="Who did what, and what each pipeline decided at each checkpoint. Append-only, and provable without trusting Weir."/>
-            <VerifyPanel project reader list/>
-            <Search project filters/>
+            // Who may not read the log is told so, and is not asked what to search for.
+            <Suspense>
+                {move || Suspend::new(async move {
+                    let may_read = reader.await.is_ok_and(|me| me.may("audit.read").is_ok());
+                    may_read.then(|| view! { <VerifyPanel project reader list/> <Search project filters/> })
+                })}
+            </Suspense>
             <Transition fallback=|| view! { <Loading/> }>
                 {move || Suspend::new(async move {
                     let project = project.get_untracked();
                     let base = links::audit(&project);
                     match list.await {
                         Err(fault) if fault.is_signed_out() => view! { <FaultPage fault/> }.into_any(),
-                        Err(fault) => view! { <FaultNotice fault/> }.into_any(),
+                        Err(fault) => {
+                            let reason = reader.await.ok().and_then(|me| me.may("audit.read").err());
+                            let advice = reason.map(|reason| format!("{reason} An administrator of the project gives roles."));
+                            view! { <FaultNotice fault advice/> }.into_any()
+                        }
                         Ok(page) if page.entries.items.is_empty() => {
                             let (title, text) = match untrack(|| filters.any()) {
                                 true => ("No entry matches", "Nothing in the log fits the search. Take a word or a date away."),
@@ -211,9 +220,9 @@ fn Search(project: Memo<String>, filters: Filters) -> impl IntoView {
     view! {
         <SearchForm action=links::audit(&project.get_untracked()) fields=FIELDS>
             <div class="filters" role="search">
-                {text("text", "Search", "actor, action, resource or request id", "search", filters.text)}
+                {text("text", "Search", "any words or ids", "search", filters.text)}
                 {text("actor", "Who", "anyone", "text", filters.actor)}
-                {text("action", "Action", "any, such as pipeline.deploy", "text", filters.action)}
+                {text("action", "Action", "any", "text", filters.action)}
                 <div class="field">
                     <label class="field__label" for="a-kind">"Kind"</label>
                     <select class="input" id="a-kind" name="kind">

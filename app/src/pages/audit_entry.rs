@@ -1,7 +1,7 @@
 //! What does this entry say, and how is it tied to the signed head?
 
 use leptos::prelude::*;
-use weir_api::{AuditEntry, InclusionProof};
+use weir_api::InclusionProof;
 
 use super::{audit::kind, param};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     },
     fault::Fault,
     format, links,
-    server_fns::audit,
+    server_fns::audit::{self, AuditEntryPage as Data},
     shell::use_project,
 };
 
@@ -35,7 +35,7 @@ pub fn AuditEntryPage() -> impl IntoView {
             {move || Suspend::new(async move {
                 match data.await {
                     Err(fault) => view! { <FaultPage fault/> }.into_any(),
-                    Ok(page) => view! { <Entry project=project.get_untracked() entry=page.entry proof=page.proof/> }.into_any(),
+                    Ok(page) => view! { <Entry project=project.get_untracked() page/> }.into_any(),
                 }
             })}
         </Suspense>
@@ -43,25 +43,23 @@ pub fn AuditEntryPage() -> impl IntoView {
 }
 
 #[component]
-fn Entry(project: String, entry: AuditEntry, proof: Result<InclusionProof, Fault>) -> impl IntoView {
+fn Entry(project: String, page: Data) -> impl IntoView {
+    let Data { entry, before, after, proof } = page;
     let crumbs = vec![("Audit log".to_owned(), links::audit(&project))];
     let outcome = entry.outcome;
     let who = entry.actor_name.clone().unwrap_or_else(|| entry.actor.clone());
     let lead = format!("{}: {} on {}, by {}.", capital(&kind(&entry.kind)), entry.action, entry.resource, who);
     let leaf = serde_json::to_string_pretty(&entry.leaf).unwrap_or_default();
-    let before = entry
-        .index
-        .checked_sub(1)
-        .map(|index| view! { <a class="btn btn--small" rel="prev" href=links::audit_entry(&project, index)>"Entry before"</a> });
-    let after = links::audit_entry(&project, entry.index + 1);
-    let newest = proof.as_ref().is_ok_and(|proof| proof.head.size == entry.index + 1);
+    let beside = move |rel: &'static str, name: &'static str, index: Option<u64>| {
+        index.map(|index| view! { <a class="btn btn--small" rel=rel href=links::audit_entry(&project, index)>{name}</a> })
+    };
     let fact =
         |name: &'static str, value: Option<String>| value.map(|value| view! { <dt>{name}</dt><dd><code>{value}</code></dd> });
     view! {
         <div class="page">
             <PageHead
                 title=format!("Entry {}", format::count(entry.index)) lead=lead crumbs beside=move || view! { <OutcomeBadge outcome/> }
-                actions=move || view! { {before.clone()} {(!newest).then(|| view! { <a class="btn btn--small" rel="next" href=after.clone()>"Entry after"</a> })} }
+                actions=move || view! { {beside("prev", "Entry before", before)} {beside("next", "Entry after", after)} }
             />
             <div class="split split--even">
                 <div class="stack">

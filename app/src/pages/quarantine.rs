@@ -163,5 +163,8 @@ fn row(project: &str, entry: QuarantineEntry, fixed: bool) -> impl IntoView + us
 /// Where a row came from, in words.
 pub fn position(entry: &QuarantineEntry) -> String {
     let byte = entry.byte.map(|byte| format!(", byte {}", format::count(byte))).unwrap_or_default();
-    format!("{}, {}, row {}{byte}", entry.source, entry.partition, format::count(entry.offset))
+    // A file's partition is its name; a number alone would say nothing.
+    let numbered = entry.partition.bytes().all(|byte| byte.is_ascii_digit());
+    let partition = if numbered { format!("partition {}", entry.partition) } else { entry.partition.clone() };
+    format!("{}, {partition}, row {}{byte}", entry.source, format::count(entry.offset))
 }

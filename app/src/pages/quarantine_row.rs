@@ -11,6 +11,7 @@ use crate::{
         empty::Loading,
         notice::{FaultNotice, FaultPage, Notice, Tone},
         page::PageHead,
+        prose::prose,
         time::Moment,
     },
     format, links,
@@ -57,7 +58,7 @@ fn Row(project: String, entry: QuarantineEntry, may: Result<(), String>) -> impl
             let column = reason.column.map(|column| view! { <span>"column " <code>{column}</code></span> });
             view! {
                 <li class="finding finding--warning">
-                    <p><strong>{reason.message}</strong></p>
+                    <p><strong>{prose(&reason.message)}</strong></p>
                     <p class="finding__head"><span>"rule " <code>{reason.rule}</code></span>{column}</p>
                 </li>
             }

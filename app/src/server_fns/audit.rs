@@ -16,10 +16,12 @@ pub struct AuditPage {
     pub head: Option<Head>,
 }
 
-/// An entry and the proof that it is in the log; the proof may fail where the entry can still be read.
+/// An entry, the places of those beside it, and the proof that it is in the log; the proof may fail where the entry can still be read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AuditEntryPage {
     pub entry: AuditEntry,
+    pub before: Option<u64>,
+    pub after: Option<u64>,
     pub proof: Result<InclusionProof, Fault>,
 }
 
@@ -35,8 +37,9 @@ pub async fn audit(project: String, query: AuditQuery) -> Result<AuditPage, Faul
 pub async fn entry(project: String, index: u64) -> Result<AuditEntryPage, Fault> {
     let cx = request::cx_in(&project).await?;
     let entry = weir_service::audit::entry(&cx, index).await.map_err(|error| request::refuse(&cx, error))?;
+    let (before, after) = weir_service::audit::neighbours(&cx, index).await.map_err(|error| request::refuse(&cx, error))?;
     let proof = weir_service::audit::proof(&cx, index).await.map_err(|error| Fault(error.problem()));
-    Ok(AuditEntryPage { entry, proof })
+    Ok(AuditEntryPage { entry, before, after, proof })
 }
 
 /// Reads the whole log again and checks it against every signed head.

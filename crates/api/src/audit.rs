@@ -22,9 +22,9 @@ pub struct AuditEntry {
     /// What it speaks of: `admin` for what somebody did, `checkpoint` for the decisions of a pipeline, `run_started`,
     /// `run_ended`, `quarantine_read`, `consent_change`, `consent_imported`, `contract_registered`, `key_event`, `log_started`.
     pub kind: String,
-    /// As the leaf holds it: `user:ID`, `token:ID`, `system:worker`, `anonymous`.
+    /// As the leaf holds it: `user:ID`, `token:ID`, `run:ID`, `system:worker`, `anonymous`.
     pub actor: String,
-    /// The actor's sign-in name, looked up for this answer; the leaf does not hold it.
+    /// The actor's sign-in name, or the pipeline of a run, looked up for this answer.
     pub actor_name: Option<String>,
     /// Such as `pipeline.deploy` or `checkpoint`.
     pub action: String,

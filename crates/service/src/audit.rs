@@ -52,6 +52,13 @@ pub async fn entry(cx: &Cx, index: u64) -> Result<AuditEntry> {
     dto(cx, &users::refs(cx.store()).await?, leaf).await
 }
 
+/// The places of the entries before and after a place, among those that [`search`] lists: the log is one for all projects, so places
+/// of a project's entries have gaps.
+pub async fn neighbours(cx: &Cx, index: u64) -> Result<(Option<u64>, Option<u64>)> {
+    authorize(cx, Action::AuditRead).await?;
+    Ok(evidence::neighbours(cx.store(), cx.project.as_ref().map(|project| project.id), index).await?)
+}
+
 /// That an entry is under the newest head; signs a head first when the entry is newer.
 pub async fn proof(cx: &Cx, index: u64) -> Result<InclusionProof> {
     authorize(cx, Action::AuditRead).await?;
@@ -250,6 +257,8 @@ async fn dto(cx: &Cx, names: &HashMap<UserId, UserRef>, leaf: evidence::StoredLe
             Err(_) => None,
         },
         Some(("system", part)) => Some(format!("Weir {part}")),
+        // What a run puts on record names its pipeline.
+        Some(("run", _)) => text("pipeline").map(|pipeline| format!("{pipeline} (run)")),
         _ => None,
     };
     Ok(AuditEntry {

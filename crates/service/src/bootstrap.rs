@@ -5,7 +5,7 @@ use std::sync::Arc;
 use weir_api::{CreatePipeline, DeployPipeline, PipelineState, RegisterContract, Role, Secret, Slug};
 use weir_authz::{Action, Resource, ResourceKind};
 use weir_spec::parse_pipeline;
-use weir_store::{Tx, projects, sessions, users};
+use weir_store::{projects, users};
 
 use crate::{Cx, Error, Result, Services, contracts, keys, members, operator, password, pipelines, random};
 
@@ -19,6 +19,15 @@ pub struct Credentials {
     pub name: String,
     pub password: Secret,
     pub role: Role,
+}
+
+/// A user of the demo and how to sign in.
+#[derive(Clone, Debug)]
+pub struct DemoUser {
+    pub name: String,
+    pub role: Role,
+    /// None when somebody gave this user another password or disabled them: what people change stays.
+    pub password: Option<Secret>,
 }
 
 /// Pipelines of the demo, with the contracts that they need: their texts.
@@ -60,72 +69,70 @@ pub async fn first_start(services: &Arc<Services>) -> Result<Option<Credentials>
     Ok(Some(Credentials { name: ADMINISTRATOR.to_owned(), password, role: Role::Admin }))
 }
 
-/// One user per role, besides the administrator, with a fresh password, and the given pipelines deployed in `main`. Safe to call
-/// again: users get new passwords, documents that are there stay as they are, and what does not run is deployed.
-pub async fn demo(services: &Arc<Services>, documents: DemoDocuments) -> Result<Vec<Credentials>> {
+/// One user per role, besides the administrator, and the given pipelines deployed in `main`. Safe to call at every start: it adds
+/// what is missing and leaves what is there, so that no password, role or stop that a person decided on is undone.
+pub async fn demo(services: &Arc<Services>, documents: DemoDocuments) -> Result<Vec<DemoUser>> {
     let slug: Slug = DEFAULT_PROJECT.parse().map_err(|e| Error::internal("the default project", e))?;
     let admin = operator::context(services).await?.in_project(&slug).await?;
-    let mut credentials = Vec::new();
+    let mut people = Vec::new();
     for role in Role::ALL.into_iter().filter(|role| *role != Role::Admin) {
-        credentials.push(demo_user(&admin, role).await?);
+        people.push(demo_user(&admin, role).await?);
     }
     for document in documents.contracts {
         contracts::register(&admin, RegisterContract { document }).await?;
     }
-    // Deployed in an engineer's name, so that the engineer of the demo owns what they see.
-    let engineer = match users::by_name(services.store(), Role::Engineer.as_str()).await? {
-        Some(engineer) => operator::on_behalf_of(services, engineer.user.id).await?.in_project(&slug).await?,
-        None => admin,
-    };
+    let deployer = deployer(services, admin).await?;
     for document in documents.pipelines {
-        demo_pipeline(&engineer, document).await?;
+        demo_pipeline(&deployer, document).await?;
     }
-    Ok(credentials)
+    Ok(people)
 }
 
-async fn demo_user(cx: &Cx, role: Role) -> Result<Credentials> {
-    let project = cx.project()?.id;
+/// The engineer of the demo, so that they own what they see; the administrator where there is no such engineer any more.
+async fn deployer(services: &Arc<Services>, admin: Cx) -> Result<Cx> {
+    let project = admin.project()?;
+    let (id, slug) = (project.id, project.slug.clone());
+    let Some(known) = users::by_name(services.store(), Role::Engineer.as_str()).await? else { return Ok(admin) };
+    let members = projects::members(services.store(), id).await?;
+    let is_engineer = members.get(&known.user.id).is_some_and(|roles| roles.contains(&Role::Engineer));
+    if known.user.disabled_at.is_some() || !is_engineer {
+        return Ok(admin);
+    }
+    operator::on_behalf_of(services, known.user.id).await?.in_project(&slug).await
+}
+
+async fn demo_user(cx: &Cx, role: Role) -> Result<DemoUser> {
     let name = role.as_str().to_owned();
-    let may_create = cx.authorize(Action::UserCreate, &Resource::of_instance(ResourceKind::User)).await?;
-    let may_update = cx.authorize(Action::UserUpdate, &Resource::of_instance(ResourceKind::User)).await?;
-    let may_join = cx.authorize(Action::MemberWrite, &Resource::in_project(ResourceKind::Member, project)).await?;
-    let password = random::password()?;
-    let password_hash = password::hash(password.clone()).await?;
-    let known = users::by_name(cx.store(), &name).await?;
-    let now = cx.now();
-    let id = match known {
-        Some(known) => {
-            let mut change = cx.change(&may_update).await?;
-            users::set_password(change.tx(), &may_update, known.user.id, password_hash, now).await?;
-            end_sessions(change.tx(), known.user.id).await?;
-            change.after(format!("user:{} new password", known.user.id));
-            change.commit().await?;
-            known.user.id
-        }
-        None => {
-            let mut change = cx.change(&may_create).await?;
-            let display_name = format!("Demo {name}");
-            let new = users::NewUser { name: name.clone(), display_name, password_hash, instance_admin: false };
-            let user = users::create(change.tx(), &may_create, new, now).await?;
-            change.after(format!("user:{}", user.id));
-            change.commit().await?;
-            user.id
-        }
+    let password = demo_password(cx.services(), &name);
+    let Some(known) = users::by_name(cx.store(), &name).await? else {
+        create_demo_user(cx, &name, role, password.clone()).await?;
+        return Ok(DemoUser { name, role, password: Some(password) });
     };
-    let roles = [role].into();
-    let current = projects::members(cx.store(), project).await?;
-    if current.get(&id) != Some(&roles) {
-        let mut change = cx.change(&may_join).await?;
-        projects::set_roles(change.tx(), &may_join, project, id, &roles, now).await?;
-        change.after(format!("user:{id} {}", members::names(&roles)));
-        change.commit().await?;
-    }
-    Ok(Credentials { name, password, role })
+    let unchanged = known.user.disabled_at.is_none() && password::verify(Some(known.password_hash), password.clone()).await?;
+    Ok(DemoUser { name, role, password: unchanged.then_some(password) })
 }
 
-async fn end_sessions(tx: &Tx, user: weir_api::UserId) -> Result<()> {
-    sessions::end_all(tx, user, None).await?;
+async fn create_demo_user(cx: &Cx, name: &str, role: Role, password: Secret) -> Result<()> {
+    let project = cx.project()?.id;
+    let may_create = cx.authorize(Action::UserCreate, &Resource::of_instance(ResourceKind::User)).await?;
+    let may_join = cx.authorize(Action::MemberWrite, &Resource::in_project(ResourceKind::Member, project)).await?;
+    let password_hash = password::hash(password).await?;
+    let now = cx.now();
+    let mut change = cx.change(&may_create).await?;
+    let display_name = format!("Demo {name}");
+    let new = users::NewUser { name: name.to_owned(), display_name, password_hash, instance_admin: false };
+    let user = users::create(change.tx(), &may_create, new, now).await?;
+    change.after(format!("user:{}", user.id));
+    let roles = [role].into();
+    projects::set_roles(change.tx(), &may_join, project, user.id, &roles, now).await?;
+    change.and(&may_join, None, Some(format!("user:{} {}", user.id, members::names(&roles))));
+    change.commit().await?;
     Ok(())
+}
+
+/// The same at every start, so that it can be shown again without being kept anywhere; nobody without the master key can compute it.
+fn demo_password(services: &Services, name: &str) -> Secret {
+    random::spell(services.master_key.key().derive(&format!("demo-password/{}/{name}", services.log_id())).expose())
 }
 
 async fn demo_pipeline(cx: &Cx, document: String) -> Result<()> {
@@ -140,7 +147,7 @@ async fn demo_pipeline(cx: &Cx, document: String) -> Result<()> {
         Err(Error::Conflict(_)) => pipelines::get(cx, &name).await?,
         Err(other) => return Err(other),
     };
-    if matches!(known.summary.state, PipelineState::Draft | PipelineState::Stopped | PipelineState::Failed) {
+    if known.summary.state == PipelineState::Draft {
         pipelines::deploy(cx, &name, DeployPipeline::default()).await?;
     }
     Ok(())

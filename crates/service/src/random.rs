@@ -40,6 +40,26 @@ pub(crate) fn password() -> Result<Secret> {
     Ok(Secret::new(text))
 }
 
+/// A password in the form of [`password`], spelled out of 256 secret bits that the caller has: the digits of the number that
+/// they are, so that no letter is favoured.
+pub(crate) fn spell(secret: &[u8; 32]) -> Secret {
+    let mut number = Zeroizing::new(*secret);
+    let mut text = String::with_capacity(23);
+    for place in 0..20 {
+        if place > 0 && place % 5 == 0 {
+            text.push('-');
+        }
+        let mut remainder = 0;
+        for byte in number.iter_mut() {
+            let value = remainder * 256 + usize::from(*byte);
+            *byte = u8::try_from(value / ALPHABET.len()).expect("invariant: the remainder is below the divisor");
+            remainder = value % ALPHABET.len();
+        }
+        text.push(char::from(ALPHABET[remainder]));
+    }
+    Secret::new(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +70,23 @@ mod tests {
         assert_eq!(one.expose().len(), 23);
         assert!(one.expose().split('-').all(|group| group.len() == 5 && group.bytes().all(|b| ALPHABET.contains(&b))));
         assert_ne!(one, password().unwrap());
+    }
+
+    #[test]
+    fn a_spelled_password_looks_like_a_random_one_and_depends_on_every_byte() {
+        let mut secret = [7; 32];
+        let one = spell(&secret);
+        assert_eq!(one, spell(&secret));
+        assert!(one.expose().split('-').all(|group| group.len() == 5 && group.bytes().all(|b| ALPHABET.contains(&b))));
+        for place in 0..32 {
+            secret[place] ^= 1;
+            assert_ne!(one, spell(&secret), "byte {place}");
+            secret[place] ^= 1;
+        }
+        // 57, the alphabet's length plus one, is "11" in its digits, the lowest first.
+        let mut number = [0; 32];
+        number[31] = ALPHABET.len() as u8 + 1;
+        assert_eq!(spell(&number).expose(), "bbaaa-aaaaa-aaaaa-aaaaa");
     }
 
     #[test]

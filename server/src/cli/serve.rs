@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use weir_service::bootstrap::{self, Credentials};
+use weir_service::bootstrap::{self, Credentials, DemoUser};
 use weir_service::{Services, heads};
 use weir_worker::Supervisor;
 
@@ -57,17 +57,18 @@ pub async fn run(args: ServeArgs) -> Outcome {
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = listener.local_addr().context("cannot tell the address")?;
 
-    let mut sign_ins: Vec<Credentials> = bootstrap::first_start(&services).await.map_err(refusal)?.into_iter().collect();
-    if args.demo {
-        sign_ins.extend(bootstrap::demo(&services, super::demo::documents()).await.map_err(refusal)?);
-    }
+    let administrator = bootstrap::first_start(&services).await.map_err(refusal)?;
+    let demo = match args.demo {
+        true => bootstrap::demo(&services, super::demo::documents()).await.map_err(refusal)?,
+        false => Vec::new(),
+    };
     let supervisor = Supervisor::start(services.clone(), args.allow.clone()).await.context("cannot start the worker")?;
 
     let stopping = shutdown::on_signal();
     let signer = tokio::spawn(sign_regularly(services.clone(), stopping.clone()));
     let state = AppState::new(services.clone(), public, args.ingest_limit << 20, stopping.clone());
     let router = http::router(&state).into_make_service_with_connect_info::<SocketAddr>();
-    announce(address, args.public_url.as_deref(), &sign_ins);
+    announce(address, args.public_url.as_deref(), administrator, demo);
 
     let served = axum::serve(listener, router).with_graceful_shutdown(stopping.clone().cancelled_owned());
     tokio::select! {
@@ -97,15 +98,31 @@ async fn sign_regularly(services: Arc<Services>, stopping: CancellationToken) {
     }
 }
 
-/// Tells where to go and, once, how to sign in. On stdout, so that a script can wait for it.
-fn announce(address: SocketAddr, public_url: Option<&str>, sign_ins: &[Credentials]) {
+/// Tells where to go and how to sign in: the administrator once, the users of the demo at every start. On stdout, so that a script can
+/// wait for it.
+fn announce(address: SocketAddr, public_url: Option<&str>, administrator: Option<Credentials>, demo: Vec<DemoUser>) {
     let url = public_url.map_or_else(|| format!("http://{address}"), str::to_owned);
     output::line(format_args!("Weir is ready at {url}"));
-    if sign_ins.is_empty() {
+    let new = administrator.is_some();
+    let changed = demo.iter().any(|user| user.password.is_none());
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    rows.extend(administrator.map(|a| vec![a.name, a.password.expose().to_owned(), a.role.to_string()]));
+    rows.extend(demo.into_iter().map(|user| {
+        let password = user.password.map_or_else(|| "(changed)".to_owned(), |password| password.expose().to_owned());
+        vec![user.name, password, user.role.to_string()]
+    }));
+    if rows.is_empty() {
         return;
     }
     output::line("");
-    let rows: Vec<Vec<String>> =
-        sign_ins.iter().map(|c| vec![c.name.clone(), c.password.expose().to_owned(), c.role.to_string()]).collect();
-    output::table(&["SIGN IN AS", "PASSWORD (shown this once)", "ROLE"], &rows);
+    output::table(&["SIGN IN AS", "PASSWORD", "ROLE"], &rows);
+    output::line("");
+    if new {
+        output::line("The administrator's password is shown this once.");
+    } else {
+        output::line("The administrator's password was shown at the first start; `weir user passwd admin` makes a new one.");
+    }
+    if changed {
+        output::line("(changed): somebody set another password or disabled the user; `weir user passwd NAME` makes a new one.");
+    }
 }

@@ -131,12 +131,20 @@ fn the_demo_runs_three_pipelines_and_ends_when_told_with_its_log_signed() {
     let request = format!("GET /api/v1/projects/main/pipelines/payments/live HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n");
     open.write_all(request.as_bytes()).unwrap();
     open.read_exact(&mut [0; 64]).unwrap();
+    let sign_ins = served.sign_ins.clone();
     assert_eq!(served.terminate(), Some(0));
 
     let verdict = weir(dir.path()).args(["audit", "verify", "--data", "data", "--json"]).output().unwrap();
     assert!(verdict.status.success(), "{}", String::from_utf8_lossy(&verdict.stderr));
     let verdict: Value = serde_json::from_slice(&verdict.stdout).unwrap();
     assert_eq!(verdict["signed_size"], verdict["size"], "the last leaf is under the last head: {verdict}");
+
+    let again = Served::start(dir.path(), 5, &["--demo"]);
+    assert_eq!(again.sign_ins, sign_ins[1..], "the users of the demo sign in as before");
+    again.sign_in(&sign_ins[0].0, &sign_ins[0].1);
+    let (status, _, _) = again.send("GET", "/api/v1/session", &[("Cookie", &cookie)], "");
+    assert_eq!(status, 200, "sessions go on");
+    assert_eq!(again.terminate(), Some(0));
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn node(
 ) -> impl IntoView + use<> {
     let node = graph.nodes[at.index].clone();
     // Characters that fit, by their mean widths at 13 and 11 pixels.
-    let (name_room, what_room) = (((at.width - 30.0) / 7.2) as usize, ((at.width - 30.0) / 5.8) as usize);
+    let (name_room, what_room) = (((at.width - 30.0) / 7.2) as usize, ((at.width - 30.0) / 6.4) as usize);
     let name = node.name.clone();
     let reading = Memo::new({
         let name = name.clone();
@@ -136,7 +136,13 @@ fn node(
         None => format!("{} · {}", node.operator, node.summary),
     };
     let href = crate::links::with_query(base, [("node", node.name.as_str())]);
+    // The name stays while the numbers change, so they describe the node.
     let title = format!("{}: {what}", node.name);
+    let now_id = format!("node-{}-now", node.name);
+    let described = {
+        let now_id = now_id.clone();
+        move || now().is_some().then(|| now_id.clone())
+    };
     let (x, y, width) = (at.x, at.y, at.width);
     // The router knows HTML links only.
     let navigate = use_navigate();
@@ -149,14 +155,19 @@ fn node(
     };
     view! {
         <g>
-        <a class=format!("g-node c-{}", at.lane.as_str()) href=href aria-label=title aria-current=is_chosen on:click=on_click>
+        <a
+            class=format!("g-node c-{}", at.lane.as_str()) href=href aria-current=is_chosen on:click=on_click
+            aria-label=title aria-describedby=described
+        >
             <rect class="g-node__box" x=x y=y width=width height=NODE_HEIGHT rx="8"></rect>
             <rect class="g-node__bar" x=x + 10.0 y=y + 13.0 width="4" height="28" rx="2"></rect>
             <text class="g-node__name" x=x + 22.0 y=y + 24.0>{cut(&node.name, name_room)}</text>
             <text class="g-node__what" x=x + 22.0 y=y + 40.0>{cut(&what, what_room)}</text>
-            <text class="g-node__rate" x=x + 22.0 y=y + 62.0>{rate}</text>
-            <text class="g-node__reject" x=x + 22.0 y=y + 79.0>{rejects}</text>
-            <text class="g-node__lag" x=x + width - 12.0 y=y + 62.0 text-anchor="end">{lag}</text>
+            <g id=now_id>
+                <text class="g-node__rate" x=x + 22.0 y=y + 62.0>{rate}</text>
+                <text class="g-node__reject" x=x + 22.0 y=y + 79.0>{rejects}</text>
+                <text class="g-node__lag" x=x + width - 12.0 y=y + 62.0 text-anchor="end">{lag}</text>
+            </g>
         </a>
         </g>
     }

@@ -2,15 +2,15 @@
 
 use std::io::BufReader;
 
-use weir_api::{AuditQuery, CreateProject, Role};
+use weir_api::{AuditQuery, CreatePipeline, CreateProject, DeployPipeline, Role};
 use weir_evidence::{
     Hash, Outcome,
     merkle::{InclusionProof, verify_consistency, verify_inclusion},
     verify_bundle,
 };
-use weir_service::{audit, heads, projects};
+use weir_service::{audit, heads, pipelines, projects};
 
-use crate::world::{World, slug, status};
+use crate::world::{PIPELINE, World, slug, status};
 
 #[tokio::test]
 async fn every_entry_is_proved_under_a_signed_head() {
@@ -104,6 +104,27 @@ async fn a_projects_log_does_not_show_another_projects_entries() {
     let all = world.leaves(AuditQuery { limit: Some(500), ..AuditQuery::default() }).await;
     let foreign = all.iter().find(|entry| entry.leaf["project"] == serde_json::Value::Null).unwrap();
     assert_eq!(status(&audit::entry(&admin, foreign.index).await), 404);
+}
+
+#[tokio::test]
+async fn the_entries_beside_one_are_of_the_same_project() {
+    let world = World::new().await;
+    let admin = world.admin().await;
+    let document = PIPELINE.to_owned();
+    pipelines::create(&admin, CreatePipeline { document, note: None }).await.unwrap();
+    // What is no project's, or another's, stands in between.
+    world.person(Role::Viewer).await;
+    pipelines::deploy(&admin, &slug("card-fraud"), DeployPipeline::default()).await.unwrap();
+    projects::create(&admin, CreateProject { slug: slug("other"), title: None }).await.unwrap();
+    pipelines::stop(&admin, &slug("card-fraud")).await.unwrap();
+    let query = AuditQuery { limit: Some(500), ..AuditQuery::default() };
+    let mut listed: Vec<u64> = audit::search(&admin, query).await.unwrap().items.iter().map(|entry| entry.index).collect();
+    listed.reverse();
+    assert!(listed.len() > 2 && listed.windows(2).any(|pair| pair[1] > pair[0] + 1), "there are gaps: {listed:?}");
+    for (place, index) in listed.iter().enumerate() {
+        let before = place.checked_sub(1).map(|place| listed[place]);
+        assert_eq!(audit::neighbours(&admin, *index).await.unwrap(), (before, listed.get(place + 1).copied()), "{index}");
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use weir_api::{AuditQuery, Role};
 use weir_service::{auth, bootstrap};
 
-use crate::world::{PIPELINE, World, in_main, open};
+use crate::world::{PIPELINE, World, in_main, open, slug};
 
 #[tokio::test]
 async fn the_first_start_makes_one_administrator_once() {
@@ -39,20 +39,53 @@ async fn keys_survive_a_restart_and_another_master_key_is_refused() {
     assert!(refused.to_string().contains("master key"), "{refused}");
 }
 
+fn demo() -> bootstrap::DemoDocuments {
+    bootstrap::DemoDocuments { contracts: Vec::new(), pipelines: vec![PIPELINE.to_owned()] }
+}
+
 #[tokio::test]
-async fn the_demo_can_be_started_again() {
+async fn a_demo_that_starts_again_shows_the_same_sign_ins_and_they_are_true() {
     let world = World::new().await;
-    let documents = bootstrap::DemoDocuments { contracts: Vec::new(), pipelines: vec![PIPELINE.to_owned()] };
-    let first = bootstrap::demo(&world.services, documents.clone()).await.unwrap();
+    let first = bootstrap::demo(&world.services, demo()).await.unwrap();
     assert_eq!(first.len(), Role::ALL.len() - 1);
-    let second = bootstrap::demo(&world.services, documents).await.unwrap();
-    assert!(world.sign_in("engineer", first[0].password.expose()).await.is_err(), "the old password no longer works");
-    for credentials in second {
-        let signed_in = world.sign_in(&credentials.name, credentials.password.expose()).await.unwrap();
-        assert_eq!(signed_in.me.roles, [credentials.role]);
+    let before = world.sign_in("engineer", first[0].password.as_ref().unwrap().expose()).await.unwrap();
+    let again = open(world.folder.path(), world.clock.clone()).await.unwrap();
+    for (known, shown) in first.iter().zip(bootstrap::demo(&again, demo()).await.unwrap()) {
+        assert_eq!((&known.name, known.role, &known.password), (&shown.name, shown.role, &shown.password));
+        let signed_in = world.sign_in(&shown.name, shown.password.unwrap().expose()).await.unwrap();
+        assert_eq!(signed_in.me.roles, [shown.role]);
     }
+    assert!(world.resume(&before.token).await.is_ok(), "sessions go on");
     let admin = in_main(world.admin().await).await;
     let pipelines = weir_service::pipelines::list(&admin, weir_api::PageQuery::default()).await.unwrap().items;
     assert_eq!(pipelines.len(), 1);
     assert_eq!(pipelines[0].state, weir_api::PipelineState::Starting);
+}
+
+#[tokio::test]
+async fn what_people_changed_in_a_demo_stays_when_it_starts_again() {
+    let world = World::new().await;
+    let people = bootstrap::demo(&world.services, demo()).await.unwrap();
+    let shown = |name: &str| people.iter().find(|user| user.name == name).unwrap().password.clone().unwrap();
+    let admin = in_main(world.admin().await).await;
+    let listed = weir_service::members::list(&admin, weir_api::PageQuery::default()).await.unwrap().items;
+    let id = |name: &str| listed.iter().find(|member| member.user.name == name).unwrap().user.id;
+
+    let own = weir_api::SetPassword { password: Some(weir_api::Secret::new("a password of my own")) };
+    weir_service::users::set_password(&admin, id("steward"), own).await.unwrap();
+    let off = weir_api::UpdateUser { display_name: None, disabled: Some(true) };
+    weir_service::users::update(&admin, id("approver"), off).await.unwrap();
+    let roles = weir_api::SetMember { roles: vec![Role::Viewer, Role::Compliance] };
+    weir_service::members::set(&admin, id("viewer"), roles).await.unwrap();
+    weir_service::pipelines::stop(&admin, &slug("card-fraud")).await.unwrap();
+
+    let again = bootstrap::demo(&world.services, demo()).await.unwrap();
+    let unknown: Vec<&str> = again.iter().filter(|user| user.password.is_none()).map(|user| user.name.as_str()).collect();
+    assert_eq!(unknown, ["steward", "approver"]);
+    assert!(world.sign_in("steward", "a password of my own").await.is_ok());
+    assert!(world.sign_in("steward", shown("steward").expose()).await.is_err());
+    assert!(world.sign_in("approver", shown("approver").expose()).await.is_err());
+    assert_eq!(world.sign_in("viewer", shown("viewer").expose()).await.unwrap().me.roles.len(), 2);
+    let pipelines = weir_service::pipelines::list(&admin, weir_api::PageQuery::default()).await.unwrap().items;
+    assert_ne!(pipelines[0].state, weir_api::PipelineState::Starting, "it was stopped and stays so");
 }
