@@ -1,6 +1,11 @@
 //! Reading one Parquet file by batches, only the columns that are asked for, from any row on.
 
-use std::{collections::VecDeque, fs::File, path::Path};
+use std::{
+    collections::VecDeque,
+    fs::File,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use parquet::arrow::{
@@ -32,7 +37,7 @@ impl ParquetInput {
     pub fn open(path: &Path, schema: SchemaRef, required: &[String], from: u64) -> Result<Self, ConnectorError> {
         let file = File::open(path).map_err(|error| ConnectorError::io(path, error))?;
         let next = Offset { byte: 0, row: from };
-        let Ok(metadata) = ArrowReaderMetadata::load(&file, Default::default()) else {
+        let Some(Ok(metadata)) = contained(|| ArrowReaderMetadata::load(&file, Default::default())) else {
             return Ok(Self { state: State::Damaged, next });
         };
         let rows = metadata.metadata().file_metadata().num_rows().max(0) as u64;
@@ -72,25 +77,24 @@ impl ParquetInput {
                 }
                 State::Unread { file, metadata, columns } => {
                     let mask = ProjectionMask::roots(metadata.parquet_schema(), columns);
-                    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+                    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
                         .with_projection(mask)
                         .with_batch_size(limit.max(1))
-                        .with_offset(self.next.row as usize)
-                        .build();
-                    self.state = match reader {
-                        Ok(reader) => State::Reading { reader, ready: VecDeque::new() },
-                        Err(_) => State::Damaged,
+                        .with_offset(self.next.row as usize);
+                    self.state = match contained(|| builder.build()) {
+                        Some(Ok(reader)) => State::Reading { reader, ready: VecDeque::new() },
+                        Some(Err(_)) | None => State::Damaged,
                     };
                 }
                 State::Reading { mut reader, mut ready } => {
                     if ready.is_empty() {
-                        match reader.next() {
-                            None => return Ok(None),
-                            Some(Err(_)) => {
+                        match contained(|| reader.next()) {
+                            Some(None) => return Ok(None),
+                            None | Some(Some(Err(_))) => {
                                 self.state = State::Damaged;
                                 continue;
                             }
-                            Some(Ok(batch)) => {
+                            Some(Some(Ok(batch))) => {
                                 let step = limit.max(1);
                                 ready.extend(
                                     (0..batch.num_rows())
@@ -111,4 +115,10 @@ impl ParquetInput {
             }
         }
     }
+}
+
+/// Runs a part of the Parquet library, which panics on some damaged files where it should answer with an error. What it worked on
+/// is not used again after that.
+fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
 }

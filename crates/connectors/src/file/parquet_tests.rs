@@ -103,6 +103,28 @@ fn a_damaged_file_is_one_malformed_row_and_the_next_is_read() {
 }
 
 #[test]
+fn a_footer_with_any_byte_changed_is_read_or_refused_and_never_a_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("in")).unwrap();
+    let path = folder.path().join("in/a.parquet");
+    let id: ArrayRef = Arc::new(Int32Array::from(vec![1, 2, 3]));
+    let rows = RecordBatch::try_from_iter([("id", id)]).unwrap();
+    let mut whole = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut whole, rows.schema(), None).unwrap();
+    writer.write(&rows).unwrap();
+    writer.close().unwrap();
+    let footer = u32::from_le_bytes(whole[whole.len() - 8..whole.len() - 4].try_into().unwrap()) as usize;
+    for at in whole.len() - 8 - footer..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x01;
+        fs::write(&path, damaged).unwrap();
+        // A changed name may leave no required column, which is an error and no panic either.
+        let Ok(mut reader) = open(folder.path(), &columns(), &[]) else { continue };
+        while let Ok(Read::Chunk(_)) = reader.read(ReadLimit { rows: 10, wait: Duration::ZERO }) {}
+    }
+}
+
+#[test]
 fn columns_that_cannot_be_delivered_are_an_error() {
     let folder = folder();
     let limit = ReadLimit { rows: 10, wait: Duration::ZERO };
