@@ -21,7 +21,9 @@ pub(crate) fn check(pipeline: &Pipeline, nodes: &[Node]) -> Vec<Diagnostic> {
     for (id, node) in nodes.iter().enumerate() {
         let mut paths = BTreeMap::new();
         let asks = matches!(&node.kind, NodeKind::Consent(consent) if consent.purpose == pipeline.purpose);
-        if node.inputs.is_empty() {
+        // Reference data is no stream of rows about people: what is looked up belongs to the row that asks.
+        let is_table = matches!(node.kind, NodeKind::Table(_));
+        if node.inputs.is_empty() && !is_table {
             paths.insert(id, vec![id]);
         } else if !asks {
             for &input in &node.inputs {

@@ -48,6 +48,33 @@ pub(crate) struct Flow {
     pub rows: BTreeSet<LineageEdge>,
     /// Why the subject column is gone here, where the input still had it.
     pub subject_lost: Option<String>,
+    /// What columns mean for time, one entry a column; empty where only the node's event time does.
+    pub roles: Vec<Option<Role>>,
+}
+
+/// What a column means for time. Windows are told apart by the node that made them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    EventTime,
+    WindowStart(NodeId),
+    WindowEnd(NodeId),
+    /// The last moment of a window, which serves as event time behind it.
+    WindowTime(NodeId),
+}
+
+/// The roles of a node's columns.
+pub(crate) fn roles(id: NodeId, nodes: &[Node], flows: &[Flow]) -> Vec<Option<Role>> {
+    if !flows[id].roles.is_empty() {
+        return flows[id].roles.clone();
+    }
+    let node = &nodes[id];
+    (0..node.columns.len()).map(|column| (node.event_time == Some(column)).then_some(Role::EventTime)).collect()
+}
+
+/// The column that is the event time among columns of these roles.
+pub(crate) fn event_time(roles: &[Option<Role>]) -> Option<usize> {
+    let first = |wanted: fn(&Role) -> bool| roles.iter().position(|role| role.as_ref().is_some_and(wanted));
+    first(|role| *role == Role::EventTime).or_else(|| first(|role| matches!(role, Role::WindowTime(_))))
 }
 
 /// An input column in a filter.

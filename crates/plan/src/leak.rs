@@ -123,13 +123,14 @@ impl Leak<'_> {
                     planned.sink.recipient.as_ref().map_or_else(String::new, |recipient| format!(", recipient {recipient}"));
                 format!("sink `{}`: clearance {}{recipient}", node.name, planned.sink.clearance)
             }
+            NodeKind::Table(_) => format!("table `{}`: `{}` is {class} by its schema", node.name, facts.name),
             kind => {
                 let did = match &self.known.flows[id].columns[column].how {
                     Some(how) if matches!(kind, NodeKind::Mask(_)) => how.clone(),
                     Some(how) => format!("{how}, {class}"),
                     None => format!("passes `{}` on as it is", facts.name),
                 };
-                format!("step `{}` ({}): {did}", node.name, kind.as_str())
+                format!("step `{}` ({}): {did}", node.step, kind.as_str())
             }
         }
     }
@@ -181,7 +182,7 @@ fn filters(known: &Known<'_>) -> Vec<Diagnostic> {
     }
     let mut found = Vec::new();
     for (id, node) in known.nodes.iter().enumerate() {
-        if !matches!(node.kind, NodeKind::Sql(_)) {
+        if !matches!(node.kind, NodeKind::Sql(_) | NodeKind::Operator(_)) {
             continue;
         }
         // Compared rather than only tested for null, if any filter does so.
@@ -208,7 +209,7 @@ fn filters(known: &Known<'_>) -> Vec<Diagnostic> {
             let told = if compared { "what it holds" } else { "whether it has a value" };
             let message =
                 format!("the filter on `{}` ({class}) tells of every row that reaches {} {told}", facts.name, reached.join(", "));
-            let path = format!("steps.{}.sql", node.name);
+            let path = format!("steps.{}.sql", node.step);
             let refused = compared && class == Classification::Restricted;
             let diagnostic = if refused {
                 Diagnostic::error("filter-leak", path, message)

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use weir_spec::{Diagnostic, Parsed, Pipeline, SqlStep, Step};
+use weir_spec::{Diagnostic, Parsed, Pipeline, Severity, SqlStep, Step};
 
 use crate::{
     consent,
     flow::Flow,
     hash, leak,
     lookup::Lookup,
-    plan::{Node, NodeId, Plan},
+    plan::{Node, NodeId, NodeKind, Plan},
     source,
-    sql::{Issue, Query},
+    sql::{Chain, Issue, Query},
     steps::Known,
     suggest,
 };
@@ -53,6 +53,7 @@ pub fn plan_parsed(parsed: &Parsed<Pipeline>, lookup: &dyn Lookup) -> Planned {
 fn examine(pipeline: &Pipeline, broken: &BTreeSet<String>, lookup: &dyn Lookup) -> (Vec<Node>, Vec<Diagnostic>) {
     let mut planner =
         Planner { pipeline, broken, lookup, nodes: Vec::new(), flows: Vec::new(), ids: HashMap::new(), diagnostics: Vec::new() };
+    planner.tables();
     planner.sources();
     planner.steps();
     planner.sinks();
@@ -135,17 +136,31 @@ impl Planner<'_> {
         }
     }
 
+    fn tables(&mut self) {
+        for (name, table) in &self.pipeline.tables {
+            if self.is_broken("tables", name) {
+                continue;
+            }
+            if let Some(planned) = source::table(name, table, self.lookup, &mut self.diagnostics) {
+                let id = self.push(planned);
+                self.ids.insert(name.clone(), id);
+            }
+        }
+    }
+
     fn is_broken(&self, section: &str, name: &str) -> bool {
         self.broken.contains(&format!("{section}.{name}"))
     }
 
     /// A name that `from` or a query may use.
     fn exists(&self, name: &str) -> bool {
-        self.pipeline.sources.contains_key(name) || self.pipeline.steps.contains_key(name)
+        let Pipeline { sources, steps, tables, .. } = self.pipeline;
+        sources.contains_key(name) || steps.contains_key(name) || tables.contains_key(name)
     }
 
     fn unknown(&self, path: String, name: &str) -> Diagnostic {
-        let names = self.pipeline.sources.keys().chain(self.pipeline.steps.keys()).map(String::as_str);
+        let Pipeline { sources, steps, tables, .. } = self.pipeline;
+        let names = sources.keys().chain(steps.keys()).chain(tables.keys()).map(String::as_str);
         let message = format!("`{name}` is neither a source nor a step");
         Diagnostic::error("unknown-reference", path, message).with_help(suggest::among("source or step", name, names))
     }
@@ -155,7 +170,8 @@ impl Planner<'_> {
         let (broken, sound): (Vec<_>, Vec<_>) = self.pipeline.steps.iter().partition(|(name, _)| self.is_broken("steps", name));
         let mut waiting: Vec<(&String, &Step, Reads)> = sound.into_iter().map(|(name, step)| (name, step, reads(step))).collect();
         // What will never be planned, because it or something that it reads has errors.
-        let sources = self.pipeline.sources.keys().map(String::as_str).filter(|name| !self.ids.contains_key(*name));
+        let sources = self.pipeline.sources.keys().chain(self.pipeline.tables.keys());
+        let sources = sources.map(String::as_str).filter(|name| !self.ids.contains_key(*name));
         let mut poisoned: Vec<&str> = sources.chain(broken.into_iter().map(|(name, _)| name.as_str())).collect();
         loop {
             let settled = |name: &&str| self.ids.contains_key(*name) || poisoned.contains(name) || !self.exists(name);
@@ -229,6 +245,22 @@ impl Planner<'_> {
         else {
             return false;
         };
+        let is_stateful = matches!(&reads, Reads::Tables(query) if query.stateful);
+        let table = inputs.iter().find(|(_, id)| matches!(self.nodes[**id].kind, NodeKind::Table(_)));
+        if let Some((table, _)) = table.filter(|_| !is_stateful) {
+            let path = if matches!(step, Step::Sql(_)) { path } else { format!("{path}.from") };
+            self.diagnostics.push(only_looked_up(path, table));
+            return false;
+        }
+        let reads = match (reads, step) {
+            (Reads::Tables(query), Step::Sql(step)) if is_stateful => return self.stateful(name, step, *query, &inputs),
+            (reads, _) => reads,
+        };
+        if let Step::Sql(SqlStep { min_group: Some(_), .. }) = step {
+            let message = "min_group is for queries with GROUP BY";
+            let error = Diagnostic::error("min-group", format!("{path}.min_group"), message);
+            self.diagnostics.push(error.with_help("leave it out"));
+        }
         let known = Known { nodes: &self.nodes, flows: &self.flows };
         let first = inputs.values().next().copied();
         let planned = match (step, reads, first) {
@@ -250,6 +282,36 @@ impl Planner<'_> {
         }
     }
 
+    /// A query with state: a chain of nodes.
+    fn stateful(&mut self, name: &str, step: &SqlStep, query: Query, inputs: &BTreeMap<String, NodeId>) -> bool {
+        let path = format!("steps.{name}.sql");
+        let before = self.nodes.len();
+        let mut chain = Chain::new(&mut self.nodes, &mut self.flows, name, &step.query);
+        chain.ttl = step.state_ttl.map(|ttl| i64::try_from(ttl.as_duration().as_micros()).unwrap_or(i64::MAX));
+        chain.min_group = step.min_group;
+        let planned = query.chain(inputs, &mut chain);
+        let unbounded = std::mem::take(&mut chain.unbounded);
+        let found = match planned {
+            Ok(id) => {
+                self.ids.insert(name.to_owned(), id);
+                unbounded.into_iter().map(|issue| issue.diagnostic(&path, &step.query)).collect::<Vec<_>>()
+            }
+            Err(issues) => {
+                self.nodes.truncate(before);
+                self.flows.truncate(before);
+                self.diagnostics.extend(issues.into_iter().map(|issue| issue.diagnostic(&path, &step.query)));
+                return false;
+            }
+        };
+        for mut finding in found {
+            if !self.pipeline.strict {
+                finding.severity = Severity::Warning;
+            }
+            self.diagnostics.push(finding);
+        }
+        true
+    }
+
     fn sinks(&mut self) {
         for (name, sink) in &self.pipeline.sinks {
             if self.is_broken("sinks", name) {
@@ -262,9 +324,18 @@ impl Planner<'_> {
                 }
                 continue;
             };
+            if let NodeKind::Table(_) = self.nodes[input].kind {
+                self.diagnostics.push(only_looked_up(format!("sinks.{name}.from"), &sink.from));
+                continue;
+            }
             let known = Known { nodes: &self.nodes, flows: &self.flows };
             let planned = known.sink(name, sink, input, &mut self.diagnostics);
             self.push(planned);
         }
     }
+}
+
+fn only_looked_up(path: String, table: &str) -> Diagnostic {
+    let message = format!("`{table}` is reference data; rows can only be looked up in it");
+    Diagnostic::error("table-read", path, message).with_help(format!("join it in a sql step: FROM rows AS r JOIN {table} ON r.key = {table}.key"))
 }

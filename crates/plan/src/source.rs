@@ -4,16 +4,17 @@ use std::collections::{BTreeSet, HashSet};
 
 use arrow::datatypes::SchemaRef;
 use weir_spec::{
-    Column, DataType, Diagnostic, Source,
+    Column, DataType, Diagnostic, Source, Table,
     connector::{Format, SourceConnector},
     contract::ContractRef,
+    pipeline::OnMalformed,
     quality::Rule,
 };
 
 use crate::{
     flow::{ColumnFlow, Flow},
     lookup::Lookup,
-    plan::{ColumnFacts, LineageEdge, LineageKind, Node, NodeKind, SourceNode},
+    plan::{ColumnFacts, LineageEdge, LineageKind, Node, NodeKind, SourceNode, TableNode},
     rules, schema,
     sql::RESERVED_PREFIX,
     suggest,
@@ -40,6 +41,43 @@ pub(crate) fn plan(name: &str, source: &Source, lookup: &dyn Lookup, diagnostics
         return None;
     }
     Some(node(name, source, declared, schema, rules, subject, event_time))
+}
+
+/// Plans reference data, which brings its columns as a file source would.
+pub(crate) fn table(name: &str, table: &Table, lookup: &dyn Lookup, diagnostics: &mut Vec<Diagnostic>) -> Option<(Node, Flow)> {
+    let path = format!("tables.{name}");
+    let as_source = Source {
+        connector: SourceConnector::File(table.file.clone()),
+        format: Some(table.format),
+        contract: table.contract.clone(),
+        schema: table.schema.clone(),
+        subject: None,
+        event_time: None,
+        on_malformed: OnMalformed::Fail,
+    };
+    let declared = declared(&path, &as_source, lookup, diagnostics)?;
+    let before = diagnostics.len();
+    check_columns(&declared, &as_source, lookup, diagnostics);
+    let schema = schema::arrow_schema(&declared.columns);
+    let rules = rules::bind(&declared.rules, &schema, &|_| declared.path.clone(), diagnostics);
+    let key = table.key.iter().filter_map(|column| {
+        role(&format!("{path}.key"), "key", column, &declared.columns, |data_type| !is_nested(data_type), "a plain value", diagnostics)
+    });
+    let key: Vec<usize> = key.collect();
+    if diagnostics[before..].iter().any(Diagnostic::is_error) {
+        return None;
+    }
+    let columns = declared.columns.clone();
+    let (mut node, flow) = node(name, &as_source, declared, schema, Vec::new(), None, None);
+    node.kind = NodeKind::Table(TableNode {
+        file: table.file.clone(),
+        format: table.format,
+        declared: columns,
+        rules,
+        key,
+        reload: table.reload,
+    });
+    Some((node, flow))
 }
 
 /// What a source is declared to bring, and where in the document that is said.

@@ -9,17 +9,18 @@ use weir_spec::{
     connector::{Format, SinkConnector},
     consent::ConsentStep,
     mask::{Mask, MaskStep},
+    pipeline::SinkMode,
     quality::QualityStep,
 };
 
 use crate::{
-    flow::{ColumnFlow, FilterUse, Flow, Influence},
+    flow::{self, FilterUse, Flow, Influence},
     plan::{
         ColumnFacts, ConsentNode, LineageKind, MaskNode, Node, NodeId, NodeKind, PlannedMask, QualityNode, SinkNode, SqlNode,
     },
     rules, schema,
     source::is_nested,
-    sql::{self, column_uses, null_tested_only},
+    sql,
     suggest,
 };
 
@@ -34,6 +35,7 @@ impl Known<'_> {
     fn passing(&self, name: &str, input: NodeId, kind: NodeKind, mut flow: Flow) -> (Node, Flow) {
         let from = &self.nodes[input];
         flow.trace_rows(&[input], self.nodes, self.flows);
+        flow.roles = flow::roles(input, self.nodes, self.flows);
         let columns = from.columns.iter().enumerate().map(|(i, facts)| flow.facts(i, &facts.name, self.nodes)).collect();
         let node = Node {
             name: name.to_owned(),
@@ -186,7 +188,11 @@ impl Known<'_> {
             flow.subject_lost =
                 Some(format!("step `{name}` masks the subject column `{}` with {operator}", from.columns[subject].name));
         }
-        let event_time = from.event_time.filter(|&column| masking(column).is_none());
+        flow.roles = flow::roles(input, self.nodes, self.flows);
+        for masked in &masks {
+            flow.roles[masked.column] = None;
+        }
+        let event_time = flow::event_time(&flow.roles);
         let node = Node {
             name: name.to_owned(),
             step: name.to_owned(),
@@ -201,6 +207,7 @@ impl Known<'_> {
         Some((node, flow))
     }
 
+    /// A query that looks at one row at a time.
     pub fn sql(
         &self,
         name: &str,
@@ -218,19 +225,15 @@ impl Known<'_> {
                 return None;
             }
         };
-        let mut flow = self.sql_flow(&typed);
+        let width = typed.schema.fields().len();
+        let mut flow = sql::branches::flow(&typed.branches, width, self.nodes);
         let inputs: Vec<NodeId> = inputs.values().copied().collect();
         flow.trace_rows(&inputs, self.nodes, self.flows);
+        flow.roles = sql::branches::roles(&typed.branches, width, self.nodes, self.flows);
         let columns =
             typed.schema.fields().iter().enumerate().map(|(i, field)| flow.facts(i, field.name(), self.nodes)).collect();
-        let subject = self.surviving(&typed, |node| node.subject);
-        if subject.is_none() {
-            let lost = inputs.iter().find_map(|&input| self.nodes[input].subject.map(|subject| (input, subject)));
-            flow.subject_lost = lost.map(|(input, subject)| {
-                let column = &self.nodes[input].columns[subject].name;
-                format!("step `{name}` does not pass the subject column `{column}` of `{}` on as it is", self.nodes[input].name)
-            });
-        }
+        let subject = sql::branches::surviving(&typed.branches, width, self.nodes, |node| node.subject);
+        flow.subject_lost = subject_lost(name, subject, &inputs, self.nodes);
         let node = Node {
             name: name.to_owned(),
             step: name.to_owned(),
@@ -238,62 +241,25 @@ impl Known<'_> {
             inputs,
             columns,
             subject,
-            event_time: self.surviving(&typed, |node| node.event_time),
+            event_time: flow::event_time(&flow.roles),
             schema: Arc::clone(&typed.schema),
             kind: NodeKind::Sql(SqlNode { text: text.to_owned(), logical: typed.logical, branches: typed.branches }),
         };
         Some((node, flow))
     }
 
-    fn sql_flow(&self, typed: &sql::Typed) -> Flow {
-        let mut flow = Flow { columns: vec![ColumnFlow::default(); typed.schema.fields().len()], ..Flow::default() };
-        for branch in &typed.branches {
-            let schema = &self.nodes[branch.input].schema;
-            let index = |column: &str| schema.index_of(column).expect("invariant: branches refer to columns of their input");
-            for (column, (expr, name)) in flow.columns.iter_mut().zip(&branch.projection) {
-                for (used, kinds) in column_uses(expr) {
-                    let influence = |kind| Influence { input: branch.input, column: index(&used), kind, masking: false };
-                    column.influences.extend(kinds.into_iter().map(influence));
-                }
-                let plain = matches!(expr, datafusion::logical_expr::Expr::Column(column) if column.name == *name);
-                if !plain {
-                    let text = sql::text(expr);
-                    let arm = format!("{text} AS {name}");
-                    column.how = Some(
-                        column.how.take().map_or(arm.clone(), |how| if how == arm { how } else { format!("{how} or {arm}") }),
-                    );
-                }
-            }
-            for filter in &branch.filter {
-                let only_tested = null_tested_only(filter);
-                for used in column_uses(filter).into_keys() {
-                    let only_null_test = only_tested.contains(&used);
-                    flow.filters.push(FilterUse { input: branch.input, column: index(&used), only_null_test });
-                }
-            }
-        }
-        flow.filters.sort();
-        flow.filters.dedup();
-        flow
-    }
-
-    /// The first result column that is, in every branch, the input's column of this role.
-    fn surviving(&self, typed: &sql::Typed, role: impl Fn(&Node) -> Option<usize>) -> Option<usize> {
-        (0..typed.schema.fields().len()).find(|&position| {
-            typed.branches.iter().all(|branch| {
-                let input = &self.nodes[branch.input];
-                let column = role(input).map(|column| input.columns[column].name.as_str());
-                match &branch.projection[position].0 {
-                    datafusion::logical_expr::Expr::Column(used) => column == Some(used.name.as_str()),
-                    _ => false,
-                }
-            })
-        })
-    }
-
     pub fn sink(&self, name: &str, sink: &Sink, input: NodeId, diagnostics: &mut Vec<Diagnostic>) -> (Node, Flow) {
         let from = &self.nodes[input];
         let path = format!("sinks.{name}");
+        if from.changes && sink.mode == SinkMode::Append {
+            let message = format!("`{}` changes rows that it has put out, and this sink only adds rows", sink.from);
+            let help = "write `mode: changes`, which gives every row a column `op` (+I, -U, +U, -D), or group by a window, whose rows never change";
+            diagnostics.push(Diagnostic::error("changes", format!("{path}.mode"), message).with_help(help));
+        }
+        if sink.mode == SinkMode::Changes && from.columns.iter().any(|facts| facts.name == "op") {
+            let message = "`mode: changes` adds a column `op`, and there is one already";
+            diagnostics.push(Diagnostic::error("duplicate-column", format!("{path}.mode"), message).with_help("rename it in a sql step"));
+        }
         if sink.format == Format::Csv {
             for (i, field) in from.schema.fields().iter().enumerate() {
                 let data_type = logical(&from.schema, i);
@@ -357,6 +323,16 @@ impl Known<'_> {
             diagnostics.push(Diagnostic::error("column-type", path, message).with_help("choose another column"));
         }
     }
+}
+
+/// Why a step whose inputs know their subject has none.
+pub(crate) fn subject_lost(step: &str, subject: Option<usize>, inputs: &[NodeId], nodes: &[Node]) -> Option<String> {
+    if subject.is_some() {
+        return None;
+    }
+    let (input, subject) = inputs.iter().find_map(|&input| nodes[input].subject.map(|subject| (input, subject)))?;
+    let column = &nodes[input].columns[subject].name;
+    Some(format!("step `{step}` does not pass the subject column `{column}` of `{}` on as it is", nodes[input].step))
 }
 
 fn logical(schema: &SchemaRef, index: usize) -> DataType {

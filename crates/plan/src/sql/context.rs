@@ -17,10 +17,12 @@ use datafusion::{
     sql::planner::{ContextProvider, ParserOptions},
 };
 
+use super::typed_only::{APPROX_DISTINCT, AS_OF, AS_OF_NAME, ROW_NUMBER};
+
 /// The built-in functions by name.
 pub(crate) struct Functions {
     scalar: HashMap<String, Arc<ScalarUDF>>,
-    aggregate: HashSet<String>,
+    aggregate: HashMap<String, Arc<AggregateUDF>>,
     window: HashSet<String>,
     planners: Vec<Arc<dyn ExprPlanner>>,
 }
@@ -42,11 +44,16 @@ pub(crate) static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
             scalar.insert(name.to_owned(), Arc::clone(&function));
         }
     }
-    let mut aggregate = HashSet::new();
+    let mut aggregate = HashMap::new();
     for function in SessionStateDefaults::default_aggregate_functions() {
-        aggregate.insert(function.name().to_owned());
-        aggregate.extend(function.aliases().iter().cloned());
+        for name in std::iter::once(function.name()).chain(function.aliases().iter().map(String::as_str)) {
+            aggregate.insert(name.to_owned(), Arc::clone(&function));
+        }
     }
+    if let Some(variance) = aggregate.get("var").cloned() {
+        aggregate.insert("variance".to_owned(), variance);
+    }
+    aggregate.insert(APPROX_DISTINCT.name().to_owned(), Arc::clone(&APPROX_DISTINCT));
     let mut window = HashSet::new();
     for function in SessionStateDefaults::default_window_functions() {
         window.insert(function.name().to_owned());
@@ -67,7 +74,7 @@ impl Functions {
                 FunctionKind::Volatile
             }
             Some(_) => FunctionKind::Scalar,
-            None if self.aggregate.contains(name) => FunctionKind::Aggregate,
+            None if self.aggregate.contains_key(name) => FunctionKind::Aggregate,
             None if self.window.contains(name) => FunctionKind::Window,
             None => FunctionKind::Unknown,
         }
@@ -128,6 +135,9 @@ impl ContextProvider for Context {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        if name == AS_OF_NAME {
+            return Some(Arc::clone(&AS_OF));
+        }
         FUNCTIONS.scalar.get(name).cloned()
     }
 
@@ -135,12 +145,12 @@ impl ContextProvider for Context {
         None
     }
 
-    fn get_aggregate_meta(&self, _name: &str) -> Option<Arc<AggregateUDF>> {
-        None
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        FUNCTIONS.aggregate.get(name).cloned()
     }
 
-    fn get_window_meta(&self, _name: &str) -> Option<Arc<WindowUDF>> {
-        None
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        (name == ROW_NUMBER.name()).then(|| Arc::clone(&ROW_NUMBER))
     }
 
     fn get_variable_type(&self, _names: &[String]) -> Option<DataType> {

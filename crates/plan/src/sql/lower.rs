@@ -118,7 +118,7 @@ fn unsupported(what: &str) -> Vec<Issue> {
 }
 
 /// Replaces the columns of `schema` in an expression by what they stand for.
-fn substitute(expr: &Expr, schema: &DFSchema, columns: &[Expr]) -> Result<Expr, Vec<Issue>> {
+pub(super) fn substitute(expr: &Expr, schema: &DFSchema, columns: &[Expr]) -> Result<Expr, Vec<Issue>> {
     let replaced = expr.clone().unalias_nested().data.transform_up(|expr| match &expr {
         Expr::Column(column) => {
             let index = schema.index_of_column(column)?;
@@ -129,7 +129,7 @@ fn substitute(expr: &Expr, schema: &DFSchema, columns: &[Expr]) -> Result<Expr, 
     replaced.map(|transformed| transformed.data).map_err(|error: DataFusionError| issues(error, &[]))
 }
 
-fn unqualified(expr: Expr) -> Expr {
+pub(super) fn unqualified(expr: Expr) -> Expr {
     let stripped = expr.transform_up(|expr| {
         Ok(match expr {
             Expr::Column(column) => Transformed::yes(Expr::Column(Column::new_unqualified(column.name))),

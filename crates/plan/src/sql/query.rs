@@ -11,30 +11,39 @@ use datafusion::{
     },
     logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast},
     optimizer::{
-        Analyzer, Optimizer, OptimizerContext, optimize_projections::OptimizeProjections, optimize_unions::OptimizeUnions,
+        Analyzer, Optimizer, OptimizerContext, eliminate_cross_join::EliminateCrossJoin,
+        extract_equijoin_predicate::ExtractEquijoinPredicate, optimize_projections::OptimizeProjections,
+        optimize_unions::OptimizeUnions, push_down_filter::PushDownFilter, replace_distinct_aggregate::ReplaceDistinctWithAggregate,
         simplify_expressions::SimplifyExpressions,
     },
     sql::{
         parser::{DFParserBuilder, Statement},
         planner::SqlToRel,
-        sqlparser::{ast, dialect::GenericDialect},
+        sqlparser::{ast, dialect::GenericDialect, parser::Parser},
     },
 };
 
 use super::{
+    chain::Chain,
     context::{Context, parser_options},
-    error::{Issue, issues},
+    error::{Issue, issues, syntax_issue},
+    extras::{Extras, take_out},
     lower::{Branch, check_size, lower},
     stack::with_room,
-    subset::{TableUse, check_query},
+    stateful,
+    subset::{Checked, TableUse, check_query},
+    tables::{self, Entry, Tables},
 };
-use crate::{plan::NodeId, schema};
+use crate::{operator::WindowKind, plan::NodeId, schema};
 
 /// A query inside the subset, not yet typed.
 pub(crate) struct Query {
     statement: ast::Statement,
     /// The tables it reads, each named once.
     pub tables: Vec<TableUse>,
+    /// Whether it looks at more than one row at a time.
+    pub stateful: bool,
+    extras: Extras,
 }
 
 /// A query that can run.
@@ -51,6 +60,15 @@ impl Query {
     }
 
     fn parsed(text: &str) -> Result<Self, Vec<Issue>> {
+        let (tokens, extras) = take_out(text)?;
+        if !extras.is_empty() {
+            let parser = Parser::new(&GenericDialect {}).with_tokens_with_locations(tokens);
+            let statements = { parser }.parse_statements().map_err(|error| vec![syntax_issue(error)])?;
+            return match <[ast::Statement; 1]>::try_from(statements) {
+                Ok([statement]) => Self::checked(statement, extras),
+                Err(_) => Err(vec![Issue::new("sql-unsupported", "more than one statement").help("write one SELECT a step")]),
+            };
+        }
         let parse = || DFParserBuilder::new(text).with_dialect(&GenericDialect {}).build()?.parse_statements();
         let mut statements = parse().map_err(|error| issues(error, &[]))?;
         let statement = match (statements.pop_front(), statements.pop_front()) {
@@ -73,19 +91,54 @@ impl Query {
             Statement::Explain(_) => return refused("EXPLAIN"),
             Statement::Reset(_) => return refused("RESET"),
         };
+        Self::checked(statement, extras)
+    }
+
+    fn checked(statement: ast::Statement, extras: Extras) -> Result<Self, Vec<Issue>> {
         let ast::Statement::Query(query) = &statement else {
             let text = statement.to_string();
             let words: Vec<_> =
                 text.split_whitespace().take_while(|word| word.chars().all(|c| c.is_ascii_uppercase())).take(2).collect();
-            return refused(&words.join(" "));
+            let message = format!("{} is not supported", words.join(" "));
+            return Err(vec![Issue::new("sql-unsupported", message).help("a step is one SELECT")]);
         };
-        let (mut tables, issues) = check_query(query);
+        let Checked { mut tables, issues, stateful } = check_query(query);
         if !issues.is_empty() {
             return Err(issues);
         }
         let mut seen = std::collections::HashSet::new();
         tables.retain(|table| seen.insert(table.name.clone()));
-        Ok(Self { statement, tables })
+        let stateful = stateful || !extras.is_empty();
+        Ok(Self { statement, tables, stateful, extras })
+    }
+
+    /// Types a query with state and lowers it to nodes of the chain; answers the last one.
+    pub fn chain(self, inputs: &BTreeMap<String, NodeId>, chain: &mut Chain<'_>) -> Result<NodeId, Vec<Issue>> {
+        with_room("", || self.chained(inputs, chain))
+    }
+
+    fn chained(mut self, inputs: &BTreeMap<String, NodeId>, chain: &mut Chain<'_>) -> Result<NodeId, Vec<Issue>> {
+        let mut known = Tables::default();
+        for (name, &id) in inputs {
+            known.entries.insert(name.clone(), (Entry::Node(id), Arc::clone(&chain.nodes[id].schema)));
+        }
+        if let ast::Statement::Query(query) = &mut self.statement {
+            tables::replace(query, &self.extras, &mut known)?;
+        }
+        let columns = known.columns();
+        let context = known.context();
+        let logical = SqlToRel::new_with_options(&context, parser_options())
+            .sql_statement_to_plan(self.statement)
+            .map_err(|error| issues(error, &columns))?;
+        check_plan_size(&logical)?;
+        let logical = Analyzer::new()
+            .execute_and_check(logical, &ConfigOptions::default(), |_, _| {})
+            .map_err(|error| issues(error, &columns))?;
+        check_names(&logical)?;
+        let logical = with_logical_types(logical)?;
+        let is_session = |(entry, _): &(Entry, SchemaRef)| matches!(entry, Entry::Window(table) if matches!(table.window, WindowKind::Session { .. }));
+        let logical = optimised(logical, known.entries.values().any(is_session))?;
+        stateful::lower(&logical, &known, chain)
     }
 
     /// Types the query. `inputs` has every table of [`Query::tables`].
@@ -116,6 +169,36 @@ impl Query {
             logical.schema().fields().iter().map(|field| Field::new(field.name(), field.data_type().clone(), true)).collect();
         Ok(Typed { logical, branches, schema: Arc::new(Schema::new(fields)) })
     }
+}
+
+/// Coerced and simplified, for a part of a query that is planned on its own.
+pub(super) fn analysed(logical: LogicalPlan) -> Result<LogicalPlan, Vec<Issue>> {
+    check_plan_size(&logical)?;
+    let logical = Analyzer::new()
+        .execute_and_check(logical, &ConfigOptions::default(), |_, _| {})
+        .map_err(|error| issues(error, &[]))?;
+    optimised(logical, true)
+}
+
+/// Joins with their equal columns, filters as early as they may be, columns as few as needed. Filters keep their place where a
+/// session could be behind them, since they would change what a session is.
+fn optimised(logical: LogicalPlan, keep_filters: bool) -> Result<LogicalPlan, Vec<Issue>> {
+    let mut rules: Vec<Arc<dyn datafusion::optimizer::OptimizerRule + Send + Sync>> = vec![
+        Arc::new(ReplaceDistinctWithAggregate::new()),
+        Arc::new(OptimizeUnions::new()),
+        Arc::new(SimplifyExpressions::new()),
+        Arc::new(EliminateCrossJoin::new()),
+        Arc::new(ExtractEquijoinPredicate::new()),
+    ];
+    if !keep_filters {
+        rules.push(Arc::new(PushDownFilter::new()));
+    }
+    rules.extend([
+        Arc::new(SimplifyExpressions::new()) as Arc<dyn datafusion::optimizer::OptimizerRule + Send + Sync>,
+        Arc::new(OptimizeProjections::new()),
+    ]);
+    let config = OptimizerContext::new().without_query_execution_start_time();
+    Optimizer::with_rules(rules).optimize(logical, &config, |_, _| {}).map_err(|error| issues(error, &[]))
 }
 
 /// Refuses what is too deep as written, before the passes that take their time with it.

@@ -1,11 +1,11 @@
-//! The subset of SQL that runs row by row: everything else is refused by name, before anything is planned.
+//! The subset of SQL that runs on streams: everything else is refused by name, before anything is planned.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::{
     ast::{
-        Expr, Function, GroupByExpr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Spanned,
-        TableFactor, Value, Visit, Visitor,
+        Distinct, Expr, Function, FunctionArg, FunctionArgExpr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, Query,
+        Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor, Value, Visit, Visitor, WindowType,
     },
     tokenizer::Span,
 };
@@ -17,7 +17,16 @@ use super::{
 use crate::suggest;
 
 const SUPPORTED: &str =
-    "supported are SELECT with expressions, WHERE, scalar functions, CASE, CAST, UNION ALL, subqueries in FROM and WITH";
+    "supported are SELECT with expressions, WHERE, scalar functions, CASE, CAST, UNION ALL, subqueries in FROM and WITH; GROUP BY, HAVING, DISTINCT and aggregates; tumble, hop, session and cumulate; inner and left joins; ROW_NUMBER() with a filter on it; MATCH_RECOGNIZE";
+
+/// The aggregate functions that engines have, as [`crate::operator::AggregateFunction`] has them.
+pub(crate) const AGGREGATES: [&str; 21] = [
+    "count", "sum", "min", "max", "avg", "mean", "stddev", "stddev_samp", "stddev_pop", "var", "var_samp", "var_pop", "first_value",
+    "last_value", "bool_and", "bool_or", "approx_distinct", "approx_percentile_cont", "string_agg", "array_agg", "variance",
+];
+
+/// Functions that make tables of windows.
+const WINDOWS: [&str; 4] = ["tumble", "hop", "session", "cumulate"];
 
 /// Column names that begin so belong to Weir.
 pub(crate) const RESERVED_PREFIX: &str = "_weir";
@@ -30,10 +39,19 @@ pub(crate) struct TableUse {
 }
 
 /// The tables of a query, and everything in it that is outside the subset.
-pub(crate) fn check_query(query: &Query) -> (Vec<TableUse>, Vec<Issue>) {
-    let mut walk = Walk::default();
+pub(crate) fn check_query(query: &Query) -> Checked {
+    let mut walk = Walk { stateful: Some(false), ..Walk::default() };
     walk.query(query, true);
-    (walk.tables, walk.issues)
+    Checked { tables: walk.tables, issues: walk.issues, stateful: walk.stateful == Some(true) }
+}
+
+/// What a look at the syntax tree tells.
+pub(crate) struct Checked {
+    /// In the order of the text, some more than once.
+    pub tables: Vec<TableUse>,
+    pub issues: Vec<Issue>,
+    /// Whether it needs more than one row at a time.
+    pub stateful: bool,
 }
 
 /// Everything in a lone expression that is outside the subset.
@@ -49,6 +67,8 @@ struct Walk {
     issues: Vec<Issue>,
     /// The WITH tables in scope.
     with: Vec<String>,
+    /// Whether more than one row at a time was asked for; none where that is refused.
+    stateful: Option<bool>,
 }
 
 impl Walk {
@@ -118,23 +138,30 @@ impl Walk {
 
     fn select(&mut self, select: &Select, names: bool) {
         let here = select.select_token.0.span;
-        let groups = match &select.group_by {
-            GroupByExpr::All(_) => true,
-            GroupByExpr::Expressions(exprs, modifiers) => !exprs.is_empty() || !modifiers.is_empty(),
+        let (groups, odd_groups) = match &select.group_by {
+            GroupByExpr::All(_) => (true, true),
+            GroupByExpr::Expressions(exprs, modifiers) => {
+                let sets = |expr: &Expr| matches!(expr, Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_));
+                (!exprs.is_empty(), !modifiers.is_empty() || exprs.iter().any(sets))
+            }
         };
+        let distinct_on = matches!(&select.distinct, Some(Distinct::On(_)));
+        let distinct = matches!(&select.distinct, Some(Distinct::Distinct));
+        if groups || distinct || select.having.is_some() || select.from.len() > 1 {
+            self.stateful = self.stateful.map(|_| true);
+        }
         for (present, what, span) in [
-            (select.distinct.is_some(), "DISTINCT", here),
+            (distinct_on, "DISTINCT ON", here),
             (select.top.is_some(), "TOP", here),
             (select.into.is_some(), "SELECT INTO", here),
             (select.exclude.is_some(), "EXCLUDE", here),
             (!select.lateral_views.is_empty(), "LATERAL VIEW", here),
             (select.prewhere.is_some(), "PREWHERE", here),
             (!select.connect_by.is_empty(), "CONNECT BY", here),
-            (groups, "GROUP BY", select.group_by.span()),
+            (odd_groups, "GROUP BY ALL, ROLLUP, CUBE or GROUPING SETS", select.group_by.span()),
             (!select.cluster_by.is_empty(), "CLUSTER BY", here),
             (!select.distribute_by.is_empty(), "DISTRIBUTE BY", here),
             (!select.sort_by.is_empty(), "SORT BY", here),
-            (select.having.is_some(), "HAVING", select.having.as_ref().map_or(here, Spanned::span)),
             (!select.named_window.is_empty(), "WINDOW", here),
             (select.qualify.is_some(), "QUALIFY", select.qualify.as_ref().map_or(here, Spanned::span)),
             (select.value_table_mode.is_some(), "SELECT AS VALUE", here),
@@ -148,13 +175,12 @@ impl Walk {
             [] => self
                 .issues
                 .push(Issue::new("sql-unsupported", "SELECT without FROM").help("name a source or a step in FROM").at(here)),
-            [_] => {}
-            [_, second, ..] => self.refuse("a join (two tables in FROM)", second.span()),
+            [..] => {}
         }
         for table in &select.from {
             self.table(&table.relation);
             for join in &table.joins {
-                self.refuse("JOIN", join.relation.span());
+                self.join(&join.join_operator, join.relation.span());
                 self.table(&join.relation);
             }
         }
@@ -170,6 +196,34 @@ impl Walk {
         }
         for expr in select.selection.iter().chain(&select.having).chain(&select.qualify) {
             self.expr(expr);
+        }
+        if let GroupByExpr::Expressions(exprs, _) = &select.group_by {
+            for expr in exprs {
+                self.expr(expr);
+            }
+        }
+    }
+
+    fn join(&mut self, join: &JoinOperator, span: Span) {
+        self.stateful = self.stateful.map(|_| true);
+        let constraint = match join {
+            JoinOperator::Join(constraint)
+            | JoinOperator::Inner(constraint)
+            | JoinOperator::Left(constraint)
+            | JoinOperator::LeftOuter(constraint)
+            | JoinOperator::Right(constraint)
+            | JoinOperator::RightOuter(constraint) => constraint,
+            JoinOperator::FullOuter(_) => return self.refuse("FULL JOIN", span),
+            JoinOperator::CrossJoin(_) => return self.refuse("CROSS JOIN", span),
+            _ => return self.refuse("this kind of JOIN", span),
+        };
+        match constraint {
+            JoinConstraint::On(expr) => self.expr(expr),
+            JoinConstraint::Using(_) => {}
+            JoinConstraint::Natural => self.refuse("NATURAL JOIN", span),
+            JoinConstraint::None => self.issues.push(
+                Issue::new("sql-unsupported", "a JOIN without a condition").help("say ON which columns the two sides are equal").at(span),
+            ),
         }
     }
 
@@ -217,8 +271,8 @@ impl Walk {
                 with_ordinality,
                 ..
             } => {
-                if args.is_some() {
-                    return self.table_function(name);
+                if let Some(args) = args {
+                    return self.table_function(name, args.args.first());
                 }
                 let extras = version.is_some() || json_path.is_some() || *with_ordinality;
                 if sample.is_some() {
@@ -235,10 +289,7 @@ impl Walk {
                 let Some(ident) = part.as_ident() else {
                     return self.refuse("a computed table name", span);
                 };
-                let name = normalized(ident);
-                if !self.with.contains(&name) {
-                    self.tables.push(TableUse { name, span: ident.span });
-                }
+                self.named(ident);
             }
             TableFactor::Derived { lateral, subquery, sample, alias } => {
                 if *lateral {
@@ -249,34 +300,56 @@ impl Walk {
                 }
                 self.query(subquery, alias.as_ref().is_none_or(|alias| alias.columns.is_empty()));
             }
-            TableFactor::Function { name, .. } => self.table_function(name),
+            TableFactor::Function { name, .. } => self.table_function(name, None),
             TableFactor::TableFunction { .. } => self.refuse("TABLE(…)", span),
             TableFactor::UNNEST { .. } => self.refuse("UNNEST", span),
             TableFactor::NestedJoin { table_with_joins, .. } => {
-                if !table_with_joins.joins.is_empty() {
-                    self.refuse("JOIN", span);
-                }
                 self.table(&table_with_joins.relation);
+                for join in &table_with_joins.joins {
+                    self.join(&join.join_operator, join.relation.span());
+                    self.table(&join.relation);
+                }
             }
             TableFactor::Pivot { .. } => self.refuse("PIVOT", span),
             TableFactor::Unpivot { .. } => self.refuse("UNPIVOT", span),
-            TableFactor::MatchRecognize { .. } => self.refuse("MATCH_RECOGNIZE", span),
+            TableFactor::MatchRecognize { table, .. } => {
+                self.stateful = self.stateful.map(|_| true);
+                self.table(table);
+            }
             _ => self.refuse("this kind of table", span),
         }
     }
 
-    fn table_function(&mut self, name: &ObjectName) {
-        let what = match name.to_string().to_lowercase().as_str() {
-            window @ ("tumble" | "hop" | "session" | "cumulate") => {
-                format!("the window function {window}(…)")
+    fn named(&mut self, ident: &Ident) {
+        let name = normalized(ident);
+        if !self.with.contains(&name) {
+            self.tables.push(TableUse { name, span: ident.span });
+        }
+    }
+
+    fn table_function(&mut self, name: &ObjectName, input: Option<&FunctionArg>) {
+        self.stateful = self.stateful.map(|_| true);
+        let called = name.to_string().to_lowercase();
+        if !WINDOWS.contains(&called.as_str()) {
+            let help = match suggest::nearest(&called, WINDOWS) {
+                Some(nearest) => format!("did you mean {nearest}(…)?"),
+                None => "tumble, hop, session and cumulate make windows of a table".to_owned(),
+            };
+            let message = format!("the table function {called}(…) is not supported");
+            return self.issues.push(Issue::new("sql-unsupported", message).help(help).at(name.span()));
+        }
+        match input {
+            Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(ident)))) => self.named(ident),
+            _ => {
+                let help = format!("write {called}(input, INTERVAL '1 minute'), with the name of a source, a step or a WITH table");
+                let message = format!("{called}(…) needs the name of a table first");
+                self.issues.push(Issue::new("sql-window", message).help(help).at(name.span()));
             }
-            other => format!("the table function {other}(…)"),
-        };
-        self.refuse(&what, name.span());
+        }
     }
 
     fn expr(&mut self, expr: &Expr) {
-        let mut walk = ExprWalk { issues: &mut self.issues, depth: 0 };
+        let mut walk = ExprWalk { issues: &mut self.issues, depth: 0, stateful: &mut self.stateful };
         // The walk never breaks off.
         let _ = expr.visit(&mut walk);
     }
@@ -304,6 +377,7 @@ struct ExprWalk<'w> {
     issues: &'w mut Vec<Issue>,
     /// Inside so many subqueries, which are refused as a whole.
     depth: usize,
+    stateful: &'w mut Option<bool>,
 }
 
 impl ExprWalk<'_> {
@@ -315,11 +389,36 @@ impl ExprWalk<'_> {
         let span = function.name.span();
         let name = function.name.to_string().to_ascii_lowercase();
         let kind = FUNCTIONS.kind(&name);
+        if let (Some(WindowType::WindowSpec(spec)), "row_number", Some(_)) = (&function.over, name.as_str(), self.stateful.as_ref()) {
+            *self.stateful = Some(true);
+            if spec.window_frame.is_some() || spec.window_name.is_some() {
+                self.refuse("a frame of row_number()".to_owned(), span);
+            }
+            return;
+        }
         if function.over.is_some() || matches!(kind, FunctionKind::Window) {
-            return self.refuse(format!("the window function {name}(…)"), span);
+            let message = format!("the window function {name}(…) is not supported");
+            let help = "the one over rows is ROW_NUMBER() OVER (PARTITION BY … ORDER BY …), in a subquery whose number is filtered: WHERE rn <= 10";
+            return self.issues.push(Issue::new("sql-unsupported", message).help(help).at(span));
         }
         match kind {
+            FunctionKind::Aggregate if self.stateful.is_some() => {
+                *self.stateful = Some(true);
+                if !AGGREGATES.contains(&name.as_str()) {
+                    let help = match suggest::nearest(&name, AGGREGATES) {
+                        Some(nearest) => format!("did you mean {nearest}(…)?"),
+                        None => format!("aggregates are {}", AGGREGATES.join(", ")),
+                    };
+                    let message = format!("the aggregate function {name}(…) is not supported");
+                    self.issues.push(Issue::new("sql-unsupported", message).help(help).at(span));
+                }
+            }
             FunctionKind::Aggregate => self.refuse(format!("the aggregate function {name}(…)"), span),
+            _ if name == "proctime" => self.issues.push(
+                Issue::new("sql-unsupported", "proctime() is not a column")
+                    .help("windows by the clock are tumble(input, INTERVAL '10 seconds', proctime()); joins with a table take FOR SYSTEM_TIME AS OF proctime()")
+                    .at(span),
+            ),
             FunctionKind::Volatile => self.issues.push(
                 Issue::new(
                     "sql-unsupported",

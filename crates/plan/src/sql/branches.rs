@@ -1,0 +1,91 @@
+//! What flows through the branches of a stateless query: columns, filters, and what columns mean for time and subject.
+
+use datafusion::logical_expr::Expr;
+
+use super::{Branch, column_uses, null_tested_only, text};
+use crate::{
+    flow::{self, ColumnFlow, FilterUse, Flow, Influence, Role},
+    plan::{Node, NodeId},
+};
+
+/// The flow of `width` result columns; rows are not traced yet.
+pub(crate) fn flow(branches: &[Branch], width: usize, nodes: &[Node]) -> Flow {
+    let mut flow = Flow { columns: vec![ColumnFlow::default(); width], ..Flow::default() };
+    for branch in branches {
+        let schema = &nodes[branch.input].schema;
+        let index = |column: &str| schema.index_of(column).expect("invariant: branches refer to columns of their input");
+        for (column, (expr, name)) in flow.columns.iter_mut().zip(&branch.projection) {
+            for (used, kinds) in column_uses(expr) {
+                let influence = |kind| Influence { input: branch.input, column: index(&used), kind, masking: false };
+                column.influences.extend(kinds.into_iter().map(influence));
+            }
+            let plain = matches!(expr, Expr::Column(column) if column.name == *name);
+            if !plain {
+                let text = text(expr);
+                let arm = format!("{text} AS {name}");
+                column.how =
+                    Some(column.how.take().map_or(arm.clone(), |how| if how == arm { how } else { format!("{how} or {arm}") }));
+            }
+        }
+        for filter in &branch.filter {
+            let only_tested = null_tested_only(filter);
+            for used in column_uses(filter).into_keys() {
+                let only_null_test = only_tested.contains(&used);
+                flow.filters.push(FilterUse { input: branch.input, column: index(&used), only_null_test });
+            }
+        }
+    }
+    flow.filters.sort();
+    flow.filters.dedup();
+    flow
+}
+
+/// The first result column that is, in every branch, the input's column of this role.
+pub(crate) fn surviving(
+    branches: &[Branch],
+    width: usize,
+    nodes: &[Node],
+    role: impl Fn(&Node) -> Option<usize>,
+) -> Option<usize> {
+    (0..width).find(|&position| {
+        branches.iter().all(|branch| {
+            let input = &nodes[branch.input];
+            let column = role(input).map(|column| input.columns[column].name.as_str());
+            match &branch.projection[position].0 {
+                Expr::Column(used) => column == Some(used.name.as_str()),
+                _ => false,
+            }
+        })
+    })
+}
+
+/// What result columns mean for time: what they mean in every branch. The windows of several branches are windows of this node,
+/// whose id is the next.
+pub(crate) fn roles(branches: &[Branch], width: usize, nodes: &[Node], flows: &[Flow]) -> Vec<Option<Role>> {
+    let own = nodes.len();
+    let of = |branch: &Branch, position: usize| match &branch.projection[position].0 {
+        Expr::Column(used) => {
+            let column = nodes[branch.input].schema.index_of(&used.name).ok()?;
+            flow::roles(branch.input, nodes, flows)[column]
+        }
+        _ => None,
+    };
+    (0..width)
+        .map(|position| {
+            let mut all = branches.iter().map(|branch| of(branch, position));
+            let first = all.next().flatten()?;
+            all.try_fold(first, |known, role| merge(known, role?, own))
+        })
+        .collect()
+}
+
+/// What a column means that means this in one branch and that in another.
+pub(crate) fn merge(one: Role, other: Role, own: NodeId) -> Option<Role> {
+    Some(match (one, other) {
+        (one, other) if one == other => one,
+        (Role::WindowStart(_), Role::WindowStart(_)) => Role::WindowStart(own),
+        (Role::WindowEnd(_), Role::WindowEnd(_)) => Role::WindowEnd(own),
+        (Role::WindowTime(_), Role::WindowTime(_)) => Role::WindowTime(own),
+        _ => return None,
+    })
+}
