@@ -10,9 +10,18 @@ mod sink;
 mod source;
 mod text_input;
 
+use std::path::{Path, PathBuf};
+
+use crate::error::ConnectorError;
+
 pub use encode::FileEncoder;
 pub use sink::FileWriter;
 pub use source::{FileReader, FileReaderOptions};
+
+/// The files that the `path` of a file source means, in the order in which they are read.
+pub fn files(base: &Path, path: &str) -> Result<Vec<PathBuf>, ConnectorError> {
+    Ok(list::list(base, path)?.into_iter().map(|file| file.path).collect())
+}
 
 #[cfg(test)]
 mod parquet_tests;

@@ -50,13 +50,12 @@ struct Decided {
 
 impl AsOfJoin {
     /// Its state is empty, or as of the last checkpoint.
-    pub fn new(
-        node: &JoinNode,
-        times: [usize; 2],
-        context: &OperatorContext,
-    ) -> Result<Self, EngineError> {
+    pub fn new(node: &JoinNode, times: [usize; 2], context: &OperatorContext) -> Result<Self, EngineError> {
         if context.input_changes.first() == Some(&true) {
-            return Err(EngineError::internal(&context.node, "the left input of an as-of join takes rows that are only ever inserted"));
+            return Err(EngineError::internal(
+                &context.node,
+                "the left input of an as-of join takes rows that are only ever inserted",
+            ));
         }
         let sides = Sides::new(node, context)?;
         for (schema, time) in context.inputs.iter().zip(times) {
@@ -68,13 +67,7 @@ impl AsOfJoin {
     }
 
     /// Decides the left rows of the entry in a slot that the watermark has passed, and removes versions nobody can meet.
-    fn decide(
-        &mut self,
-        slot: Slot,
-        at: i64,
-        arenas: &mut [Arena; 2],
-        decided: &mut Vec<Decided>,
-    ) -> Result<(), EngineError> {
+    fn decide(&mut self, slot: Slot, at: i64, arenas: &mut [Arena; 2], decided: &mut Vec<Decided>) -> Result<(), EngineError> {
         let watermark = self.watermark;
         let Some(entry) = self.state.value_mut(slot).map_err(|error| self.sides.state(error))? else { return Ok(()) };
         if entry.timer != at {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array},
+    array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array},
     datatypes::{Field, Schema, SchemaRef},
 };
 use datafusion::{
@@ -47,23 +47,21 @@ impl Condition {
         for column in expr.column_refs() {
             let number = column.name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok());
             let number = number.filter(|&number| number < output.fields().len());
-            columns.push(number.ok_or_else(|| EngineError::internal(node, "the join condition asks for a column that is not there"))?);
+            columns.push(
+                number.ok_or_else(|| EngineError::internal(node, "the join condition asks for a column that is not there"))?,
+            );
         }
         columns.sort_unstable();
         columns.dedup();
-        let fields = columns.iter().map(|&column| Field::new(format!("${column}"), output.field(column).data_type().clone(), true));
+        let fields =
+            columns.iter().map(|&column| Field::new(format!("${column}"), output.field(column).data_type().clone(), true));
         let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let physical = physical(expr, &schema).map_err(|error| EngineError::internal(node, error))?;
         Ok(Self { expr: physical, columns, schema, can_fail: can_fail(expr) })
     }
 
     /// Judges pairs of left and right rows, given by their numbers.
-    pub fn judge(
-        &self,
-        node: &str,
-        sides: [&[ArrayRef]; 2],
-        numbers: [&UInt32Array; 2],
-    ) -> Result<Verdict, EngineError> {
+    pub fn judge(&self, node: &str, sides: [&[ArrayRef]; 2], numbers: [&UInt32Array; 2]) -> Result<Verdict, EngineError> {
         let rows = numbers[0].len();
         let left = sides[0].len();
         let columns = self.columns.iter().map(|&column| match column < left {

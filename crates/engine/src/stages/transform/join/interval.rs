@@ -138,7 +138,8 @@ impl IntervalJoin {
                     pair(&mut matched, side, candidate.row, candidate.stored);
                     if self.sides.outer && side != LEFT && !candidate.matched {
                         let entry = self.state.value_mut(candidate.slot).map_err(|error| self.sides.state(error))?;
-                        entry.expect("invariant: candidates are in the state").sides[LEFT].row_mut(candidate.at as usize).count = 1;
+                        entry.expect("invariant: candidates are in the state").sides[LEFT].row_mut(candidate.at as usize).count =
+                            1;
                     }
                 }
                 next += 1;

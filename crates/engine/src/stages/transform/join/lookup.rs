@@ -42,7 +42,8 @@ impl LookupJoin {
         for (&key, &table_key) in keys.iter().zip(&table_keys) {
             let (key, table_key) = (input.field(key), table.schema().field(table_key));
             if key.data_type() != table_key.data_type() {
-                let message = format!("the keys `{}` and `{}` have different types; cast one of them", key.name(), table_key.name());
+                let message =
+                    format!("the keys `{}` and `{}` have different types; cast one of them", key.name(), table_key.name());
                 return Err(EngineError::internal(&context.node, message));
             }
         }

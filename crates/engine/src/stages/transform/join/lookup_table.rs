@@ -125,7 +125,11 @@ impl LookupTable {
             name: name.to_owned(),
             plan: plan.clone(),
             base_dir: base_dir.to_owned(),
-            current: ArcSwap::from_pointee(Version { number: 0, rows: RecordBatch::new_empty(Arc::clone(&schema)), indexes: Vec::new() }),
+            current: ArcSwap::from_pointee(Version {
+                number: 0,
+                rows: RecordBatch::new_empty(Arc::clone(&schema)),
+                indexes: Vec::new(),
+            }),
             schema,
             checks,
             seen: Mutex::default(),
@@ -246,7 +250,11 @@ impl LookupTable {
                 let Some(table) = table.upgrade() else { return };
                 match table.reload() {
                     Ok(false) => {}
-                    Ok(true) => tracing::info!(table = table.name, rows = table.current().rows.num_rows(), "reference data was read again"),
+                    Ok(true) => tracing::info!(
+                        table = table.name,
+                        rows = table.current().rows.num_rows(),
+                        "reference data was read again"
+                    ),
                     Err(error) => table.report(&error),
                 }
             }

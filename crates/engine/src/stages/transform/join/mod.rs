@@ -23,6 +23,12 @@ pub mod timers;
 pub mod updating;
 pub mod window;
 
+#[cfg(test)]
+mod lookup_tests;
+#[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

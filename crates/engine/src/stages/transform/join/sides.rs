@@ -65,7 +65,8 @@ impl Sides {
         for (&of_left, &of_right) in left_keys.iter().zip(&right_keys) {
             let (of_left, of_right) = (left.field(of_left), right.field(of_right));
             if of_left.data_type() != of_right.data_type() {
-                let message = format!("the keys `{}` and `{}` have different types; cast one of them", of_left.name(), of_right.name());
+                let message =
+                    format!("the keys `{}` and `{}` have different types; cast one of them", of_left.name(), of_right.name());
                 return Err(EngineError::internal(&context.node, message));
             }
         }
@@ -73,10 +74,7 @@ impl Sides {
         Ok(Self {
             node: context.node.clone(),
             outer: node.kind == JoinKind::Left,
-            keys: [
-                RowEncoder::new(left, &left_keys).map_err(failed)?,
-                RowEncoder::new(right, &right_keys).map_err(failed)?,
-            ],
+            keys: [RowEncoder::new(left, &left_keys).map_err(failed)?, RowEncoder::new(right, &right_keys).map_err(failed)?],
             rows: [RowEncoder::all(left).map_err(failed)?, RowEncoder::all(right).map_err(failed)?],
             inputs: [Arc::clone(left), Arc::clone(right)],
             condition: condition.transpose()?,
@@ -94,7 +92,11 @@ impl Sides {
 
     /// Judges pairs and keeps those for which the condition holds. `columns` are the columns of left and right rows. Gives, for
     /// each pair it cannot be computed for, its number and the reason.
-    pub fn judge(&self, columns: [&[ArrayRef]; 2], pairs: &Pairs) -> Result<(Option<Vec<bool>>, Vec<(usize, Reason)>), EngineError> {
+    pub fn judge(
+        &self,
+        columns: [&[ArrayRef]; 2],
+        pairs: &Pairs,
+    ) -> Result<(Option<Vec<bool>>, Vec<(usize, Reason)>), EngineError> {
         let Some(condition) = &self.condition else { return Ok((None, Vec::new())) };
         if pairs.is_empty() {
             return Ok((None, Vec::new()));
@@ -119,7 +121,11 @@ impl Sides {
         let (holds, failed) = self.judge(columns, &pairs)?;
         if !failed.is_empty() {
             let pairs = failed.len();
-            tracing::warn!(node = self.node, pairs, "the join condition cannot be computed for some pairs of rows; they do not match");
+            tracing::warn!(
+                node = self.node,
+                pairs,
+                "the join condition cannot be computed for some pairs of rows; they do not match"
+            );
         }
         if !self.outer && holds.is_none() {
             return self.emit(pairs, columns, out);

@@ -60,11 +60,7 @@ pub const UNSTAMPED: i64 = i64::MIN;
 
 impl UpdatingJoin {
     /// Its state is empty, or as of the last checkpoint.
-    pub fn new(
-        node: &JoinNode,
-        ttl: Option<i64>,
-        context: &OperatorContext,
-    ) -> Result<Self, EngineError> {
+    pub fn new(node: &JoinNode, ttl: Option<i64>, context: &OperatorContext) -> Result<Self, EngineError> {
         let sides = Sides::new(node, context)?;
         let retracts = [0, 1].map(|side| context.input_changes.get(side).copied().unwrap_or(false));
         let changes = sides.outer || retracts.contains(&true);
@@ -143,7 +139,8 @@ impl UpdatingJoin {
                 continue;
             }
             let matches = found[candidates..next].iter().enumerate();
-            let matches = matches.filter(|(at, _)| holds.as_ref().is_none_or(|holds| holds[candidates + at])).map(|(_, found)| *found);
+            let matches =
+                matches.filter(|(at, _)| holds.as_ref().is_none_or(|holds| holds[candidates + at])).map(|(_, found)| *found);
             self.apply(side, batch, input, row, matches, leftover, &mut results)?;
         }
         if !self.changes {
@@ -261,7 +258,6 @@ impl UpdatingJoin {
             return Ok(());
         }
         for side in &mut entry.sides {
-            let before = side.len();
             side.retain(|row| row.time.saturating_add(ttl) > now);
         }
         entry.timer = oldest(&entry.sides).map_or(i64::MAX, |oldest| oldest.saturating_add(ttl));

@@ -44,11 +44,7 @@ struct Entrant {
 
 impl WindowJoin {
     /// Its state is empty, or as of the last checkpoint.
-    pub fn new(
-        node: &JoinNode,
-        bounds: [(usize, usize); 2],
-        context: &OperatorContext,
-    ) -> Result<Self, EngineError> {
+    pub fn new(node: &JoinNode, bounds: [(usize, usize); 2], context: &OperatorContext) -> Result<Self, EngineError> {
         refuse_changes(context, "a window join")?;
         let sides = Sides::new(node, context)?;
         let mut state = context.open::<WindowRows>("rows")?;

@@ -8,6 +8,9 @@ pub mod ranked;
 pub mod top_n;
 pub mod window;
 
+#[cfg(test)]
+mod tests;
+
 use weir_plan::operator::{RankBound, RankNode};
 
 use super::operator::{Operator, OperatorContext};

@@ -39,9 +39,8 @@ impl Ranking {
     pub fn new(node: &RankNode, context: &OperatorContext) -> Result<Self, EngineError> {
         let failed = |error: ArrowError| EngineError::internal(&context.node, error);
         let [input] = &context.inputs[..] else { return Err(EngineError::internal(&context.node, "a rank has one input")) };
-        let order = node.order.iter().map(|key| {
-            (key.column, SortOptions { descending: key.descending, nulls_first: key.nulls_first })
-        });
+        let order =
+            node.order.iter().map(|key| (key.column, SortOptions { descending: key.descending, nulls_first: key.nulls_first }));
         Ok(Self {
             node: context.node.clone(),
             partition: RowEncoder::new(input, &node.partition).map_err(failed)?,
@@ -75,14 +74,16 @@ impl Ranking {
                 .flatten()
                 .map(|column: &ArrayRef| column.as_ref())
                 .collect();
-            columns.push(match (batch, from.len()) {
-                (Some(_), 2) => interleave(&from, &picked.rows),
-                _ => {
-                    let rows: Vec<(usize, usize)> = picked.rows.iter().map(|&(_, row)| (0, row)).collect();
-                    interleave(&from, &rows)
+            columns.push(
+                match (batch, from.len()) {
+                    (Some(_), 2) => interleave(&from, &picked.rows),
+                    _ => {
+                        let rows: Vec<(usize, usize)> = picked.rows.iter().map(|&(_, row)| (0, row)).collect();
+                        interleave(&from, &rows)
+                    }
                 }
-            }
-            .map_err(|error| self.failed(error))?);
+                .map_err(|error| self.failed(error))?,
+            );
         }
         if self.number {
             columns.push(Arc::new(Int64Array::from(picked.numbers)) as ArrayRef);

@@ -157,7 +157,11 @@ impl TopN {
             self.unstamped.push(slot);
             return Ok(());
         };
-        if self.state.value(slot).map_err(|error| self.failed(error))?.is_some_and(|partition| partition.touched != now)
+        if self
+            .state
+            .value(slot)
+            .map_err(|error| EngineError::state(&self.ranking.node, error))?
+            .is_some_and(|partition| partition.touched != now)
             && let Some(partition) = self.state.value_mut(slot).map_err(|error| EngineError::state(&self.ranking.node, error))?
         {
             partition.touched = now;
