@@ -254,7 +254,7 @@ fn spill(number: u64, limit_mib: usize) {
         while !writing.is_finished() {
             // Sessions are mostly of late: nine of ten updates go to the newest tenth.
             let n = random(&mut seed);
-            let n = if n % 10 == 0 { n / 10 % number } else { number - 1 - n / 10 % (number / 10) };
+            let n = if n.is_multiple_of(10) { n / 10 % number } else { number - 1 - n / 10 % (number / 10) };
             touch(&mut state, n);
             updates += 1;
         }

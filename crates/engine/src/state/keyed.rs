@@ -31,7 +31,8 @@ pub struct Settings {
     pub operator: [u8; 32],
     /// Where state files are. Spilled pages go into unnamed files here, which vanish with the process.
     pub folder: PathBuf,
-    /// How many bytes of pages may stay in memory; the index of some 14 bytes a key comes on top.
+    /// How many bytes of pages may stay in memory; the index of some 16 bytes a key comes on top, and up to a quarter more for
+    /// copies while a snapshot is written.
     pub memory_limit: Option<usize>,
 }
 

@@ -220,9 +220,15 @@ impl<V: StateValue> KeyedState<V> {
         Ok(true)
     }
 
+    /// What counts against the limit. Copies for a snapshot may take a quarter more: else what is in use would be spilled
+    /// while what the snapshot holds cannot be.
+    fn load_of_memory(&self) -> usize {
+        self.resident + self.copies.saturating_sub(self.settings.memory_limit.unwrap_or(usize::MAX) / 4)
+    }
+
     /// Keeps to the limit.
     fn relieve(&mut self) -> Result<(), StateError> {
-        if self.resident + self.copies > self.ceiling { self.evict() } else { Ok(()) }
+        if self.load_of_memory() > self.ceiling { self.evict() } else { Ok(()) }
     }
 
     /// Drops pages that were not used of late (second chance) until a sixteenth of the limit is free. Those which no file
@@ -236,7 +242,9 @@ impl<V: StateValue> KeyedState<V> {
             self.copies = 0;
         }
         let mut steps = 2 * self.frames.len();
-        while self.resident + self.copies > limit - limit / 16 && steps > 0 {
+        // Never more than that at once: where a snapshot holds most, all that is in use would be dropped time and again.
+        let goal = (limit - limit / 16).max(self.load_of_memory().saturating_sub(limit / 16));
+        while self.load_of_memory() > goal && steps > 0 {
             steps -= 1;
             self.hand = (self.hand + 1) % self.frames.len();
             let frame = &mut self.frames[self.hand];
@@ -262,7 +270,7 @@ impl<V: StateValue> KeyedState<V> {
         self.spill.flush()?;
         self.tidy_spill()?;
         // Not again until there is something to gain, should a snapshot hold nearly everything.
-        self.ceiling = limit.max(self.resident + self.copies + limit / 64);
+        self.ceiling = limit.max(self.load_of_memory() + limit / 64);
         Ok(())
     }
 
