@@ -3,7 +3,9 @@
 use std::{path::Path, time::Duration};
 
 use arrow::array::RecordBatch;
-use weir_connectors::{ConnectorError, Malformed, Offset, Read, ReadLimit, SourceContext, arrow_schema, open_source, row_decoder};
+use weir_connectors::{
+    ConnectorError, Malformed, Offset, Read, ReadLimit, SourceContext, arrow_schema, open_source, row_decoder,
+};
 use weir_spec::{
     Column, DataType,
     connector::{FileSource, Format, SourceConnector},

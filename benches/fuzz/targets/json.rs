@@ -12,7 +12,10 @@ fn decode(text: &[u8]) -> weir_connectors::Decoded {
     let payload = Payload::Bytes(bytes::Bytes::copy_from_slice(text));
     let chunk =
         Chunk { partition: 0, start: Offset::default(), end: Offset::default(), payload, malformed: Vec::new(), header: None };
-    JsonDecoder::new(arrow_schema(&columns), &columns).expect("the schema is readable").decode(&chunk).expect("no bytes are an error")
+    JsonDecoder::new(arrow_schema(&columns), &columns)
+        .expect("the schema is readable")
+        .decode(&chunk)
+        .expect("no bytes are an error")
 }
 
 fuzz_target!(|text: &[u8]| {
