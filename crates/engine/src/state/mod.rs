@@ -3,7 +3,7 @@
 //! One [`KeyedState`] is the state of one operator in one lane. It maps keys (bytes, such as Arrow row format) to values.
 //!
 //! ```text
-//!  key ──hash──▶ index: 32 bits of the hash ─▶ slot = page · 64 + place      14 bytes a key, always in memory
+//!  key ──hash──▶ index: 32 bits of the hash ─▶ slot = page · 64 + place      16 bytes a key, always in memory
 //!                                                │
 //!   frames   ┌──────────┬──────────┬──────────┬──▼───────┬─────────┐
 //!   (pages)  │ in memory│ in memory│ dropped  │ in memory│ dropped │         64 entries a page
