@@ -19,10 +19,13 @@ struct Cli {
 enum Bench {
     /// A file of JSON payments through contract, rules, consent and masking to JSON files, exactly once.
     Governed(governed::Args),
+    /// The NEXMark queries, from the built-in source to JSON files; one line each.
+    Nexmark(weir_benches::nexmark::Args),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().bench {
         Bench::Governed(args) => governed::run(&args),
+        Bench::Nexmark(args) => weir_benches::nexmark::run(&args),
     }
 }
