@@ -129,6 +129,11 @@ fn plan_issue(message: &str) -> Issue {
         let name = message.split('"').nth(1).map(|expr| expr.rsplit([' ', '.']).next().unwrap_or(expr));
         return duplicate(name.unwrap_or("?"));
     }
+    if let Some(rest) = message.split("column \"").nth(1).filter(|_| message.contains("must appear in the GROUP BY clause")) {
+        let column = rest.split('"').next().unwrap_or("?");
+        return Issue::new("sql-group", format!("`{column}` is neither grouped by nor inside an aggregate"))
+            .help("add it to GROUP BY, or say which of its values is meant: min(…), max(…), first_value(…)");
+    }
     Issue::new("sql", readable(message))
 }
 

@@ -31,7 +31,7 @@ use super::{
     lower::{Branch, check_size, lower},
     stack::with_room,
     stateful,
-    subset::{Checked, TableUse, check_query},
+    subset::{Checked, Places, TableUse, check_query},
     tables::{self, Entry, Tables},
 };
 use crate::{operator::WindowKind, plan::NodeId, schema};
@@ -44,6 +44,7 @@ pub(crate) struct Query {
     /// Whether it looks at more than one row at a time.
     pub stateful: bool,
     extras: Extras,
+    places: Places,
 }
 
 /// A query that can run.
@@ -102,19 +103,37 @@ impl Query {
             let message = format!("{} is not supported", words.join(" "));
             return Err(vec![Issue::new("sql-unsupported", message).help("a step is one SELECT")]);
         };
-        let Checked { mut tables, issues, stateful } = check_query(query);
+        let Checked { mut tables, issues, stateful, places } = check_query(query);
         if !issues.is_empty() {
             return Err(issues);
         }
         let mut seen = std::collections::HashSet::new();
         tables.retain(|table| seen.insert(table.name.clone()));
         let stateful = stateful || !extras.is_empty();
-        Ok(Self { statement, tables, stateful, extras })
+        Ok(Self { statement, tables, stateful, extras, places })
     }
 
     /// Types a query with state and lowers it to nodes of the chain; answers the last one.
     pub fn chain(self, inputs: &BTreeMap<String, NodeId>, chain: &mut Chain<'_>) -> Result<NodeId, Vec<Issue>> {
-        with_room("", || self.chained(inputs, chain))
+        let (places, tables) = (self.places, self.tables.clone());
+        let placed = |issue: Issue| {
+            let table = || tables.iter().find(|table| issue.message.starts_with(&format!("`{}`", table.name))).map(|table| table.span);
+            let span = match issue.code {
+                "sql-join" => places.join,
+                "sql-rank" => places.rank,
+                "sql-aggregate" | "min-group" => places.group,
+                "sql-table" => table(),
+                "sql-changes" | "unbounded-state" => places.join.or(places.rank).or(places.group),
+                _ => None,
+            };
+            match span {
+                Some(span) if issue.at.is_none() => issue.at(span),
+                _ => issue,
+            }
+        };
+        let planned = with_room("", || self.chained(inputs, chain));
+        chain.unbounded = std::mem::take(&mut chain.unbounded).into_iter().map(placed).collect();
+        planned.map_err(|issues| issues.into_iter().map(placed).collect())
     }
 
     fn chained(mut self, inputs: &BTreeMap<String, NodeId>, chain: &mut Chain<'_>) -> Result<NodeId, Vec<Issue>> {

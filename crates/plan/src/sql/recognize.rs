@@ -87,7 +87,7 @@ pub(super) fn bind(
     let mut order = Vec::new();
     for by in order_by {
         let descending = by.options.asc == Some(false);
-        order.push((column(&by.expr)?, descending, by.options.nulls_first.unwrap_or(descending)));
+        order.push((column(&by.expr)?, descending, by.options.nulls_first.unwrap_or(!descending)));
     }
     let binder = Binder { schema, variables: &variables, time: order.first().map(|&(column, ..)| column) };
     let mut defines = vec![None; variables.len()];

@@ -19,6 +19,9 @@ use crate::suggest;
 const SUPPORTED: &str =
     "supported are SELECT with expressions, WHERE, scalar functions, CASE, CAST, UNION ALL, subqueries in FROM and WITH; GROUP BY, HAVING, DISTINCT and aggregates; tumble, hop, session and cumulate; inner and left joins; ROW_NUMBER() with a filter on it; MATCH_RECOGNIZE";
 
+/// The same for a rule, which sees one row.
+const SUPPORTED_IN_RULES: &str = "a rule is an expression over the columns of one row: scalar functions, CASE, CAST, comparisons";
+
 /// The aggregate functions that engines have, as [`crate::operator::AggregateFunction`] has them.
 pub(crate) const AGGREGATES: [&str; 21] = [
     "count", "sum", "min", "max", "avg", "mean", "stddev", "stddev_samp", "stddev_pop", "var", "var_samp", "var_pop", "first_value",
@@ -42,7 +45,7 @@ pub(crate) struct TableUse {
 pub(crate) fn check_query(query: &Query) -> Checked {
     let mut walk = Walk { stateful: Some(false), ..Walk::default() };
     walk.query(query, true);
-    Checked { tables: walk.tables, issues: walk.issues, stateful: walk.stateful == Some(true) }
+    Checked { tables: walk.tables, issues: walk.issues, stateful: walk.stateful == Some(true), places: walk.places }
 }
 
 /// What a look at the syntax tree tells.
@@ -52,6 +55,7 @@ pub(crate) struct Checked {
     pub issues: Vec<Issue>,
     /// Whether it needs more than one row at a time.
     pub stateful: bool,
+    pub places: Places,
 }
 
 /// Everything in a lone expression that is outside the subset.
@@ -59,6 +63,14 @@ pub(crate) fn check_expression(expr: &Expr) -> Vec<Issue> {
     let mut walk = Walk::default();
     walk.expr(expr);
     walk.issues
+}
+
+/// Where what makes operators stands, for findings that know no better: the first of each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Places {
+    pub join: Option<Span>,
+    pub rank: Option<Span>,
+    pub group: Option<Span>,
 }
 
 #[derive(Default)]
@@ -69,6 +81,7 @@ struct Walk {
     with: Vec<String>,
     /// Whether more than one row at a time was asked for; none where that is refused.
     stateful: Option<bool>,
+    places: Places,
 }
 
 impl Walk {
@@ -149,6 +162,8 @@ impl Walk {
         let distinct = matches!(&select.distinct, Some(Distinct::Distinct));
         if groups || distinct || select.having.is_some() || select.from.len() > 1 {
             self.stateful = self.stateful.map(|_| true);
+            let span = if groups { select.group_by.span() } else { here };
+            self.places.group.get_or_insert(span);
         }
         for (present, what, span) in [
             (distinct_on, "DISTINCT ON", here),
@@ -206,6 +221,7 @@ impl Walk {
 
     fn join(&mut self, join: &JoinOperator, span: Span) {
         self.stateful = self.stateful.map(|_| true);
+        self.places.join.get_or_insert(span);
         let constraint = match join {
             JoinOperator::Join(constraint)
             | JoinOperator::Inner(constraint)
@@ -349,7 +365,7 @@ impl Walk {
     }
 
     fn expr(&mut self, expr: &Expr) {
-        let mut walk = ExprWalk { issues: &mut self.issues, depth: 0, stateful: &mut self.stateful };
+        let mut walk = ExprWalk { issues: &mut self.issues, depth: 0, stateful: &mut self.stateful, places: &mut self.places };
         // The walk never breaks off.
         let _ = expr.visit(&mut walk);
     }
@@ -378,11 +394,13 @@ struct ExprWalk<'w> {
     /// Inside so many subqueries, which are refused as a whole.
     depth: usize,
     stateful: &'w mut Option<bool>,
+    places: &'w mut Places,
 }
 
 impl ExprWalk<'_> {
     fn refuse(&mut self, what: String, span: Span) {
-        self.issues.push(Issue::new("sql-unsupported", format!("{what} is not supported")).help(SUPPORTED).at(span));
+        let help = if self.stateful.is_some() { SUPPORTED } else { SUPPORTED_IN_RULES };
+        self.issues.push(Issue::new("sql-unsupported", format!("{what} is not supported")).help(help).at(span));
     }
 
     fn function(&mut self, function: &Function) {
@@ -391,6 +409,7 @@ impl ExprWalk<'_> {
         let kind = FUNCTIONS.kind(&name);
         if let (Some(WindowType::WindowSpec(spec)), "row_number", Some(_)) = (&function.over, name.as_str(), self.stateful.as_ref()) {
             *self.stateful = Some(true);
+            self.places.rank.get_or_insert(span);
             if spec.window_frame.is_some() || spec.window_name.is_some() {
                 self.refuse("a frame of row_number()".to_owned(), span);
             }
@@ -404,8 +423,10 @@ impl ExprWalk<'_> {
         match kind {
             FunctionKind::Aggregate if self.stateful.is_some() => {
                 *self.stateful = Some(true);
+                self.places.group.get_or_insert(span);
                 if !AGGREGATES.contains(&name.as_str()) {
                     let help = match suggest::nearest(&name, AGGREGATES) {
+                        _ if name.contains("median") => "write approx_percentile_cont(x, 0.5)".to_owned(),
                         Some(nearest) => format!("did you mean {nearest}(…)?"),
                         None => format!("aggregates are {}", AGGREGATES.join(", ")),
                     };

@@ -291,12 +291,10 @@ impl Replace<'_> {
             ("session", &[gap]) => WindowKind::Session { gap },
             _ => return fail(format!("{function}(…) takes another number of intervals"), usage),
         };
-        if let Some(taken) = WINDOW_COLUMNS.into_iter().find(|name| schema.index_of(name).is_ok()) {
-            let help = format!("give it another name in a step or subquery before: {taken} AS inner_{taken}");
-            return fail(format!("`{input}` has a column `{taken}` already, which {function}(…) would add"), &help);
-        }
         let time = schema::arrow_type(&weir_spec::DataType::Timestamp);
-        let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+        // The windows of the input give way to those that are made of it.
+        let hidden = |field: &&Arc<Field>| WINDOW_COLUMNS.contains(&field.name().as_str());
+        let mut fields: Vec<Arc<Field>> = schema.fields().iter().filter(|field| !hidden(field)).cloned().collect();
         fields.extend(WINDOW_COLUMNS.map(|name| Arc::new(Field::new(name, time.clone(), true))));
         let entry = Entry::Window(WindowTable { input, window, keys, processing, span });
         let generated = self.tables.add(function, entry, Arc::new(Schema::new(fields)));

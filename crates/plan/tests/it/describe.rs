@@ -37,6 +37,7 @@ fn a_plan_is_data() {
           "fingerprint": "…",
           "nodes": [
             {
+              "changes": false,
               "classification": "internal",
               "columns": [
                 {
@@ -127,9 +128,11 @@ fn a_plan_is_data() {
               ],
               "kind": "sql",
               "name": "q",
+              "step": "q",
               "subject": null
             },
             {
+              "changes": false,
               "classification": "internal",
               "columns": [
                 {
@@ -198,6 +201,7 @@ fn a_plan_is_data() {
                 "connector": "stdout",
                 "delivery": "at_least_once",
                 "format": "json",
+                "mode": "append",
                 "recipient": "fraud-desk"
               },
               "event_time": null,
@@ -206,6 +210,7 @@ fn a_plan_is_data() {
               ],
               "kind": "sink",
               "name": "out",
+              "step": "out",
               "subject": null
             }
           ],

@@ -199,34 +199,34 @@ fn expressions_are_typed() {
     check(
         &text,
         expect![[r#"
-        17:23 error[rule-type] steps.checked.quality.rules[0].expression: a rule needs a boolean, but this is decimal(23,2)
-          = compare it with something, such as amount > 0
-        18:34 error[unknown-column] steps.checked.quality.rules[1].expression: unknown column `amout`
-          | amout > 0
-          | ^
-          = did you mean `amount`?
-        19:34 error[sql-syntax] steps.checked.quality.rules[2].expression: SQL syntax: expected: an expression, found: EOF
-        20:34 error[sql-unsupported] steps.checked.quality.rules[3].expression: the aggregate function sum(…) is not supported
-          | sum(amount) > 0
-          | ^
-          = supported are SELECT with expressions, WHERE, scalar functions, CASE, CAST, UNION ALL, subqueries in FROM and WITH
-        21:34 error[sql-unsupported] steps.checked.quality.rules[4].expression: the function random() is not supported: its result differs from run to run
-          | random() > 0.5
-          | ^
-          = a pipeline that resumes must compute the same rows again; take times and numbers from columns
-        22:34 error[sql-unsupported] steps.checked.quality.rules[5].expression: a subquery outside FROM is not supported
-          | amount IN (SELECT 1)
-          |            ^
-          = supported are SELECT with expressions, WHERE, scalar functions, CASE, CAST, UNION ALL, subqueries in FROM and WITH
-        23:34 error[unknown-function] steps.checked.quality.rules[6].expression: unknown function lenght(…)
-          | lenght(kind) > 0
-          | ^
-          = did you mean length(…)?
-        24:34 error[sql] steps.checked.quality.rules[7].expression: cannot coerce arithmetic expression date + List(string) to valid types
-        25:34 error[sql-syntax] steps.checked.quality.rules[8].expression: SQL syntax: expected the end of the expression, found: ;
-          | amount > 0; DROP TABLE x
-          |           ^
-    "#]],
+            17:23 error[rule-type] steps.checked.quality.rules[0].expression: a rule needs a boolean, but this is decimal(23,2)
+              = compare it with something, such as amount > 0
+            18:34 error[unknown-column] steps.checked.quality.rules[1].expression: unknown column `amout`
+              | amout > 0
+              | ^
+              = did you mean `amount`?
+            19:34 error[sql-syntax] steps.checked.quality.rules[2].expression: SQL syntax: expected: an expression, found: EOF
+            20:34 error[sql-unsupported] steps.checked.quality.rules[3].expression: the aggregate function sum(…) is not supported
+              | sum(amount) > 0
+              | ^
+              = a rule is an expression over the columns of one row: scalar functions, CASE, CAST, comparisons
+            21:34 error[sql-unsupported] steps.checked.quality.rules[4].expression: the function random() is not supported: its result differs from run to run
+              | random() > 0.5
+              | ^
+              = a pipeline that resumes must compute the same rows again; take times and numbers from columns
+            22:34 error[sql-unsupported] steps.checked.quality.rules[5].expression: a subquery outside FROM is not supported
+              | amount IN (SELECT 1)
+              |            ^
+              = a rule is an expression over the columns of one row: scalar functions, CASE, CAST, comparisons
+            23:34 error[unknown-function] steps.checked.quality.rules[6].expression: unknown function lenght(…)
+              | lenght(kind) > 0
+              | ^
+              = did you mean length(…)?
+            24:34 error[sql] steps.checked.quality.rules[7].expression: cannot coerce arithmetic expression date + List(string) to valid types
+            25:34 error[sql-syntax] steps.checked.quality.rules[8].expression: SQL syntax: expected the end of the expression, found: ;
+              | amount > 0; DROP TABLE x
+              |           ^
+        "#]],
     );
 }
 

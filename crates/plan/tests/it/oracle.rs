@@ -181,7 +181,7 @@ sinks:
 ";
     let mut pipeline = weir_spec::parse_pipeline(text).value.unwrap();
     pipeline.sources["t"].schema = Some(columns());
-    pipeline.steps["q"] = weir_spec::Step::Sql(query.to_owned());
+    pipeline.steps["q"] = weir_spec::Step::Sql(query.into());
     pipeline
 }
 

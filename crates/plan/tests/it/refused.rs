@@ -25,17 +25,6 @@ fn refused(queries: &[&str]) -> String {
 #[test]
 fn what_needs_more_than_one_row() {
     expect![[r#"
-        SELECT count(*) AS n FROM payments
-            the aggregate function count(…) is not supported
-        SELECT kind, sum(amount) AS total FROM payments GROUP BY kind
-            GROUP BY is not supported
-            the aggregate function sum(…) is not supported
-        SELECT kind FROM payments GROUP BY kind HAVING max(amount) > 3
-            GROUP BY is not supported
-            HAVING is not supported
-            the aggregate function max(…) is not supported
-        SELECT DISTINCT kind FROM payments
-            DISTINCT is not supported
         SELECT kind FROM payments ORDER BY kind
             ORDER BY (a stream has no end) is not supported
         SELECT kind FROM payments LIMIT 3
@@ -45,12 +34,13 @@ fn what_needs_more_than_one_row() {
         SELECT kind FROM payments FETCH FIRST 3 ROWS ONLY
             FETCH is not supported
         SELECT row_number() OVER (ORDER BY amount) AS n FROM payments
-            the window function row_number(…) is not supported
+            ROW_NUMBER() numbers all rows of a stream, unless a filter on the number says how many to keep
+            = write SELECT … FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY key ORDER BY time DESC) AS rn FROM input) WHERE rn <= 10
         SELECT sum(amount) OVER () AS n FROM payments
             the window function sum(…) is not supported
+            = the one over rows is ROW_NUMBER() OVER (PARTITION BY … ORDER BY …), in a subquery whose number is filtered: WHERE rn <= 10
         SELECT kind FROM payments QUALIFY row_number() OVER (PARTITION BY card) = 1
             QUALIFY is not supported
-            the window function row_number(…) is not supported
         SELECT kind FROM payments UNION SELECT kind FROM payments
             UNION without ALL, which removes duplicates, is not supported
             = write UNION ALL
@@ -58,14 +48,11 @@ fn what_needs_more_than_one_row() {
             EXCEPT is not supported
         SELECT kind FROM payments INTERSECT SELECT kind FROM payments
             INTERSECT is not supported
-        SELECT kind FROM tumble(payments, INTERVAL '1 minute')
-            the window function tumble(…) is not supported
-        SELECT a.kind FROM payments a JOIN payments b ON a.tx_id = b.tx_id
-            JOIN is not supported
         SELECT a.kind FROM payments a, payments b
-            a join (two tables in FROM) is not supported
+            a join without equal columns would compare every row with every other
+            = say ON which columns of both sides are equal
         SELECT a.kind FROM payments a CROSS JOIN LATERAL (SELECT 1 AS x FROM payments) b
-            JOIN is not supported
+            CROSS JOIN is not supported
             LATERAL is not supported
         SELECT kind FROM payments WHERE amount > (SELECT max(amount) FROM payments)
             a subquery outside FROM is not supported
@@ -79,10 +66,6 @@ fn what_needs_more_than_one_row() {
             TABLESAMPLE is not supported
     "#]]
     .assert_eq(&refused(&[
-        "SELECT count(*) AS n FROM payments",
-        "SELECT kind, sum(amount) AS total FROM payments GROUP BY kind",
-        "SELECT kind FROM payments GROUP BY kind HAVING max(amount) > 3",
-        "SELECT DISTINCT kind FROM payments",
         "SELECT kind FROM payments ORDER BY kind",
         "SELECT kind FROM payments LIMIT 3",
         "SELECT kind FROM payments OFFSET 3",
@@ -93,8 +76,6 @@ fn what_needs_more_than_one_row() {
         "SELECT kind FROM payments UNION SELECT kind FROM payments",
         "SELECT kind FROM payments EXCEPT SELECT kind FROM payments",
         "SELECT kind FROM payments INTERSECT SELECT kind FROM payments",
-        "SELECT kind FROM tumble(payments, INTERVAL '1 minute')",
-        "SELECT a.kind FROM payments a JOIN payments b ON a.tx_id = b.tx_id",
         "SELECT a.kind FROM payments a, payments b",
         "SELECT a.kind FROM payments a CROSS JOIN LATERAL (SELECT 1 AS x FROM payments) b",
         "SELECT kind FROM payments WHERE amount > (SELECT max(amount) FROM payments)",

@@ -152,7 +152,7 @@ pub fn report(diagnostics: &[Diagnostic]) -> String {
 /// What planning says of a query, whatever the document's own check would say of it.
 pub fn query_findings(sql: &str) -> String {
     let mut pipeline = weir_spec::parse_pipeline(&query("SELECT kind FROM payments")).value.unwrap();
-    pipeline.steps["q"] = weir_spec::Step::Sql(sql.to_owned());
+    pipeline.steps["q"] = weir_spec::Step::Sql(sql.into());
     report(&weir_plan::plan(&pipeline, &Registry::default()).diagnostics)
 }
 

@@ -308,7 +308,8 @@ impl Lowering<'_, '_> {
                     }
                     _ => window_column(input, time.first().copied(), name),
                 });
-                roles.push(Some(role));
+                let by_clock = matches!(grouping, Grouping::Window { time: TimeBasis::Processing, .. });
+                roles.push((!by_clock).then_some(role));
             }
         }
         let mut lowered = Vec::new();

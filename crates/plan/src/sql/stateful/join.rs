@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::{
     common::{Column, JoinType, NullEquality, tree_node::{Transformed, TreeNode}},
-    logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator as Compare, utils::{conjunction, split_conjunction_owned}},
+    logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator as Compare, utils::{conjunction, find_valid_equijoin_key_pair, split_conjunction_owned}},
     sql::sqlparser::tokenizer::Span,
 };
 
@@ -17,7 +17,7 @@ use super::{
         tables::micros,
         typed_only::AS_OF_NAME,
     },
-    Arm, Lowering, Pending, Relation, read, unique,
+    Arm, Lowering, Pending, Relation, read, relation_types, unique,
 };
 use crate::{
     flow::{ColumnFlow, FilterUse, Flow, Influence, Role},
@@ -38,16 +38,17 @@ struct Side {
 
 impl Lowering<'_, '_> {
     /// Marks the versions of a table for the join that comes.
-    pub(super) fn version(&mut self, relation: Relation, processing: bool, span: Span) -> Result<Relation, Vec<Issue>> {
+    pub(super) fn version(&mut self, relation: Relation, schema: &SchemaRef, processing: bool, span: Span) -> Result<Relation, Vec<Issue>> {
         let table = matches!(relation.arms.as_slice(), [Arm { pending: Some(Pending::Table), .. }]);
         if processing && !table {
             let message = "FOR SYSTEM_TIME AS OF proctime() is for reference data";
             let help = "declare the file under `tables:`, or write FOR SYSTEM_TIME AS OF with the event time of the other side";
             return Err(vec![Issue::new("sql-join", message).help(help).at(span)]);
         }
-        let mut relation = if table { relation } else { self.settle(relation)? };
+        let mut relation = if table { relation } else { Relation { arms: vec![self.single(relation, &relation_types(schema)?)?] } };
         for arm in &mut relation.arms {
-            arm.pending = Some(Pending::Version { table, span });
+            let time = self.event_time(arm);
+            arm.pending = Some(Pending::Version { table, time, span });
         }
         Ok(relation)
     }
@@ -56,18 +57,40 @@ impl Lowering<'_, '_> {
         if join.null_equality != NullEquality::NullEqualsNothing {
             return Err(super::unsupported("a join in which nulls are equal"));
         }
-        let (kind, swapped) = match join.join_type {
+        let (kind, mut swapped) = match join.join_type {
             JoinType::Inner => (JoinKind::Inner, false),
             JoinType::Left => (JoinKind::Left, false),
             JoinType::Right => (JoinKind::Left, true),
             other => return Err(super::unsupported(&format!("a {other} join"))),
         };
-        let (left_plan, right_plan) = if swapped { (&join.right, &join.left) } else { (&join.left, &join.right) };
-        let on: Vec<(Expr, Expr)> =
+        let (mut left_plan, mut right_plan) = if swapped { (&join.right, &join.left) } else { (&join.left, &join.right) };
+        let mut on: Vec<(Expr, Expr)> =
             join.on.iter().map(|(l, r)| if swapped { (r.clone(), l.clone()) } else { (l.clone(), r.clone()) }).collect();
-        let left = self.lower(left_plan)?;
+        let mut left = self.lower(left_plan)?;
         let mut right = self.lower(right_plan)?;
+        if kind == JoinKind::Inner && is_table(&left) && !is_table(&right) {
+            std::mem::swap(&mut left, &mut right);
+            std::mem::swap(&mut left_plan, &mut right_plan);
+            on.iter_mut().for_each(|(l, r)| std::mem::swap(l, r));
+            swapped = !swapped;
+        }
         let mut conditions: Vec<Expr> = join.filter.iter().cloned().flat_map(split_conjunction_owned).collect();
+        // Equal values of both sides, wherever the condition has them.
+        let mut rest = Vec::new();
+        for condition in conditions {
+            let pair = match &condition {
+                Expr::BinaryExpr(BinaryExpr { left, op: Compare::Eq, right }) => {
+                    find_valid_equijoin_key_pair(left, right, left_plan.schema(), right_plan.schema())
+                        .map_err(|error| super::super::error::issues(error, &[]))?
+                }
+                _ => None,
+            };
+            match pair {
+                Some(pair) => on.push(pair),
+                None => rest.push(condition),
+            }
+        }
+        conditions = rest;
         let as_of = conditions.iter().position(|expr| as_of_time(expr).is_some()).map(|i| conditions.remove(i));
         let version = match right.arms.as_mut_slice() {
             [Arm { pending: pending @ (Some(Pending::Table) | Some(Pending::Version { table: true, .. })), .. }] => {
@@ -76,7 +99,7 @@ impl Lowering<'_, '_> {
             }
             arms => {
                 let span = arms.iter_mut().find_map(|arm| match &arm.pending {
-                    Some(Pending::Version { span, .. }) => Some(*span),
+                    Some(Pending::Version { span, time, .. }) => Some((*span, time.clone())),
                     _ => None,
                 });
                 if span.is_some() {
@@ -88,8 +111,8 @@ impl Lowering<'_, '_> {
         let left = self.single(left, left_plan.schema())?;
         let right = self.single(right, right_plan.schema())?;
         let right_time = match version {
-            Some(span) => match self.event_time(&right) {
-                Some(time) => Some(time),
+            Some((span, time)) => match time {
+                Some(time) => Some((span, time)),
                 None => {
                     let message = "a versioned table needs an event time, which says from when on each version holds";
                     let help = "add `event_time: { column: … }` to its source, and select that column in the steps before";
@@ -101,7 +124,8 @@ impl Lowering<'_, '_> {
         let left_time = as_of.as_ref().and_then(as_of_time);
         let (left_keys, right_keys): (Vec<Expr>, Vec<Expr>) = on.into_iter().unzip();
         let left = self.side(left, left_plan, &left_keys, left_time, None)?;
-        let right = self.side(right, right_plan, &right_keys, None, right_time)?;
+        let version = right_time.as_ref().map(|(span, _)| *span);
+        let right = self.side(right, right_plan, &right_keys, None, right_time.map(|(_, time)| time))?;
 
         // From here on, columns are those of the output: `$0`, `$1`, ...
         let width = self.chain.nodes[left.node].columns.len();
@@ -180,11 +204,7 @@ impl Lowering<'_, '_> {
             };
             if !matches!(left_roles[left_time], Some(Role::EventTime | Role::WindowTime(_))) {
                 let message = "FOR SYSTEM_TIME AS OF needs the event time of the left side";
-                let node = &self.chain.nodes[left.node];
-                let help = match node.event_time {
-                    Some(time) => format!("its event time is `{}`", node.columns[time].name),
-                    None => "the left side has no event time; add `event_time:` to its source, and select the column in the steps before".to_owned(),
-                };
+                let help = "write the column that its source declares as `event_time:`, passed on as it is by the steps before";
                 return Err(vec![Issue::new("sql-join", message).help(help).at(span)]);
             }
             return Ok(JoinBound::AsOf { left_time, right_time });
@@ -434,6 +454,11 @@ impl Lowering<'_, '_> {
     }
 }
 
+/// Whether a relation is reference data.
+fn is_table(relation: &Relation) -> bool {
+    matches!(relation.arms.as_slice(), [Arm { pending: Some(Pending::Table | Pending::Version { table: true, .. }), .. }])
+}
+
 /// The time in the marker of an as-of join.
 fn as_of_time(expr: &Expr) -> Option<&Expr> {
     match expr {
@@ -471,7 +496,7 @@ fn numbered_columns(expr: Expr, place: impl Fn(&str) -> usize) -> Expr {
     renamed(expr, |name| format!("${}", place(name)))
 }
 
-fn named_columns(expr: Expr, schema: &arrow::datatypes::SchemaRef) -> Expr {
+fn named_columns(expr: Expr, schema: &SchemaRef) -> Expr {
     renamed(expr, |name| {
         let place = name.strip_prefix('$').and_then(|place| place.parse::<usize>().ok());
         place.map_or_else(|| name.to_owned(), |place| schema.field(place).name().clone())

@@ -28,7 +28,7 @@ use datafusion::{
 use super::{
     chain::Chain,
     error::Issue,
-    lower::{check_size, substitute},
+    lower::{check_size, substitute, unqualified},
     tables::{Entry, Tables},
 };
 use crate::{
@@ -67,14 +67,14 @@ impl Lowering<'_, '_> {
     fn lower(&mut self, logical: &LogicalPlan) -> Result<Relation, Vec<Issue>> {
         match logical {
             LogicalPlan::TableScan(scan) => {
-                let relation = self.table(scan.table_name.table())?;
+                let mut relation = self.table(scan.table_name.table())?;
                 let (_, schema) = &self.tables.entries[scan.table_name.table()];
-                let names: Vec<&str> = scan.projected_schema.fields().iter().map(|field| field.name().as_str()).collect();
-                let mut relation = relation.select(&names, schema);
+                let types = relation_types(schema)?;
                 for filter in &scan.filters {
-                    relation.filter(filter, &scan.projected_schema)?;
+                    relation.filter(&unqualified(filter.clone()), &types)?;
                 }
-                Ok(relation)
+                let names: Vec<&str> = scan.projected_schema.fields().iter().map(|field| field.name().as_str()).collect();
+                Ok(relation.select(&names, schema))
             }
             LogicalPlan::SubqueryAlias(alias) => self.lower(&alias.input),
             LogicalPlan::Filter(filter) => {
@@ -141,7 +141,7 @@ impl Lowering<'_, '_> {
             Entry::Window(window) => self.window(window),
             Entry::Version { input, processing, span } => {
                 let relation = self.table(input)?;
-                self.version(relation, *processing, *span)
+                self.version(relation, schema, *processing, *span)
             }
             Entry::Match(spec) => self.recognize(spec, schema),
         }
@@ -293,4 +293,9 @@ fn travelling(data_type: &DataType, what: &str) -> Result<DataType, Vec<Issue>> 
 /// The columns of a table, as expressions name them.
 fn relation_types(schema: &SchemaRef) -> Result<DFSchema, Vec<Issue>> {
     DFSchema::try_from(schema.as_ref().clone()).map_err(|error| super::error::issues(error, &[]))
+}
+
+/// A table by the name that the query has for it: generated ones end in a number.
+fn known_as(table: &str) -> &str {
+    table.split_once('#').map_or(table, |(name, _)| name)
 }

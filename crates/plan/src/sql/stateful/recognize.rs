@@ -22,7 +22,7 @@ impl Lowering<'_, '_> {
         let arm = self.single(input, &types)?;
         let fail = |message: String, help: &str| Err(vec![Issue::new("sql-match", message).help(help).at(spec.span)]);
         if self.chain.nodes[arm.node].changes {
-            let message = format!("`{}` changes rows that it has put out; a pattern takes only rows that stay", spec.input);
+            let message = format!("`{}` changes rows that it has put out; a pattern takes only rows that stay", super::known_as(&spec.input));
             return fail(message, "let the step before be one that only adds rows");
         }
         // Only columns that the pattern asks for are kept with its partial matches.

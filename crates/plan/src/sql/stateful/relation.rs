@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::{
-    common::{Column, DFSchema, ScalarValue, tree_node::{TreeNode, TreeNodeRecursion}},
+    common::{Column, DFSchema, ScalarValue, tree_node::{Transformed, TreeNode, TreeNodeRecursion}},
     logical_expr::{Expr, ExprSchemable, cast, simplify::SimplifyContext, utils::split_conjunction_owned},
     optimizer::simplify_expressions::ExprSimplifier,
     sql::sqlparser::tokenizer::Span,
@@ -47,7 +47,7 @@ pub(super) enum Pending {
     /// Reference data: only to be looked up.
     Table,
     /// The versions of a table, for a join.
-    Version { table: bool, span: Span },
+    Version { table: bool, time: Option<String>, span: Span },
 }
 
 impl Relation {
@@ -100,10 +100,27 @@ pub(super) fn simplified(expr: Expr, schema: &SchemaRef) -> Result<Expr, Vec<Iss
     let expr = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::clone(&types)).build())
         .simplify(expr)
         .map_err(|error| issues(error, &[]))?;
-    Ok(match expr {
+    let expr = match expr {
         Expr::Alias(alias) => *alias.expr,
         other => other,
-    })
+    };
+    let there_and_back = expr.transform_up(|expr| {
+        Ok(match &expr {
+            Expr::Cast(outer) => match outer.expr.as_ref() {
+                Expr::Cast(inner) if is_other_form(inner.field.data_type()) && inner.expr.get_type(&types)? == *outer.field.data_type() => {
+                    Transformed::yes(inner.expr.as_ref().clone())
+                }
+                _ => Transformed::no(expr),
+            },
+            _ => Transformed::no(expr),
+        })
+    });
+    there_and_back.map(|expr| expr.data).map_err(|error| issues(error, &[]))
+}
+
+/// Types that hold the same values as one that documents can name.
+fn is_other_form(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::LargeUtf8 | DataType::Utf8View | DataType::LargeBinary | DataType::BinaryView)
 }
 
 /// A stateless node with these values, named after what they are.

@@ -10,11 +10,12 @@ use super::{
         tables::{WINDOW_COLUMNS, WindowTable},
     },
     Arm, Lowering, Pending, Relation,
+    relation::uses,
 };
 use crate::{
     flow::{ColumnFlow, Flow, Influence, Role},
     operator::{TimeBasis, WindowKind, WindowNode},
-    plan::{LineageKind, NodeKind},
+    plan::{LineageKind, NodeId, NodeKind},
     schema,
 };
 
@@ -38,17 +39,17 @@ impl Lowering<'_, '_> {
         let fail = |message: String, help: &str| Err(vec![Issue::new("sql-window", message).help(help).at(table.span)]);
         let node = &self.chain.nodes[arm.node];
         if node.changes {
-            let message = format!("`{}` changes rows that it has put out; windows take only rows that stay", table.input);
+            let message = format!("`{}` changes rows that it has put out; windows take only rows that stay", super::known_as(&table.input));
             return fail(message, "let the step before be one that only adds rows: group by a window there, or leave the changes to a sink");
         }
         let time = if table.processing { None } else { self.event_time(&arm) };
         if time.is_none() && !table.processing {
             let help = if node.inputs.is_empty() {
-                format!("add `event_time: {{ column: … }}` to `sources.{}`, or write proctime() as the last argument", table.input)
+                format!("add `event_time: {{ column: … }}` to `sources.{}`, or write proctime() as the last argument", super::known_as(&table.input))
             } else {
                 "select the event-time column (behind a window: window_time) in the step before, or write proctime() as the last argument".to_owned()
             };
-            return fail(format!("windows need a time, but `{}` has no event time", table.input), &help);
+            return fail(format!("windows need a time, but `{}` has no event time", super::known_as(&table.input)), &help);
         }
         // Sessions are made of what the input lets pass; rows filtered behind them would have held them open.
         if matches!(table.window, WindowKind::Session { .. }) && !arm.filter.is_empty() {
@@ -61,6 +62,8 @@ impl Lowering<'_, '_> {
         let time = if table.processing { None } else { self.event_time(&arm).or(time) };
         let keys = table.keys.iter().map(|key| arm.columns[schema.index_of(key).expect("invariant: keys are columns of the input")].clone());
         let keys = keys.collect();
+        let mut fields = schema.fields().iter();
+        arm.columns.retain(|_| fields.next().is_none_or(|field| !WINDOW_COLUMNS.contains(&field.name().as_str())));
         let taken = &self.chain.nodes[arm.node].schema;
         let names = WINDOW_COLUMNS.map(|name| {
             let mut name = name.to_owned();
@@ -89,6 +92,26 @@ impl Lowering<'_, '_> {
         passed(|role| *role == Role::EventTime).or_else(|| passed(|role| matches!(role, Role::WindowTime(_))))
     }
 
+    /// The same arm over a node of the columns that it asks for, filtered as far as that needs no window: a window repeats its rows.
+    fn slimmed(&mut self, arm: Arm, window: &PendingWindow) -> Result<(Arm, NodeId), Vec<Issue>> {
+        let (behind, before): (Vec<Expr>, Vec<Expr>) = arm.filter.iter().cloned().partition(|expr| uses(expr, &window.names));
+        let schema = &self.chain.nodes[arm.node].schema;
+        let asked = |name: &String| {
+            let names = std::slice::from_ref(name);
+            window.time.as_ref() == Some(name) || arm.columns.iter().chain(&behind).any(|expr| uses(expr, names))
+        };
+        let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).filter(asked).collect();
+        if before.is_empty() && names.len() == schema.fields().len() || names.is_empty() {
+            let node = arm.node;
+            return Ok((arm, node));
+        }
+        // Plain columns keep their names, so what is above them still finds them.
+        let row = names.iter().map(|name| Expr::Column(Column::new_unqualified(name))).collect();
+        let input = Arm { node: arm.node, pending: None, filter: before, columns: Vec::new() };
+        let (node, _) = self.values(&Relation { arms: vec![input] }, vec![row], true)?;
+        Ok((Arm { node, filter: behind, ..arm }, node))
+    }
+
     /// A node that adds the window's columns.
     pub(super) fn settle_window(&mut self, arm: Arm, window: &PendingWindow) -> Result<Arm, Vec<Issue>> {
         if let WindowKind::Session { .. } = window.table.window {
@@ -100,13 +123,15 @@ impl Lowering<'_, '_> {
             let message = "a session is only known once it is over, so its rows have to be grouped by it and by its keys";
             return Err(vec![Issue::new("sql-window", message).help(help).at(window.table.span)]);
         }
-        let input = arm.node;
+        let (arm, input) = self.slimmed(arm, window)?;
         let node = &self.chain.nodes[input];
         let width = node.columns.len();
         let mut flow = Flow::pass(input, width);
         flow.roles = self.chain.roles(input);
         let id = self.chain.nodes.len();
-        flow.roles.extend([Some(Role::WindowStart(id)), Some(Role::WindowEnd(id)), Some(Role::WindowTime(id))]);
+        let of_window = [Role::WindowStart(id), Role::WindowEnd(id), Role::WindowTime(id)];
+        // No watermark tells when a window of the clock is over.
+        flow.roles.extend(of_window.map(|role| window.time.as_ref().map(|_| role)));
         let time = window.time.as_ref().map(|name| self.chain.index(input, name));
         flow.columns.extend(window.names.iter().map(|name| window_column(input, time, name)));
         let mut fields: Vec<(String, DataType)> =
@@ -131,7 +156,7 @@ impl Lowering<'_, '_> {
 }
 
 /// How a column of a window comes from the time.
-pub(super) fn window_column(input: crate::plan::NodeId, time: Option<usize>, name: &str) -> ColumnFlow {
+pub(super) fn window_column(input: NodeId, time: Option<usize>, name: &str) -> ColumnFlow {
     let influence = |column| Influence { input, column, kind: LineageKind::Transformation, masking: false };
     ColumnFlow { influences: time.into_iter().map(influence).collect(), how: Some(format!("the window's {}", &name["window_".len()..])) }
 }
