@@ -60,6 +60,7 @@ pub fn step_inputs(name: &str, step: &Step) -> Vec<Input> {
         Step::Quality(quality) => from(&quality.from, "quality.from"),
         Step::Consent(consent) => from(&consent.from, "consent.from"),
         Step::Mask(mask) => from(&mask.from, "mask.from"),
+        Step::Alert(alert) => from(&alert.from, "alert.from"),
         Step::Sql(sql) => sql_inputs(&sql.query).into_iter().map(|name| Input { name, path: path("sql") }).collect(),
     };
     inputs.retain(|input| !input.name.is_empty());

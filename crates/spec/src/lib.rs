@@ -22,6 +22,7 @@ pub mod diagnostic;
 pub mod grammar;
 pub mod graph;
 pub mod mask;
+pub mod metric;
 mod nearest;
 pub mod nexmark;
 pub mod odcs;

@@ -9,6 +9,7 @@ use crate::{
     consent::ConsentStep,
     contract::ContractRef,
     mask::MaskStep,
+    metric::AlertStep,
     quality::QualityStep,
     types::{Classification, Column, Timespan},
 };
@@ -129,6 +130,8 @@ pub enum Step {
     Mask(MaskStep),
     /// Streaming SQL; the tables it names are sources, steps or tables.
     Sql(SqlStep),
+    /// Rows go on unchanged.
+    Alert(AlertStep),
 }
 
 /// A query and how it keeps its state.
@@ -161,6 +164,7 @@ impl Step {
             Self::Consent(_) => "consent",
             Self::Mask(_) => "mask",
             Self::Sql(_) => "sql",
+            Self::Alert(_) => "alert",
         }
     }
 }

@@ -1,9 +1,9 @@
-//! `quality:` steps: rules that each row must keep.
+//! `quality:` steps: rules that each row must keep; those of windows are in [`crate::metric`].
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::types::Timespan;
+use crate::{metric::WindowQuality, types::Timespan};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct QualityStep {
@@ -11,6 +11,8 @@ pub struct QualityStep {
     pub from: String,
     pub on_fail: OnFail,
     pub rules: Vec<Rule>,
+    /// What is measured over windows of rows, and what it must be.
+    pub windows: Option<WindowQuality>,
 }
 
 /// What happens to a row that fails a rule.

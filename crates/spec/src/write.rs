@@ -1,5 +1,7 @@
 //! Typed pipeline back to a document: canonical JSON for hashing and comparing, YAML for people.
 
+mod metrics;
+
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -219,7 +221,11 @@ fn step(s: &Step, canonical: bool) -> Node {
         Step::Quality(quality) => Build::new()
             .text("from", &quality.from)
             .with("on_fail", name(&quality.on_fail))
-            .with("rules", Node::list(quality.rules.iter().map(|r| rule(r, canonical))))
+            .maybe("rules", &(!quality.rules.is_empty()).then_some(&quality.rules), |rules| {
+                Node::list(rules.iter().map(|r| rule(r, canonical)))
+            })
+            .maybe("over", &quality.windows, |windows| span(&windows.over))
+            .maybe("metrics", &quality.windows, |windows| Node::list(windows.rules.iter().map(|r| metrics::rule(r, canonical))))
             .done(),
         Step::Consent(consent) => Build::new()
             .text("from", &consent.from)
@@ -232,6 +238,7 @@ fn step(s: &Step, canonical: bool) -> Node {
             .with("columns", Node::map(step.columns.iter().map(|(column, m)| (column.as_str(), mask(m)))))
             .done(),
         Step::Sql(step) => sql(step),
+        Step::Alert(alert) => metrics::alert(alert),
     };
     Build::new().with(s.key(), body).done()
 }

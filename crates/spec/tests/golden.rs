@@ -63,4 +63,4 @@ macro_rules! golden {
     };
 }
 
-golden!(syntax, keys, values, references, together, contracts);
+golden!(syntax, keys, values, references, together, contracts, metrics);

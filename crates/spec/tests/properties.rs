@@ -475,7 +475,7 @@ fn pipeline() -> impl Strategy<Value = Pipeline> {
         });
     let step = prop_oneof![
         (table_name(), rules(column_name()), select(&[OnFail::Quarantine, OnFail::Drop, OnFail::Flag, OnFail::Stop][..]))
-            .prop_map(|(from, rules, on_fail)| Step::Quality(QualityStep { from, on_fail, rules })),
+            .prop_map(|(from, rules, on_fail)| Step::Quality(QualityStep { from, on_fail, rules, windows: None })),
         (
             table_name(),
             option::of(full()),
@@ -555,7 +555,7 @@ fn consistent() -> impl Strategy<Value = Pipeline> {
             let consent =
                 ConsentStep { from: "checked".into(), purpose: None, on_deny: OnDeny::Drop, on_unknown: OnUnknown::Deny };
             let steps = [
-                ("checked", Step::Quality(QualityStep { from: "rows".into(), on_fail: OnFail::Flag, rules })),
+                ("checked", Step::Quality(QualityStep { from: "rows".into(), on_fail: OnFail::Flag, rules, windows: None })),
                 ("allowed", Step::Consent(consent)),
                 ("safe", Step::Mask(MaskStep { from: "allowed".into(), columns: masks.into_iter().collect() })),
                 ("chosen", Step::Sql("SELECT id, amount -- 'all'\nFROM safe\nWHERE amount > 0".into())),

@@ -46,6 +46,17 @@ pub fn check(scope: &Scope<'_>, graph: &Graph, found: &mut Vec<Diagnostic>) {
                         rule.check.columns().iter().for_each(|column| exists(column, columns, &path, found));
                     }
                 }
+                for (i, rule) in quality.windows.iter().flat_map(|windows| windows.rules.iter().enumerate()) {
+                    let path = format!("steps.{name}.quality.metrics[{i}]");
+                    if scope.is_clean(&path) {
+                        let path = format!("{path}.{}", rule.check.key());
+                        rule.check.columns().iter().for_each(|column| exists(column, columns, &path, found));
+                    }
+                }
+            }
+            Step::Alert(alert) => {
+                let path = format!("steps.{name}.alert.key");
+                alert.key.iter().for_each(|column| exists(column, columns, &path, found));
             }
             Step::Mask(mask) => {
                 for column in mask.columns.keys() {

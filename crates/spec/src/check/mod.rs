@@ -2,6 +2,7 @@
 //! schemas. What needs contracts or SQL is the plan's business.
 
 mod columns;
+mod metrics;
 mod references;
 mod rules;
 mod sinks;
@@ -25,6 +26,7 @@ pub fn check_parsed(pipeline: &Pipeline, spans: &SpanMap, earlier: &[Diagnostic]
     references::check(&scope, &graph, &mut found);
     sources::check(&scope, &mut found);
     rules::check(&scope, &mut found);
+    metrics::check(&scope, &mut found);
     columns::check(&scope, &graph, &mut found);
     sinks::check(&scope, &mut found);
     found

@@ -103,6 +103,15 @@ fn sourceless_sinks(scope: &Scope<'_>, graph: &Graph, found: &mut Vec<Diagnostic
     }
 }
 
+/// Whether a step tells people something, so that nothing need read its rows.
+fn reports(scope: &Scope<'_>, step: &str) -> bool {
+    match scope.pipeline.steps.get(step) {
+        Some(Step::Alert(_)) => true,
+        Some(Step::Quality(quality)) => quality.windows.is_some(),
+        _ => false,
+    }
+}
+
 /// Work that nobody looks at. Left unsaid while any step or sink is broken: it may be the reader.
 fn unread(scope: &Scope<'_>, graph: &Graph, found: &mut Vec<Diagnostic>) {
     let unread = ["sources", "steps", "sinks"].iter().any(|section| !scope.is_read(section));
@@ -116,7 +125,7 @@ fn unread(scope: &Scope<'_>, graph: &Graph, found: &mut Vec<Diagnostic>) {
             NodeKind::Step => ("step", "steps"),
             NodeKind::Sink => continue,
         };
-        if graph.readers(index).next().is_none() {
+        if graph.readers(index).next().is_none() && !(what == "step" && reports(scope, &node.name)) {
             let message = format!("nothing reads the {what} `{}`", node.name);
             let warning = Diagnostic::warning("unused", format!("{section}.{}", node.name), message);
             found.push(warning.with_help("read it in a step or a sink, or remove it"));

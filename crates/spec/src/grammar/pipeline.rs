@@ -1,7 +1,9 @@
 //! The grammar of the pipeline document.
 
 use super::{
-    Field, List, Map, Object, Shape, choices, defaulted, optional, required,
+    Field, List, Map, Object, Shape, choices, defaulted,
+    metrics::{ALERT, WINDOW_RULE},
+    optional, required,
     text::Text::{self, ColumnName, ContractRef, DocumentName, Free, NonEmpty, TableName, Timestamp},
 };
 use crate::{
@@ -248,7 +250,7 @@ static SCHEMA_COLUMN: Object = Object::new(
 static STEP: Object = Object::new("a step", &[]).with_one_of(
     "operator",
     &[
-        optional("quality", Shape::Object(&QUALITY), "Rules that each row must keep."),
+        optional("quality", Shape::Object(&QUALITY), "Rules that each row, or each window of rows, must keep."),
         optional("consent", Shape::Object(&CONSENT), "Lets pass the rows of those who allow the purpose."),
         optional("mask", Shape::Object(&MASK_STEP), "Replaces sensitive columns."),
         optional(
@@ -256,6 +258,7 @@ static STEP: Object = Object::new("a step", &[]).with_one_of(
             Shape::TextOr(&Shape::Text(NonEmpty), &Shape::Object(&SQL)),
             "Streaming SQL; the tables it names are sources, steps or tables.",
         ),
+        optional("alert", Shape::Object(&ALERT), "Raises an alert when a condition holds, once per cause."),
     ],
 );
 
@@ -281,13 +284,20 @@ static QUALITY: Object = Object::new(
     &[
         required("from", FROM, "A source or a step."),
         defaulted("on_fail", Shape::Choice(choices::<OnFail>), "\"quarantine\"", "What happens to a row that fails a rule."),
-        required(
+        optional(
             "rules",
             Shape::List(&List { of: Shape::Object(&RULE), min: 1, or_one: false }),
             "The rules; all that a row breaks are kept.",
         ),
+        defaulted("over", Shape::Duration(1_000, 31 * DAY), "\"1m\"", "How long the windows are that `metrics` are measured over."),
+        optional(
+            "metrics",
+            Shape::List(&List { of: Shape::Object(&WINDOW_RULE), min: 1, or_one: false }),
+            "What is measured over windows of rows, and what it must be. Findings are reported; no row is rejected.",
+        ),
     ],
-);
+)
+.with_any_of(&["rules", "metrics"]);
 
 /// The checks that a rule can make; contracts use them too.
 const CHECKS: &[Field] = &[

@@ -52,7 +52,10 @@ impl Builder {
                 json!({ "type": "integer", "minimum": *min as i64, "maximum": *max as i64 })
             }
             Shape::Number(min, max) => {
-                let mut number = json!({ "type": "number", "minimum": min });
+                let mut number = json!({ "type": "number" });
+                if *min > f64::MIN {
+                    number["minimum"] = json!(min);
+                }
                 if *max < f64::MAX {
                     number["maximum"] = json!(max);
                 }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use crate::{
     contract::ContractRef,
+    metric::Metric,
     parse::quoted,
     types::{DataType, Timespan},
 };
@@ -30,6 +31,8 @@ pub enum Text {
     Timestamp,
     /// `1.4.0`
     Version,
+    /// `mean(amount)`
+    Metric,
     /// The version of the Open Data Contract Standard: `v3.x`.
     OdcsVersion,
 }
@@ -55,6 +58,7 @@ impl Text {
             Self::Char => "one character",
             Self::Timestamp => "a time such as `2026-01-31T12:00:00Z`",
             Self::Version => "a version such as `1.4.0`",
+            Self::Metric => "a metric such as `mean(amount)`",
             Self::OdcsVersion => "a version of the standard such as `v3.1.0`",
         }
     }
@@ -74,6 +78,7 @@ impl Text {
             Self::Char => Some(r"^[\s\S]$"),
             Self::Timestamp => Some(r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$"),
             Self::Version => Some(r"^[0-9]{1,9}(\.[0-9]+)*([-+][0-9A-Za-z.-]+)?$"),
+            Self::Metric => Some(r"^\s*(row_count|(completeness|uniqueness|mean|sum|min|max|stddev|quantile)\s*\(.+\))\s*$"),
             Self::OdcsVersion => Some(r"^v3\.[01]\.[0-9]+$"),
         }
     }
@@ -107,6 +112,10 @@ impl Text {
                 format!("{} is not a time", quoted(text)),
                 Some("write RFC 3339, such as `2026-01-31T12:00:00Z`".to_owned()),
             )),
+            Self::Metric => Metric::from_str(text).map(drop).map_err(|message| {
+                let known = "row_count, completeness, uniqueness, mean, sum, min, max, stddev or quantile";
+                refusal("bad-value", message, Some(format!("write {known}, with a column: `mean(amount)`, `quantile(amount, 0.95)`")))
+            }),
             Self::Version => version(text),
             Self::OdcsVersion => odcs_version(text),
         }

@@ -5,6 +5,7 @@
 
 mod connector;
 mod mask;
+mod metrics;
 pub mod rule;
 
 use indexmap::IndexMap;
@@ -99,6 +100,7 @@ fn step(node: &Node) -> Step {
             from: text(quality, "from"),
             on_fail: choice(quality, "on_fail").unwrap_or_default(),
             rules: rules.iter().map(rule::rule).collect(),
+            windows: metrics::windows(quality),
         });
     }
     if let Some(consent) = node.get("consent") {
@@ -108,6 +110,9 @@ fn step(node: &Node) -> Step {
             on_deny: choice(consent, "on_deny").unwrap_or_default(),
             on_unknown: choice(consent, "on_unknown").unwrap_or_default(),
         });
+    }
+    if let Some(alert) = node.get("alert") {
+        return Step::Alert(metrics::alert(alert));
     }
     match node.get("mask") {
         Some(step) => Step::Mask(mask::step(step)),

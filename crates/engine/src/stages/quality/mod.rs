@@ -1,6 +1,7 @@
 //! The quality stage: rules that every row must keep. All rules are asked of all rows, so that a rejected row shows every reason.
 
 pub mod formats;
+pub mod metrics;
 pub mod references;
 pub mod rule;
 pub mod unique;
