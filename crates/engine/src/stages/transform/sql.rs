@@ -165,7 +165,7 @@ impl SqlStage {
 }
 
 /// What could not be computed, and why. What the expression says of the failure would name the value.
-fn reason(what: &str, error: &DataFusionError) -> Reason {
+pub(crate) fn reason(what: &str, error: &DataFusionError) -> Reason {
     let why = match error.find_root() {
         DataFusionError::ArrowError(error, _) => match error.as_ref() {
             ArrowError::CastError(_) | ArrowError::ParseError(_) => "a value does not fit the type of its CAST",
