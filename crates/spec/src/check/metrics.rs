@@ -70,7 +70,8 @@ fn of_quality(scope: &Scope<'_>, name: &str, quality: &QualityStep, found: &mut 
 fn of_distribution(path: &str, distribution: &Distribution, found: &mut Vec<Diagnostic>) {
     let chi_square = distribution.test == DistributionTest::ChiSquare;
     let (wrong, right) = if chi_square { ("max", "min_p") } else { ("min_p", "max") };
-    if if chi_square { distribution.max.is_some() } else { distribution.min_p.is_some() } {
+    let given = if chi_square { distribution.max.is_some() } else { distribution.min_p.is_some() };
+    if given {
         let message = if chi_square {
             "chi_square is judged by its probability, which `max` does not bound"
         } else {
