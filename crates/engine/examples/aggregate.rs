@@ -50,7 +50,8 @@ fn batches(rows: usize, keys: u64) -> Vec<Batch> {
         let key: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.clone().map(|_| (next() % keys) as i64)));
         let times = rows.clone().map(|row| row as i64 * SECOND / RATE - (row as i64 * 7919 % 1000));
         let at: ArrayRef = Arc::new(TimestampMicrosecondArray::from_iter_values(times));
-        let value: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.map(|row| (row as i64).wrapping_mul(2_654_435_761) % 10_000)));
+        let value: ArrayRef =
+            Arc::new(Int64Array::from_iter_values(rows.map(|row| (row as i64).wrapping_mul(2_654_435_761) % 10_000)));
         Batch::new(RecordBatch::try_new(input(), vec![key, at, value]).unwrap(), Arc::clone(&origin), None)
     };
     (0..rows).step_by(BATCH).map(batch).collect()
@@ -74,7 +75,12 @@ fn run(name: &str, rows: usize, keys: u64, grouping: Grouping, calls: Vec<Aggreg
         output: Arc::new(Schema::new(fields)),
         lane: 0,
         lanes: 1,
-        settings: Settings { key: Key::from_bytes(&[7; 32]), operator: [1; 32], folder: folder.path().into(), memory_limit: None },
+        settings: Settings {
+            key: Key::from_bytes(&[7; 32]),
+            operator: [1; 32],
+            folder: folder.path().into(),
+            memory_limit: None,
+        },
         restored: BTreeMap::new(),
     };
     let node = AggregateNode { keys: vec![0], grouping, calls, min_rows: None };

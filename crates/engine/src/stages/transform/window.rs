@@ -10,7 +10,8 @@ use arrow::{
     buffer::NullBuffer,
     compute::{cast, take_record_batch},
     datatypes::{
-        DataType, SchemaRef, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+        DataType, SchemaRef, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+        TimestampSecondType,
     },
     error::ArrowError,
 };

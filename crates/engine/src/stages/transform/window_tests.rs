@@ -10,7 +10,9 @@ fn brute_force(window: &WindowKind, time: i64) -> Vec<(i64, i64)> {
     let mut all = Vec::new();
     match *window {
         WindowKind::Tumble { size, offset } => all.extend((-500..500).map(|k| (offset + k * size, offset + k * size + size))),
-        WindowKind::Hop { size, slide, offset } => all.extend((-2000..2000).map(|k| (offset + k * slide, offset + k * slide + size))),
+        WindowKind::Hop { size, slide, offset } => {
+            all.extend((-2000..2000).map(|k| (offset + k * slide, offset + k * slide + size)))
+        }
         WindowKind::Cumulate { size, step, offset } => {
             for k in -500..500 {
                 let start = offset + k * size;

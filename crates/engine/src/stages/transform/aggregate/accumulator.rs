@@ -22,9 +22,15 @@ pub(super) enum Accumulator {
     /// The sum, least or greatest of wide integers, in two halves (which keeps the alignment at 8).
     Wide([u64; 2]),
     /// Sum of floats and their number.
-    Mean { sum: f64, count: i64 },
+    Mean {
+        sum: f64,
+        count: i64,
+    },
     /// Number of true and of false values.
-    Bools { trues: i64, falses: i64 },
+    Bools {
+        trues: i64,
+        falses: i64,
+    },
     /// The least or greatest value so far, in row format.
     Bytes(Box<[u8]>),
     /// The first or last value so far.

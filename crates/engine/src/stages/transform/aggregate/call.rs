@@ -24,11 +24,19 @@ pub(super) enum Kernel {
     Floats,
     Moments,
     Bools,
-    BestWord { greatest: bool },
-    BestWide { greatest: bool },
-    BestBytes { greatest: bool },
+    BestWord {
+        greatest: bool,
+    },
+    BestWide {
+        greatest: bool,
+    },
+    BestBytes {
+        greatest: bool,
+    },
     /// The first or last row by order and arrival.
-    BestItem { greatest: bool },
+    BestItem {
+        greatest: bool,
+    },
     Items,
     Sorted,
     DistinctWords,
@@ -41,9 +49,10 @@ impl Kernel {
     /// Which of two values stays when accumulators are merged; `None` if both count.
     pub(super) fn greatest(self) -> Option<bool> {
         match self {
-            Self::BestWord { greatest } | Self::BestWide { greatest } | Self::BestBytes { greatest } | Self::BestItem { greatest } => {
-                Some(greatest)
-            }
+            Self::BestWord { greatest }
+            | Self::BestWide { greatest }
+            | Self::BestBytes { greatest }
+            | Self::BestItem { greatest } => Some(greatest),
             _ => None,
         }
     }
@@ -91,7 +100,12 @@ impl Call {
         let kernel = kernel(call, &types, retracts)?;
         let row_format = matches!(
             kernel,
-            Kernel::BestBytes { .. } | Kernel::BestItem { .. } | Kernel::Items | Kernel::Sorted | Kernel::DistinctBytes | Kernel::Hll
+            Kernel::BestBytes { .. }
+                | Kernel::BestItem { .. }
+                | Kernel::Items
+                | Kernel::Sorted
+                | Kernel::DistinctBytes
+                | Kernel::Hll
         );
         let (values, null) = match row_format {
             true => row_converter(&types).map(|(converter, null)| (Some(converter), null)).map_err(|error| error.to_string())?,
@@ -161,7 +175,8 @@ fn kernel(call: &AggregateCall, types: &[DataType], retracts: bool) -> Result<Ke
     let first = first.unwrap_or(&DataType::Null);
     let wrong = |wants: &str| Err(format!("{name} takes {wants}, not {first}"));
     let distinct_values = if types.len() == 1 && fits_word(first) { Kernel::DistinctWords } else { Kernel::DistinctBytes };
-    let counts_once = matches!(call.function, Count | Sum | Avg | Stddev | StddevPop | Variance | VariancePop | ApproxPercentile(_));
+    let counts_once =
+        matches!(call.function, Count | Sum | Avg | Stddev | StddevPop | Variance | VariancePop | ApproxPercentile(_));
     if call.distinct && counts_once && !types.is_empty() {
         return Ok(distinct_values);
     }
@@ -169,7 +184,13 @@ fn kernel(call: &AggregateCall, types: &[DataType], retracts: bool) -> Result<Ke
         Count => Kernel::Count,
         Sum if fits_wide(first) && !retracts => Kernel::Wide,
         Sum | Avg if fits_wide(first) => Kernel::Counted,
-        Sum | Avg if first.is_floating() => if retracts { Kernel::Floats } else { Kernel::Mean },
+        Sum | Avg if first.is_floating() => {
+            if retracts {
+                Kernel::Floats
+            } else {
+                Kernel::Mean
+            }
+        }
         Sum | Avg => return wrong("numbers"),
         Min | Max => {
             let greatest = call.function == Max;

@@ -302,7 +302,10 @@ mod tests {
         let mut bytes = Vec::new();
         StateValue::encode(&group, &mut bytes);
         let back = <Group as StateValue>::decode(&bytes).unwrap();
-        assert_eq!(format!("{back:?}"), format!("{group:?}"));
+        let mut again = Vec::new();
+        StateValue::encode(&back, &mut again);
+        assert_eq!(again, bytes);
+        assert_eq!(format!("{:?}", back.parts()), format!("{:?}", group.parts()));
         for cut in 0..bytes.len() {
             assert!(<Group as StateValue>::decode(&bytes[..cut]).is_err(), "cut at {cut}");
         }

@@ -50,9 +50,8 @@ impl Fired {
     /// Places of the rows by the bytes of their keys, then by their windows' starts.
     fn order(&self) -> Vec<u32> {
         let first = if self.rows.is_empty() { &[] } else { self.key(0) };
-        let alike = (1..self.rows.len()).fold(first.len(), |alike, n| {
-            first[..alike].iter().zip(self.key(n)).take_while(|(a, b)| a == b).count()
-        });
+        let alike = (1..self.rows.len())
+            .fold(first.len(), |alike, n| first[..alike].iter().zip(self.key(n)).take_while(|(a, b)| a == b).count());
         // Most comparisons are decided by eight bytes behind those that all have in common.
         let prefix = |key: &[u8]| {
             let mut bytes = [0; 8];
@@ -70,7 +69,13 @@ impl Fired {
 }
 
 impl Emitter {
-    pub(super) fn new(keys: &[usize], input: &Schema, output: SchemaRef, calls: &[Call], shown: usize) -> Result<Self, ArrowError> {
+    pub(super) fn new(
+        keys: &[usize],
+        input: &Schema,
+        output: SchemaRef,
+        calls: &[Call],
+        shown: usize,
+    ) -> Result<Self, ArrowError> {
         let keys = keys.iter().map(|&column| SortField::new(input.field(column).data_type().clone())).collect::<Vec<_>>();
         let results: Vec<_> = calls[..shown].iter().map(|call| SortField::new(call.output.clone())).collect();
         let comparable = !results.is_empty() && RowConverter::supports_fields(&results);

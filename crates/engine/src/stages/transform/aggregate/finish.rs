@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, LargeStringBuilder, ListArray, RecordBatch,
-        UInt64Array, new_null_array,
+        Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, LargeStringBuilder, ListArray,
+        RecordBatch, UInt64Array, new_null_array,
     },
     buffer::{NullBuffer, OffsetBuffer},
     compute::cast,
@@ -68,7 +68,9 @@ impl Call {
                 let last = self.function == LastValue;
                 self.decode(of.iter().map(|of| match of {
                     Accumulator::Item(item) => Some(&*item.value),
-                    Accumulator::Items(items) if last => items.items.iter().max_by_key(|item| item.place()).map(|item| &*item.value),
+                    Accumulator::Items(items) if last => {
+                        items.items.iter().max_by_key(|item| item.place()).map(|item| &*item.value)
+                    }
                     Accumulator::Items(items) => items.items.iter().min_by_key(|item| item.place()).map(|item| &*item.value),
                     _ => None,
                 }))?

@@ -80,7 +80,9 @@ impl Grouped<'_> {
     #[inline(always)]
     fn each(&self, mask: Option<&NullBuffer>, mut visit: impl FnMut(usize, usize, usize)) {
         match mask {
-            None => self.rows.iter().zip(self.parts).enumerate().for_each(|(n, (&row, &part))| visit(n, row as usize, part as usize)),
+            None => {
+                self.rows.iter().zip(self.parts).enumerate().for_each(|(n, (&row, &part))| visit(n, row as usize, part as usize))
+            }
             Some(mask) => {
                 for (n, (&row, &part)) in self.rows.iter().zip(self.parts).enumerate() {
                     if mask.is_valid(row as usize) {
@@ -240,7 +242,13 @@ impl Call {
         }
     }
 
-    fn fold_rows(&self, input: &Grouped<'_>, mask: Option<&NullBuffer>, rows: &Rows, into: &mut [Accumulator]) -> Result<(), ArrowError> {
+    fn fold_rows(
+        &self,
+        input: &Grouped<'_>,
+        mask: Option<&NullBuffer>,
+        rows: &Rows,
+        into: &mut [Accumulator],
+    ) -> Result<(), ArrowError> {
         let orders = match &self.order {
             Some((columns, converter)) => {
                 let columns: Vec<_> = columns.iter().map(|&column| Arc::clone(input.batch.column(column))).collect();

@@ -141,10 +141,16 @@ impl Group {
             Parts::Many(parts) => parts.capacity() * size_of::<Part>(),
             _ => 0,
         };
-        let values: usize = self.parts().iter().map(|part| match &part.values {
-            Values::One([value]) => value.heap_size(),
-            Values::Many(values) => values.len() * size_of::<Accumulator>() + values.iter().map(Accumulator::heap_size).sum::<usize>(),
-        }).sum();
+        let values: usize = self
+            .parts()
+            .iter()
+            .map(|part| match &part.values {
+                Values::One([value]) => value.heap_size(),
+                Values::Many(values) => {
+                    values.len() * size_of::<Accumulator>() + values.iter().map(Accumulator::heap_size).sum::<usize>()
+                }
+            })
+            .sum();
         self.heap = u32::try_from(many + values).unwrap_or(u32::MAX);
     }
 

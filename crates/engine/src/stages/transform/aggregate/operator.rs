@@ -64,7 +64,11 @@ impl AggregateOperator {
         let windows = if matches!(panes, Panes::Updating { .. }) { 0 } else { 3 };
         let first = node.keys.len() + windows;
         if context.output.fields().len() != first + node.calls.len() {
-            return Err(wrong(format!("{} columns are expected, the plan says {}", first + node.calls.len(), context.output.fields().len())));
+            return Err(wrong(format!(
+                "{} columns are expected, the plan says {}",
+                first + node.calls.len(),
+                context.output.fields().len()
+            )));
         }
         let mut calls = Vec::with_capacity(node.calls.len() + 1);
         for (n, call) in node.calls.iter().enumerate() {
@@ -135,7 +139,9 @@ impl AggregateOperator {
         move |error| {
             let kind = match error {
                 ArrowError::CastError(_) => "a value does not fit its type",
-                ArrowError::ComputeError(_) | ArrowError::ArithmeticOverflow(_) | ArrowError::DivideByZero => "a result is out of range",
+                ArrowError::ComputeError(_) | ArrowError::ArithmeticOverflow(_) | ArrowError::DivideByZero => {
+                    "a result is out of range"
+                }
                 ArrowError::NotYetImplemented(_) | ArrowError::InvalidArgumentError(_) => "a type is not supported",
                 _ => "a column could not be made",
             };

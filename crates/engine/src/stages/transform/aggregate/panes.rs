@@ -28,20 +28,39 @@ use crate::stages::transform::window::floor;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Panes {
-    Hop { size: i64, slide: i64, offset: i64 },
-    Cumulate { size: i64, step: i64, offset: i64 },
-    Session { gap: i64 },
+    Hop {
+        size: i64,
+        slide: i64,
+        offset: i64,
+    },
+    Cumulate {
+        size: i64,
+        step: i64,
+        offset: i64,
+    },
+    Session {
+        gap: i64,
+    },
     /// Start and end are these columns.
-    Carried { start: usize, end: usize },
+    Carried {
+        start: usize,
+        end: usize,
+    },
     /// One part, which changes for ever; its end is when it was last touched.
-    Updating { ttl: Option<i64> },
+    Updating {
+        ttl: Option<i64>,
+    },
 }
 
 /// Where a row goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// To the part with this start and end, which has to do with the window that ends at `due`.
-    Part { start: i64, end: i64, due: i64 },
+    Part {
+        start: i64,
+        end: i64,
+        due: i64,
+    },
     Late,
     /// Between two windows.
     Outside,
@@ -96,7 +115,13 @@ impl Panes {
                 let grid = (i128::from(offset) + i128::from(size)).rem_euclid(i128::from(slide)) as i64;
                 floor(before, slide, grid).saturating_add(slide)
             }
-            Self::Cumulate { step, .. } => if end > clock { end } else { clock.saturating_add(step) },
+            Self::Cumulate { step, .. } => {
+                if end > clock {
+                    end
+                } else {
+                    clock.saturating_add(step)
+                }
+            }
             // A row at the very end of a session still belongs to it.
             Self::Session { .. } => end.saturating_add(1),
             Self::Carried { .. } => end,
@@ -159,7 +184,8 @@ impl Panes {
                 group.put(kept);
             }
             Self::Session { .. } | Self::Carried { .. } => {
-                let (due, kept): (Vec<_>, Vec<_>) = group.take().into_iter().partition(|part| self.next_end(part.end, due) <= due);
+                let (due, kept): (Vec<_>, Vec<_>) =
+                    group.take().into_iter().partition(|part| self.next_end(part.end, due) <= due);
                 closed.extend(due.into_iter().map(|Part { start, end, values }| Closed { start, end, values }));
                 group.put(kept);
             }

@@ -65,9 +65,7 @@ pub(super) fn from_words(words: Vec<Option<u64>>, to: &DataType) -> Result<Array
     let words = words.into_iter();
     Ok(match to {
         DataType::Boolean => Arc::new(words.map(|word| word.map(|word| word != 0)).collect::<BooleanArray>()),
-        DataType::Float32 | DataType::Float64 => {
-            cast(&words.map(|word| word.map(word_float)).collect::<Float64Array>(), to)?
-        }
+        DataType::Float32 | DataType::Float64 => cast(&words.map(|word| word.map(word_float)).collect::<Float64Array>(), to)?,
         DataType::UInt64 => Arc::new(words.collect::<UInt64Array>()),
         _ => {
             let ints: Int64Array = words.map(|word| word.map(|word| (word ^ SIGN) as i64)).collect();

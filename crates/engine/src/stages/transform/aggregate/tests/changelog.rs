@@ -20,7 +20,7 @@ fn apply(table: &mut Vec<String>, step: Step) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(30))]
+    #![proptest_config(ProptestConfig::with_cases(10))]
     #[test]
     fn changes_applied_are_the_result_so_far(
         rows in rows(1..40, 100),

@@ -114,7 +114,9 @@ fn decimals_keep_their_scale_and_overflow_to_null() {
 #[test]
 fn what_does_not_go_together_is_refused() {
     let schema = Schema::new(vec![Field::new("x", DataType::Utf8, true)]);
-    for function in [AggregateFunction::Sum, AggregateFunction::BoolAnd, AggregateFunction::ApproxPercentile(0.5), AggregateFunction::Stddev] {
+    for function in
+        [AggregateFunction::Sum, AggregateFunction::BoolAnd, AggregateFunction::ApproxPercentile(0.5), AggregateFunction::Stddev]
+    {
         assert!(Call::new(&call(function.clone(), &[0]), &schema, false, &DataType::Float64).is_err(), "{function:?}");
     }
 }

@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
     array::{
-        Array, ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-        UInt32Array,
+        Array, ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
+        TimestampMicrosecondArray, UInt32Array,
     },
     compute::{concat_batches, take_record_batch},
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
@@ -151,13 +151,13 @@ pub(super) fn oracle(table: RecordBatch, keys: &[&str]) -> (Vec<String>, SchemaR
     })
 }
 
-/// Rows as text, floats to nine digits.
+/// Rows as text, floats to six digits.
 pub(super) fn lines(batch: &RecordBatch) -> Vec<String> {
     let options = FormatOptions::default().with_null("null");
     let text = |column: &ArrayRef, row: usize| {
         let text = ArrayFormatter::try_new(column, &options).unwrap().value(row).to_string();
         match column.data_type() {
-            DataType::Float64 if column.is_valid(row) => format!("{:.9}", text.parse::<f64>().unwrap() + 0.0),
+            DataType::Float64 if column.is_valid(row) => format!("{:.6}", text.parse::<f64>().unwrap() + 0.0),
             _ => text,
         }
     };
@@ -277,7 +277,8 @@ impl Step {
     fn add(&mut self, out: Output, schema: &SchemaRef) {
         for emitted in out.rows {
             assert_eq!(emitted.rows.schema_ref(), schema);
-            let changes = emitted.changes.map_or_else(|| vec![Change::Insert; emitted.rows.num_rows()], |changes| changes.to_vec());
+            let changes =
+                emitted.changes.map_or_else(|| vec![Change::Insert; emitted.rows.num_rows()], |changes| changes.to_vec());
             self.rows.extend(changes.into_iter().zip(lines(&emitted.rows)));
         }
         for late in out.late {

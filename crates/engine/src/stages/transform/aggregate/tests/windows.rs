@@ -68,7 +68,7 @@ fn kinds() -> impl Strategy<Value = WindowKind> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
     fn windows_are_those_of_the_definition(
         window in kinds(),
@@ -150,7 +150,10 @@ fn at(key: u8, times: &[i64]) -> RecordBatch {
 }
 
 fn texts(step: Step) -> Vec<String> {
-    step.rows.into_iter().map(|(_, line)| line.replace("1970-01-01T00:00:00.0000", "").replace("1970-01-01T00:00:00", "0")).collect()
+    step.rows
+        .into_iter()
+        .map(|(_, line)| line.replace("1970-01-01T00:00:00.0000", "").replace("1970-01-01T00:00:00", "0"))
+        .collect()
 }
 
 #[test]
