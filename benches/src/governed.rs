@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> Result<()> {
         let document = document(&input, args);
         memory::reset_peak();
         let began = Instant::now();
-        let checked = foreground::check_text(document, work.path().to_path_buf())?;
+        let checked = foreground::check_text(document, work.path().to_path_buf(), &weir_worker::FileContracts::default());
         let outcome = match foreground::run(&cx, &work.path().join("data"), checked, &Control::default()).await {
             Err(weir_worker::WorkerError::Document(findings)) => {
                 anyhow::bail!("{}", findings.iter().map(|finding| finding.render("governed.yaml")).collect::<Vec<_>>().join("\n"))

@@ -14,7 +14,7 @@ pub const DATABASE: &str = "weir.db";
 /// The master key's file, unless `WEIR_MASTER_KEY` holds the key.
 pub const MASTER_KEY: &str = "master.key";
 /// Signed heads, one a line, beside the database.
-pub const HEADS: &str = "heads.jsonl";
+pub use weir_service::heads::FILE as HEADS;
 /// The kind under which the database keeps the keys that sign heads.
 pub const EVIDENCE_KEY: &str = "evidence-signing";
 

@@ -17,9 +17,6 @@ pub enum WorkerError {
     Service(#[from] weir_service::Error),
     #[error("{0}")]
     Busy(String),
-    /// A contract beside the document has errors; the message lists them.
-    #[error("{0}")]
-    Contract(String),
     #[error("{path}: {error}", path = path.display())]
     Io { path: std::path::PathBuf, error: std::io::Error },
     #[error("{0}")]

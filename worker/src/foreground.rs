@@ -1,20 +1,20 @@
 //! `weir run`: one pipeline in the foreground, governed, without a server.
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use weir_api::DeploymentId;
 use weir_engine::{Checkpoint, Control, EngineError, Outcome, Summary, summary::EvidenceSummary};
-use weir_plan::{Lookup, Plan};
+use weir_plan::{Plan, Planned};
 use weir_service::{Cx, Services, foreground, heads};
-use weir_spec::{Column, Contract, Diagnostic, connector::GeneratorKind, contract::ContractRef, parse_contract, parse_pipeline};
+use weir_spec::{Diagnostic, parse_pipeline};
 use weir_store::{checkpoints, evidence};
 
 use crate::{
     consent::ConsentFeed,
+    contracts::FileContracts,
     error::WorkerError,
     host::{Folders, LEASE},
     lock::ProcessLock,
@@ -32,89 +32,20 @@ pub struct CheckedFile {
     pub base_dir: PathBuf,
 }
 
-/// Reads and plans a pipeline document. Contracts are looked for in a `contracts` folder beside it.
-pub fn check_file(path: &Path) -> Result<CheckedFile, WorkerError> {
+/// Reads and plans a pipeline document. It may name `contracts` and those in a `contracts` folder beside it.
+pub fn check_file(path: &Path, contracts: &FileContracts) -> Result<CheckedFile, WorkerError> {
     let text = std::fs::read_to_string(path).map_err(|e| WorkerError::io(path, e))?;
     let base_dir = match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir.to_path_buf(),
         _ => PathBuf::from("."),
     };
-    check_text(text, base_dir)
+    Ok(check_text(text, base_dir, contracts))
 }
 
 /// Plans a pipeline document whose relative paths begin in `base_dir`.
-pub fn check_text(text: String, base_dir: PathBuf) -> Result<CheckedFile, WorkerError> {
-    let parsed = parse_pipeline(&text);
-    let mut diagnostics = parsed.diagnostics;
-    let mut plan = None;
-    if let Some(pipeline) = parsed.value {
-        let contracts = FileContracts::read(&base_dir.join("contracts"))?;
-        let mut planned = weir_plan::plan(&pipeline, &contracts);
-        parsed.spans.locate(&mut planned.diagnostics);
-        diagnostics.append(&mut planned.diagnostics);
-        diagnostics.sort_by_key(|diagnostic| diagnostic.span.map(|span| span.start));
-        plan = planned.plan.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
-    }
-    Ok(CheckedFile { plan, text, diagnostics, base_dir })
-}
-
-/// Contracts in a folder: the newest of each name and major version.
-#[derive(Default)]
-struct FileContracts {
-    contracts: BTreeMap<String, Contract>,
-}
-
-impl FileContracts {
-    fn read(dir: &Path) -> Result<Self, WorkerError> {
-        let mut found = Self::default();
-        let entries = match std::fs::read_dir(dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
-            Err(error) => return Err(WorkerError::io(dir, error)),
-        };
-        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        paths.sort();
-        for path in paths
-            .iter()
-            .filter(|path| path.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known)))
-        {
-            let text = std::fs::read_to_string(path).map_err(|e| WorkerError::io(path, e))?;
-            let parsed = parse_contract(&text);
-            let Some(contract) = parsed.value else {
-                let findings =
-                    parsed.diagnostics.iter().map(|finding| finding.render(&path.display().to_string())).collect::<Vec<_>>();
-                return Err(WorkerError::Contract(findings.join("\n")));
-            };
-            let key = format!("{}@{}", contract.name, major(&contract.version));
-            let newer = found.contracts.get(&key).is_none_or(|known| numbers(&contract.version) > numbers(&known.version));
-            if newer {
-                found.contracts.insert(key, contract);
-            }
-        }
-        Ok(found)
-    }
-}
-
-fn numbers(version: &str) -> Vec<u64> {
-    version.split(['.', '-', '+']).map_while(|part| part.parse().ok()).collect()
-}
-
-fn major(version: &str) -> u64 {
-    numbers(version).first().copied().unwrap_or(0)
-}
-
-impl Lookup for FileContracts {
-    fn contract(&self, wanted: &ContractRef) -> Option<Contract> {
-        self.contracts.get(&wanted.to_string()).cloned()
-    }
-
-    fn contract_names(&self) -> Vec<String> {
-        self.contracts.keys().cloned().collect()
-    }
-
-    fn generator_columns(&self, kind: GeneratorKind) -> Vec<Column> {
-        weir_connectors::generator::columns(kind)
-    }
+pub fn check_text(text: String, base_dir: PathBuf, contracts: &FileContracts) -> CheckedFile {
+    let Planned { plan, diagnostics } = contracts.with_neighbours(&base_dir).plan(&parse_pipeline(&text));
+    CheckedFile { plan, text, diagnostics, base_dir }
 }
 
 /// How a run ended that had begun.
@@ -178,16 +109,5 @@ async fn sign_every_minute(services: Arc<Services>) {
         if let Err(error) = heads::sign(&services).await {
             tracing::error!(%error, "the log could not be signed; it is tried again in a minute");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_newest_contract_of_a_major_version_counts() {
-        assert!(numbers("1.10.0") > numbers("1.9.3"));
-        assert_eq!(major("2.0.1-rc.1"), 2);
     }
 }

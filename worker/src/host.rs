@@ -29,7 +29,7 @@ use weir_store::{
     subject_keys::{self, NewSubjectKey},
 };
 use weir_vault::{
-    Lookup, ProjectKeys, Sealed, StoredKey, SubjectHasher, SubjectId, SubjectKeyId, SubjectKeyStore, SubjectKeyring,
+    Key, Lookup, ProjectKeys, Sealed, StoredKey, SubjectHasher, SubjectId, SubjectKeyId, SubjectKeyStore, SubjectKeyring,
     quarantine::count_by_rule,
 };
 
@@ -40,6 +40,9 @@ pub const LEASE: Duration = Duration::from_secs(15);
 
 /// Subjects' keys kept in memory.
 const KEYS_IN_MEMORY: usize = 500_000;
+
+/// Bytes of memory that the keyed state of a run may take before it goes to disk.
+const STATE_MEMORY: Option<usize> = Some(2 << 30);
 
 /// The outside of one pipeline's runs.
 pub struct StoreHost {
@@ -216,6 +219,14 @@ impl Host for StoreHost {
     fn state_key(&self) -> [u8; 16] {
         let key = self.keys.derive("operator-state");
         std::array::from_fn(|i| key.expose()[i])
+    }
+
+    fn keyed_state_key(&self) -> Key {
+        self.keys.derive("keyed-state")
+    }
+
+    fn state_memory(&self) -> Option<usize> {
+        STATE_MEMORY
     }
 
     fn state_dir(&self) -> PathBuf {

@@ -11,8 +11,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub mod confine;
 pub mod consent;
+pub mod contracts;
 pub mod error;
 pub mod foreground;
 pub mod host;
@@ -22,5 +22,6 @@ pub mod lock;
 pub mod runner;
 pub mod supervisor;
 
+pub use contracts::FileContracts;
 pub use error::WorkerError;
 pub use supervisor::Supervisor;

@@ -20,12 +20,11 @@ use weir_service::{Services, planning};
 use weir_store::{
     Tx, checkpoints,
     deployments::{self, Deployment},
-    documents, evidence, leases, projects,
+    documents, evidence, leases,
     runs::{self, NewRun, Run},
 };
 
 use crate::{
-    confine,
     consent::ConsentFeed,
     error::WorkerError,
     host::{Folders, LEASE},
@@ -51,7 +50,6 @@ pub struct Supervisor {
 struct Keeper {
     services: Arc<Services>,
     data: PathBuf,
-    allowed: Vec<PathBuf>,
     owner: String,
     running: Arc<Mutex<HashMap<DeploymentId, Control>>>,
     consent: HashMap<ProjectId, Arc<ConsentFeed>>,
@@ -64,6 +62,7 @@ impl Supervisor {
     pub async fn start(services: Arc<Services>, allowed: Vec<PathBuf>) -> Result<Self, WorkerError> {
         let data = services.store().file().parent().map_or_else(|| PathBuf::from("."), PathBuf::from);
         let lock = ProcessLock::acquire(&data, "supervisor", "a server")?;
+        services.confine_to(allowed);
         services.set_ingest_log(Arc::new(IngestLogs::new(&services, data.clone())));
         let jobs = Jobs::start(&services).await?;
         let stopping = CancellationToken::new();
@@ -72,7 +71,6 @@ impl Supervisor {
             owner: format!("weir-serve:{}", services.store().log_id()),
             services,
             data,
-            allowed,
             running: Arc::default(),
             consent: HashMap::new(),
             backoff: HashMap::new(),
@@ -219,7 +217,7 @@ impl Keeper {
         lease: leases::Lease,
     ) -> Result<(), WorkerError> {
         let base_dir = self.files(deployment.project).await?;
-        let assignment = match self.plan(&run, &base_dir).await? {
+        let assignment = match self.plan(&run).await? {
             Ok(plan) => {
                 let folders = Folders::of(&self.data, deployment.id);
                 Assignment { run, lease, plan: Arc::new(plan), base_dir, folders }
@@ -286,29 +284,23 @@ impl Keeper {
 
     /// The folder of a project's files; made when it is missing.
     async fn files(&self, project: ProjectId) -> Result<PathBuf, WorkerError> {
-        let slug =
-            projects::by_id(self.services.store(), project).await?.map_or_else(|| project.to_string(), |project| project.slug);
-        let dir = self.data.join("files").join(slug);
+        let dir = self.services.files(project).await?;
         std::fs::create_dir_all(&dir).map_err(|e| WorkerError::io(&dir, e))?;
         Ok(dir)
     }
 
     /// The plan of a run's document, or why it cannot run.
-    async fn plan(&self, run: &Run, base_dir: &std::path::Path) -> Result<Result<weir_plan::Plan, String>, WorkerError> {
+    async fn plan(&self, run: &Run) -> Result<Result<weir_plan::Plan, String>, WorkerError> {
         let Some(version) = documents::version(self.services.store(), run.document, run.version).await? else {
             return Ok(Err(format!("version {} of the pipeline is missing", run.version)));
         };
-        let checked =
-            planning::check(self.services.store(), weir_connectors::generator::columns, run.project, &version.text).await?;
+        let checked = planning::check(&self.services, run.project, &version.text).await?;
         let Some(plan) = checked.plan.filter(|_| !checked.diagnostics.iter().any(weir_spec::Diagnostic::is_error)) else {
             let errors: Vec<String> =
                 checked.diagnostics.iter().filter(|finding| finding.is_error()).map(|finding| finding.message.clone()).collect();
             return Ok(Err(format!("the document is refused: {}", errors.join("; "))));
         };
-        Ok(match confine::escapes(&plan, base_dir, &self.allowed) {
-            Some(message) => Err(message),
-            None => Ok(plan),
-        })
+        Ok(Ok(plan))
     }
 
     fn consent_of(&mut self, project: ProjectId) -> Arc<ConsentFeed> {

@@ -29,7 +29,7 @@ pub use context::{SinkContext, SourceContext};
 pub use error::{ConnectorError, Domain};
 pub use registry::{open_source, row_decoder, row_encoder, sink_writer};
 pub use schema::arrow_schema;
-pub use sink::{Encoded, EncodedPart, EncodedPayload, PreCommit, PreparedFile, RowEncoder, SinkWriter};
+pub use sink::{Encoded, EncodedPart, EncodedPayload, PreCommit, PreparedFile, RowEncoder, SealedEpoch, SinkWriter};
 pub use source::{
     Chunk, Decoded, Malformed, MalformedReason, Offset, PartitionPosition, Payload, Read, ReadLimit, RowDecoder, SourceReader,
 };

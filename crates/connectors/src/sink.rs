@@ -55,19 +55,27 @@ pub struct PreparedFile {
     pub sha256: String,
 }
 
-/// A sink, written by one thread, in order. The two phases:
+/// A sink, written by one thread, in order. The way of an epoch:
 ///
-/// 1. `pre_commit` closes what was written since the last epoch and makes it durable under names that readers ignore;
-/// 2. the checkpoint that holds the `PreCommit` is committed;
-/// 3. `commit` makes it visible. It is idempotent, because a restart repeats it for the last checkpoint.
+/// 1. `seal` sets apart what was written since the last one, without waiting for a disk; writing goes on with the next epoch;
+/// 2. on another thread, [`SealedEpoch::pre_commit`] makes it durable under names that readers ignore;
+/// 3. the checkpoint that holds the `PreCommit` is committed;
+/// 4. [`SealedEpoch::commit`] makes it visible. A restart repeats that for the last checkpoint, so it is idempotent.
 pub trait SinkWriter: Send {
     fn write(&mut self, rows: Encoded) -> Result<(), ConnectorError>;
 
-    fn pre_commit(&mut self, epoch: u64) -> Result<PreCommit, ConnectorError>;
-
-    fn commit(&mut self, pre_commit: &PreCommit) -> Result<(), ConnectorError>;
+    fn seal(&mut self, epoch: u64) -> Result<Box<dyn SealedEpoch>, ConnectorError>;
 
     /// Called once before the first write, with the pre-commit of the checkpoint the run resumes from. Finishes that commit
     /// and removes whatever a dead run left uncommitted.
     fn recover(&mut self, last: Option<&PreCommit>) -> Result<(), ConnectorError>;
+}
+
+/// What a sink has taken in one epoch.
+pub trait SealedEpoch: Send {
+    /// Called once.
+    fn pre_commit(&mut self) -> Result<PreCommit, ConnectorError>;
+
+    /// With what [`Self::pre_commit`] gave.
+    fn commit(&mut self, pre_commit: &PreCommit) -> Result<(), ConnectorError>;
 }

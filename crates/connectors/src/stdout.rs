@@ -8,7 +8,7 @@ use weir_spec::connector::Format;
 use crate::{
     error::ConnectorError,
     format::{csv, json},
-    sink::{Encoded, EncodedPart, EncodedPayload, PreCommit, RowEncoder, SinkWriter},
+    sink::{Encoded, EncodedPart, EncodedPayload, PreCommit, RowEncoder, SealedEpoch, SinkWriter},
 };
 
 /// Encodes batches as lines. One per lane.
@@ -90,17 +90,26 @@ impl<W: Write + Send> SinkWriter for StdoutWriter<W> {
         self.out.flush().map_err(Self::failed)
     }
 
-    fn pre_commit(&mut self, epoch: u64) -> Result<PreCommit, ConnectorError> {
+    fn seal(&mut self, epoch: u64) -> Result<Box<dyn SealedEpoch>, ConnectorError> {
         self.out.flush().map_err(Self::failed)?;
         let (rows, bytes) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.bytes));
-        Ok(PreCommit { epoch, rows, bytes, files: Vec::new() })
-    }
-
-    fn commit(&mut self, _pre_commit: &PreCommit) -> Result<(), ConnectorError> {
-        Ok(())
+        Ok(Box::new(Printed(PreCommit { epoch, rows, bytes, files: Vec::new() })))
     }
 
     fn recover(&mut self, _last: Option<&PreCommit>) -> Result<(), ConnectorError> {
+        Ok(())
+    }
+}
+
+/// What was printed in an epoch.
+struct Printed(PreCommit);
+
+impl SealedEpoch for Printed {
+    fn pre_commit(&mut self) -> Result<PreCommit, ConnectorError> {
+        Ok(self.0.clone())
+    }
+
+    fn commit(&mut self, _pre_commit: &PreCommit) -> Result<(), ConnectorError> {
         Ok(())
     }
 }
@@ -143,7 +152,7 @@ mod tests {
             let mut writer = StdoutWriter::to(&mut out, format, &schema).unwrap();
             writer.write(encoder.encode(&rows).unwrap()).unwrap();
             writer.write(encoder.encode(&rows).unwrap()).unwrap();
-            assert_eq!(writer.pre_commit(1).unwrap().rows, 4);
+            assert_eq!(writer.seal(1).unwrap().pre_commit().unwrap().rows, 4);
             drop(writer);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }

@@ -19,6 +19,7 @@ use crate::{
     error::EngineError,
     host::Host,
     quarantine::QuarantineSegment,
+    state::{LaneState, files_needed},
 };
 
 /// The state of a pipeline at a barrier. Everything by node name, so that it can be matched with a changed document.
@@ -43,7 +44,18 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
+
+    /// The files in the state folder that it needs.
+    pub fn state_files(&self) -> impl Iterator<Item = &str> {
+        self.states.values().flat_map(|state| -> Box<dyn Iterator<Item = &str>> {
+            match state {
+                OperatorState::Inline(_) => Box::new(std::iter::empty()),
+                OperatorState::Files(files) => Box::new(files.iter().map(|file| file.name.as_str())),
+                OperatorState::Keyed(states) => Box::new(files_needed(states.values().flatten()).into_iter()),
+            }
+        })
+    }
 }
 
 /// The state of one operator.
@@ -54,6 +66,8 @@ pub enum OperatorState {
     Inline(serde_json::Value),
     /// Files in the pipeline's state folder, each written once and never changed.
     Files(Vec<StateFile>),
+    /// Keyed state by its name, one entry a lane of the run that wrote it.
+    Keyed(BTreeMap<String, Vec<LaneState>>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,6 +191,8 @@ fn node_counts(counts: &NodeCounts) -> record::NodeCounts {
         late: counts.late,
         dropped: counts.dropped,
         malformed: counts.malformed,
+        absorbed: counts.absorbed,
+        emitted: counts.emitted,
     }
 }
 

@@ -1,4 +1,6 @@
 //! Row counts per node, and the law they obey: nothing is lost and nothing appears from nowhere.
+//!
+//! An operator with state takes rows in (`absorbed`) and makes others (`emitted`); for everything else both are zero.
 
 use std::ops::AddAssign;
 
@@ -20,12 +22,23 @@ pub struct NodeCounts {
     pub late: u64,
     /// Left out on purpose: by a filter, or by `on_fail: drop`.
     pub dropped: u64,
+    /// Went into the state of an operator, or into what it put out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub absorbed: u64,
+    /// Made by an operator from rows it had absorbed; part of `out`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub emitted: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 impl NodeCounts {
-    /// Rows in equals rows out plus all ways of leaving.
+    /// Rows in, and rows made here, equal rows out plus all ways of leaving.
     pub fn is_conserved(&self) -> bool {
-        self.rows_in == self.out + self.rejected()
+        self.rows_in + self.emitted == self.out + self.absorbed + self.rejected()
     }
 
     /// All that did not go on.
@@ -43,6 +56,8 @@ impl AddAssign for NodeCounts {
         self.denied += other.denied;
         self.late += other.late;
         self.dropped += other.dropped;
+        self.absorbed += other.absorbed;
+        self.emitted += other.emitted;
     }
 }
 

@@ -2,6 +2,8 @@
 
 use weir_connectors::{ConnectorError, Domain};
 
+use crate::state::StateError;
+
 /// A run failed. Rejected rows are not errors; they leave through outputs. Messages never carry row data.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -13,6 +15,12 @@ pub enum EngineError {
     /// The stored state does not fit the document any more.
     #[error("cannot resume: {0}")]
     Resume(String),
+    /// Stored state is damaged: the checkpoint before may serve.
+    #[error("{node}: {message}")]
+    Damaged { node: String, message: String },
+    /// State could not be read or written.
+    #[error("{node}: {error}")]
+    State { node: String, error: StateError },
     /// Something outside, such as the database, failed.
     #[error("{message}")]
     Host { message: String, retryable: bool },
@@ -36,11 +44,17 @@ impl EngineError {
         Self::Internal { node: node.to_owned(), message: message.to_string() }
     }
 
+    pub fn state(node: &str, error: StateError) -> Self {
+        let node = node.to_owned();
+        if error.is_damage() { Self::Damaged { node, message: error.to_string() } } else { Self::State { node, error } }
+    }
+
     /// What happened, without the node's name, for where that is shown beside it.
     pub fn message(&self) -> String {
         match self {
             Self::Connector { error, .. } => error.to_string(),
-            Self::Stopped { message, .. } | Self::Internal { message, .. } => message.clone(),
+            Self::State { error, .. } => error.to_string(),
+            Self::Stopped { message, .. } | Self::Damaged { message, .. } | Self::Internal { message, .. } => message.clone(),
             other => other.to_string(),
         }
     }
@@ -48,8 +62,8 @@ impl EngineError {
     pub fn domain(&self) -> Domain {
         match self {
             Self::Connector { error, .. } => error.domain(),
-            Self::Stopped { .. } | Self::Resume(_) => Domain::User,
-            Self::Host { .. } | Self::LeaseLost => Domain::External,
+            Self::Stopped { .. } | Self::Resume(_) | Self::Damaged { .. } => Domain::User,
+            Self::Host { .. } | Self::LeaseLost | Self::State { .. } => Domain::External,
             Self::Internal { .. } | Self::Cancelled => Domain::Internal,
         }
     }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use parking_lot::RwLock;
-use weir_vault::{ProjectKeys, SubjectHasher, SubjectKeyring};
+use weir_vault::{Key, ProjectKeys, SubjectHasher, SubjectKeyring};
 
 use crate::{
     checkpoint::{Checkpoint, CheckpointCommit},
@@ -45,6 +45,12 @@ pub trait Host: Send + Sync {
 
     /// A secret for hashes in state files, so that a value cannot be guessed from them.
     fn state_key(&self) -> [u8; 16];
+
+    /// The key that seals keyed state.
+    fn keyed_state_key(&self) -> Key;
+
+    /// How many bytes of memory the keyed state of a run may take before it goes to disk; None for no limit.
+    fn state_memory(&self) -> Option<usize>;
 
     /// The folder for operator state of this pipeline.
     fn state_dir(&self) -> PathBuf;

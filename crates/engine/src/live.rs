@@ -19,6 +19,8 @@ struct LiveNode {
     denied: AtomicU64,
     late: AtomicU64,
     dropped: AtomicU64,
+    absorbed: AtomicU64,
+    emitted: AtomicU64,
     /// Rows or bytes waiting before a source; `u64::MAX` where the source cannot tell.
     lag: AtomicU64,
 }
@@ -58,6 +60,8 @@ impl Live {
             denied: get(&node.denied),
             late: get(&node.late),
             dropped: get(&node.dropped),
+            absorbed: get(&node.absorbed),
+            emitted: get(&node.emitted),
         };
         (counts, Some(get(&node.lag)).filter(|&lag| lag != u64::MAX))
     }
@@ -85,5 +89,7 @@ impl LiveNode {
         add(&self.denied, counts.denied);
         add(&self.late, counts.late);
         add(&self.dropped, counts.dropped);
+        add(&self.absorbed, counts.absorbed);
+        add(&self.emitted, counts.emitted);
     }
 }

@@ -17,7 +17,7 @@ use weir_vault::{
 
 use crate::{
     error::EngineError,
-    stages::{Rejected, RejectedContent, StageKind, consent::subject_ids},
+    stages::{Rejected, RejectedContent, StageKind, consent::subject_ids, event_time::LATE},
 };
 
 /// A segment is closed at so many rows or bytes.
@@ -112,7 +112,11 @@ impl Collector {
                 for (((content, offset), reasons), subject) in contents.into_iter().zip(offsets).zip(reasons).zip(subjects) {
                     let reasons = reasons
                         .into_iter()
-                        .map(|reason| Reason { rule: reason.rule.to_string(), column: None, message: reason.detail.to_string() })
+                        .map(|reason| Reason {
+                            rule: reason.rule.to_string(),
+                            column: self.column(node, &reason.rule),
+                            message: reason.detail.to_string(),
+                        })
                         .collect();
                     let entry = Entry { source: name.clone(), partition: partition.clone(), offset, byte: None, reasons };
                     rows.push((entry, content, subject));
@@ -173,6 +177,24 @@ impl Collector {
         let rows = if inputs.is_empty() { vec![node] } else { inputs.clone() };
         let columns = rows.iter().flat_map(|&row| &self.plan.nodes[row].columns);
         columns.map(|column| column.classification).max().unwrap_or_default()
+    }
+
+    /// The columns that a rule of a node is about; None where it names none, as an expression.
+    fn column(&self, node: usize, rule: &str) -> Option<String> {
+        let planned = &self.plan.nodes[node];
+        let rules = match &planned.kind {
+            NodeKind::Source(source) => &source.rules,
+            NodeKind::Quality(quality) => &quality.rules,
+            NodeKind::Consent(consent) => return planned.columns.get(consent.subject).map(|column| column.name.clone()),
+            _ => return None,
+        };
+        match rules.iter().find(|known| known.name == rule) {
+            Some(known) => Some(known.check.columns().join(", ")).filter(|columns| !columns.is_empty()),
+            None => {
+                let time = planned.event_time.map(|column| planned.columns[column].name.clone())?;
+                (rule == LATE || rule == format!("event_time({time})")).then_some(time)
+            }
+        }
     }
 
     fn subjects(&self, node: usize, rows: &RecordBatch) -> Result<Vec<Option<SubjectId>>, EngineError> {

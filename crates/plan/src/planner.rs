@@ -112,6 +112,7 @@ fn reads(step: &Step) -> Reads {
         Step::Quality(step) => Reads::From(step.from.clone()),
         Step::Consent(step) => Reads::From(step.from.clone()),
         Step::Mask(step) => Reads::From(step.from.clone()),
+        Step::Alert(step) => Reads::From(step.from.clone()),
         Step::Sql(step) => Query::parse(&step.query).map_or_else(Reads::Unreadable, |query| Reads::Tables(Box::new(query))),
     }
 }
@@ -260,6 +261,18 @@ impl Planner<'_> {
             let message = "min_group is for queries with GROUP BY";
             let error = Diagnostic::error("min-group", format!("{path}.min_group"), message);
             self.diagnostics.push(error.with_help("leave it out"));
+        }
+        // The grammar is agreed; no engine runs these yet.
+        if let Step::Alert(_) = step {
+            self.diagnostics.push(Diagnostic::error("not-run-yet", path, "this version does not run alert steps yet").with_help("leave it out"));
+            return false;
+        }
+        if let Step::Quality(quality) = step
+            && quality.windows.is_some()
+        {
+            let message = "this version does not run quality rules over windows yet";
+            self.diagnostics.push(Diagnostic::error("not-run-yet", path, message).with_help("keep to `rules`"));
+            return false;
         }
         let known = Known { nodes: &self.nodes, flows: &self.flows };
         let first = inputs.values().next().copied();

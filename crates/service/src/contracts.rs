@@ -9,9 +9,9 @@ use weir_store::documents::{self, Document, DocumentKind, NewVersion, VersionInf
 use crate::{
     Cx, Error, Result, graph,
     paging::page,
-    planning::{major, newer},
     runs::slug,
     users,
+    versions::{major, newer},
 };
 
 const MAX_DOCUMENT: usize = 1 << 20;

@@ -138,6 +138,7 @@ fn summary(pipeline: &Pipeline, node: &spec_graph::GraphNode) -> String {
             Step::Mask(mask) => {
                 mask.columns.iter().map(|(column, mask)| format!("{column}: {}", mask.key())).collect::<Vec<_>>().join(", ")
             }
+            Step::Alert(alert) => alert.message.clone().unwrap_or_default(),
             Step::Sql(sql) => sql.query.split_whitespace().collect::<Vec<_>>().join(" "),
         }),
         spec_graph::NodeKind::Sink => pipeline.sinks.get(name).map(|sink| {

@@ -26,6 +26,7 @@ pub mod audit;
 pub mod auth;
 pub mod bootstrap;
 pub mod clock;
+pub mod confine;
 pub mod consent;
 pub mod contracts;
 pub mod cx;
@@ -45,6 +46,7 @@ pub mod runs;
 pub mod services;
 pub mod tokens;
 pub mod users;
+pub mod versions;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use cx::{Cx, RequestInfo};

@@ -3,16 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use weir_api::{Classification, Diagnostic, ProjectId};
-use weir_plan::{Lookup, Plan};
+use weir_plan::{Lookup, Plan, Planned};
 use weir_spec::{
-    Column, Contract, Pipeline, SpanMap, connector::GeneratorKind, contract::ContractRef, parse_contract, parse_pipeline,
+    Column, Contract, Pipeline, connector::GeneratorKind, contract::ContractRef, parse_contract, parse_pipeline,
 };
 use weir_store::{
     Db,
     documents::{self, DocumentKind},
 };
 
-use crate::{Result, services::GeneratorColumns};
+use crate::{
+    Result, Services,
+    services::GeneratorColumns,
+    versions::{major, newer},
+};
 
 /// What there is to say about a pipeline's text.
 pub struct Checked {
@@ -39,24 +43,20 @@ impl Checked {
     }
 }
 
-/// Reads and plans a pipeline's text against the contracts registered in the project.
-pub async fn check(db: &impl Db, generators: GeneratorColumns, project: ProjectId, text: &str) -> Result<Checked> {
+/// Reads and plans a pipeline's text against the contracts registered in the project. On a server, its paths must stay in the
+/// project's folders.
+pub async fn check(services: &Services, project: ProjectId, text: &str) -> Result<Checked> {
     let parsed = parse_pipeline(text);
-    let mut diagnostics = parsed.diagnostics;
-    let Some(pipeline) = parsed.value else {
-        return Ok(Checked { pipeline: None, plan: None, diagnostics });
-    };
-    let contracts = Contracts::load(db, generators, project, &pipeline).await?;
-    let plan = plan(&pipeline, &contracts, &parsed.spans, &mut diagnostics);
-    Ok(Checked { pipeline: Some(pipeline), plan, diagnostics })
-}
-
-fn plan(pipeline: &Pipeline, contracts: &Contracts, spans: &SpanMap, diagnostics: &mut Vec<Diagnostic>) -> Option<Plan> {
-    let mut planned = weir_plan::plan(pipeline, contracts);
-    spans.locate(&mut planned.diagnostics);
-    diagnostics.append(&mut planned.diagnostics);
-    diagnostics.sort_by_key(|diagnostic| diagnostic.span.map(|span| span.start));
-    planned.plan
+    let contracts = Contracts::load(services.store(), services.generator_columns, project, parsed.understood()).await?;
+    let Planned { mut plan, mut diagnostics } = weir_plan::plan_parsed(&parsed, &contracts);
+    if let (Some(pipeline), Some(confinement)) = (parsed.understood(), services.confinement(project).await?) {
+        let mut refusals = confinement.refusals(pipeline, &contracts);
+        plan = plan.filter(|_| refusals.is_empty());
+        parsed.spans.locate(&mut refusals);
+        diagnostics.append(&mut refusals);
+        diagnostics.sort_by_key(|finding| (finding.span.map(|span| span.start), finding.severity));
+    }
+    Ok(Checked { pipeline: parsed.value, plan, diagnostics })
 }
 
 /// The contracts that a pipeline refers to, read beforehand: planning does no I/O.
@@ -67,8 +67,8 @@ struct Contracts {
 }
 
 impl Contracts {
-    async fn load(db: &impl Db, generators: GeneratorColumns, project: ProjectId, pipeline: &Pipeline) -> Result<Self> {
-        let wanted: HashSet<&ContractRef> = pipeline.sources.values().filter_map(|source| source.contract.as_ref()).collect();
+    async fn load(db: &impl Db, generators: GeneratorColumns, project: ProjectId, pipeline: Option<&Pipeline>) -> Result<Self> {
+        let wanted: HashSet<&ContractRef> = pipeline.into_iter().flat_map(|pipeline| pipeline.sources.values()).filter_map(|source| source.contract.as_ref()).collect();
         let mut loaded = Self { referenced: BTreeMap::new(), names: BTreeSet::new(), generators };
         if wanted.is_empty() {
             return Ok(loaded);
@@ -105,38 +105,5 @@ impl Lookup for Contracts {
 
     fn generator_columns(&self, kind: GeneratorKind) -> Vec<Column> {
         (self.generators)(kind)
-    }
-}
-
-/// The first number of a version.
-pub(crate) fn major(version: &str) -> Option<u32> {
-    version.split(['.', '-', '+']).next()?.parse().ok()
-}
-
-/// Whether a version comes after another: by its numbers, then a release after its own pre-releases (Semantic Versioning 2.0.0,
-/// section 11, in short), then by text.
-pub(crate) fn newer(version: &str, than: &str) -> bool {
-    order(version) > order(than)
-}
-
-fn order(version: &str) -> (Vec<u64>, bool, String) {
-    let version = version.split('+').next().unwrap_or_default();
-    let (numbers, pre_release) = version.split_once('-').map_or((version, None), |(numbers, pre)| (numbers, Some(pre)));
-    let numbers = numbers.split('.').map(|part| part.parse().unwrap_or(0)).collect();
-    (numbers, pre_release.is_none(), pre_release.unwrap_or_default().to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_ordered_by_their_numbers() {
-        for (later, earlier) in [("1.10.0", "1.9.0"), ("2.0.0", "1.99.9"), ("1.0.0", "1.0.0-rc.1"), ("1.0.1", "1.0.0")] {
-            assert!(newer(later, earlier), "{later} after {earlier}");
-            assert!(!newer(earlier, later), "{earlier} before {later}");
-        }
-        assert!(!newer("1.0.0", "1.0.0"));
-        assert_eq!((major("1.4.0"), major("12"), major("v1")), (Some(1), Some(12), None));
     }
 }

@@ -12,10 +12,10 @@ use weir_api::ProjectId;
 use weir_authz::Authorizer;
 use weir_evidence::{PublicKey, SigningKey};
 use weir_spec::{Column, connector::GeneratorKind};
-use weir_store::Store;
+use weir_store::{Store, projects};
 use weir_vault::{MasterKey, ProjectKeys};
 
-use crate::{Clock, Error, Result, SystemClock, ingest::IngestLog, jwt::TokenSigner, keys, live::LiveHub, lockout::Strangers};
+use crate::{Clock, Error, Result, SystemClock, confine::Confinement, ingest::IngestLog, jwt::TokenSigner, keys, live::LiveHub, lockout::Strangers};
 
 /// The columns that a generator brings; connectors know them, and services do not know connectors.
 pub type GeneratorColumns = fn(GeneratorKind) -> Vec<Column>;
@@ -78,6 +78,9 @@ pub struct Services {
     pub(crate) heads_file: PathBuf,
     /// One head is signed at a time.
     pub(crate) signing: tokio::sync::Mutex<()>,
+    data: PathBuf,
+    /// Folders beside the projects' own in which deployed pipelines may read and write; unset where none are deployed.
+    allowed: OnceLock<Vec<PathBuf>>,
     pub(crate) ingest: OnceLock<Arc<dyn IngestLog>>,
     pub(crate) generator_columns: GeneratorColumns,
     deployments_changed: Notify,
@@ -104,6 +107,8 @@ impl Services {
             project_keys: RwLock::default(),
             heads_file: config.data.join(crate::heads::FILE),
             signing: tokio::sync::Mutex::default(),
+            data: config.data,
+            allowed: OnceLock::new(),
             ingest: OnceLock::new(),
             generator_columns: config.generator_columns,
             deployments_changed: Notify::new(),
@@ -156,6 +161,25 @@ impl Services {
         if self.ingest.set(log).is_err() {
             tracing::warn!("the ingest log was set before; the first one stays");
         }
+    }
+
+    /// Confines the paths of pipelines to their project's folder and these. Set once, by the host that runs what is deployed; `weir
+    /// run` reads a document of the user's own and does not.
+    pub fn confine_to(&self, allowed: Vec<PathBuf>) {
+        if self.allowed.set(allowed).is_err() {
+            tracing::warn!("the allowed folders were set before; the first ones stay");
+        }
+    }
+
+    /// The folder of a project's files.
+    pub async fn files(&self, project: ProjectId) -> Result<PathBuf> {
+        let known = projects::by_id(&self.store, project).await?;
+        Ok(self.data.join("files").join(known.map_or_else(|| project.to_string(), |project| project.slug)))
+    }
+
+    pub(crate) async fn confinement(&self, project: ProjectId) -> Result<Option<Confinement>> {
+        let Some(allowed) = self.allowed.get() else { return Ok(None) };
+        Ok(Some(Confinement { base_dir: self.files(project).await?, allowed: allowed.clone() }))
     }
 
     /// Returns when somebody of this process has deployed or stopped a pipeline since the last call: the supervisor looks at once

@@ -1,22 +1,22 @@
 //! `weir check`: every error of every document, one a line, as compilers write them.
 
-use super::contracts::Contracts;
+use super::contracts::ContractsArg;
 use super::{Failure, Outcome, output};
 use clap::Args;
 use serde::Serialize;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use weir_spec::{Diagnostic, Document, Parsed, parse_any};
+use weir_worker::FileContracts;
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// Pipeline and contract documents, YAML or JSON; `-` for standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// A folder with contracts that pipelines may name; may be repeated. Contracts among the files and in `contracts/` beside a
-    /// pipeline are known too
-    #[arg(long, value_name = "DIR")]
-    contracts: Vec<PathBuf>,
+    // Contracts among the files are known too.
+    #[command(flatten)]
+    contracts: ContractsArg,
     /// Print one JSON object a finding
     #[arg(long)]
     json: bool,
@@ -52,18 +52,15 @@ pub fn run(args: &CheckArgs) -> Outcome {
             }
         }
     }
-    let mut shared = Contracts::default();
-    for folder in &args.contracts {
-        shared.add_folder(folder).map_err(|problem| Failure::usage(format!("{}: {problem}", folder.display())))?;
-    }
+    let mut shared = args.contracts.read()?;
     for document in &documents {
         if let Some(Document::Contract(contract)) = &document.parsed.value {
             shared.add((**contract).clone());
         }
     }
     let mut errors = 0;
-    for document in &documents {
-        for finding in findings(document, &shared) {
+    for document in documents {
+        for finding in findings(document.parsed, &shared.with_neighbours(&document.folder)) {
             errors += usize::from(finding.is_error());
             if args.json {
                 output::json(&Finding { file: &document.name, finding: &finding })?;
@@ -75,17 +72,9 @@ pub fn run(args: &CheckArgs) -> Outcome {
     if errors > 0 || unreadable { Err(Failure::Usage(String::new())) } else { Ok(()) }
 }
 
-/// Structural findings, and, of a pipeline that has no structural error, what planning it finds.
-fn findings(document: &Checked, shared: &Contracts) -> Vec<Diagnostic> {
-    let mut findings = document.parsed.diagnostics.clone();
-    if let Some(Document::Pipeline(pipeline)) = &document.parsed.value {
-        let known = shared.with_neighbours(&document.folder);
-        let mut planned = weir_plan::plan(pipeline, &known).diagnostics;
-        document.parsed.spans.locate(&mut planned);
-        findings.append(&mut planned);
-    }
-    findings.sort_by_key(|finding| (finding.span.map(|span| span.start), finding.severity));
-    findings
+/// What is wrong with the document itself, and, of a pipeline, what planning it finds.
+fn findings(parsed: Parsed<Document>, known: &FileContracts) -> Vec<Diagnostic> {
+    known.plan(&parsed.into_pipeline()).diagnostics
 }
 
 fn read(path: &Path) -> Result<String, String> {

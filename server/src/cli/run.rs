@@ -1,5 +1,6 @@
 //! `weir run`: one pipeline in the foreground, governed, without a server.
 
+use super::contracts::ContractsArg;
 use super::workspace::refusal;
 use super::{DataArg, Failure, Outcome, ProjectArg, output, progress, shutdown};
 use crate::instance;
@@ -21,6 +22,8 @@ pub struct RunArgs {
     data: DataArg,
     #[command(flatten)]
     project: ProjectArg,
+    #[command(flatten)]
+    contracts: ContractsArg,
     /// Print the summary as one JSON object
     #[arg(long)]
     json: bool,
@@ -28,7 +31,8 @@ pub struct RunArgs {
 
 pub async fn run(args: RunArgs) -> Outcome {
     let name = args.file.display().to_string();
-    let checked = foreground::check_file(&args.file).map_err(|error| Failure::usage(error.to_string()))?;
+    let contracts = args.contracts.read()?;
+    let checked = foreground::check_file(&args.file, &contracts).map_err(|error| Failure::usage(error.to_string()))?;
     for finding in &checked.diagnostics {
         output::note(finding.render(&name));
     }

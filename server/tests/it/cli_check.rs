@@ -79,6 +79,22 @@ fn a_leak_is_told_with_its_path() {
 }
 
 #[test]
+fn a_misspelt_key_does_not_hide_the_leak_beside_it() {
+    let both = VALID.replace("steps:\n", "steps:\n  other: { quality: { from: events, rules: [{ not_nul: id }] } }\n").replace(
+        "sinks:\n",
+        "sinks:\n  leaky: { from: other, stdout: {} }\n",
+    );
+    let folder = folder(&[("both.yaml", &both)]);
+    let output = weir(folder.path(), &["check", "both.yaml"]);
+    assert_eq!(output.status.code(), Some(2));
+    let found = text(&output.stdout);
+    let errors: Vec<&str> = found.lines().filter(|line| line.contains(": error: ")).collect();
+    assert_eq!(errors.len(), 2, "{found}");
+    assert!(errors[0].contains("unknown key `not_nul`"), "{found}");
+    assert!(errors[1].contains("`card` is restricted and would reach sink `leaky`"), "{found}");
+}
+
+#[test]
 fn contracts_are_found_among_the_files_below_the_pipeline_and_where_told() {
     let pipeline = VALID.replace(
         "    schema:
@@ -98,6 +114,27 @@ fn contracts_are_found_among_the_files_below_the_pipeline_and_where_told() {
         let folder = folder(&[("p/a.yaml", &pipeline), (place, CONTRACT)]);
         let output = weir(folder.path(), &arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stdout));
+    }
+    // `weir run` looks in the same places.
+    let row = "{\"id\":1,\"card\":\"4111111111111111\"}\n";
+    let folder = folder(&[("p/a.yaml", &pipeline), ("p/events.ndjson", row), ("elsewhere/payments.yaml", CONTRACT)]);
+    assert_eq!(weir(folder.path(), &["run", "p/a.yaml"]).status.code(), Some(2));
+    let output = weir(folder.path(), &["run", "p/a.yaml", "--contracts", "elsewhere", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["sinks"]["out"]["written"], 1);
+}
+
+#[test]
+fn a_contract_with_errors_is_named_where_it_is_missed() {
+    let pipeline = VALID.replace("redact: {}", "hash: {}").replace("    schema:\n", "    contract: payments@1\n    xschema:\n");
+    let pipeline: String = pipeline.lines().filter(|line| !line.contains("xschema") && !line.contains("- { name:")).map(|line| format!("{line}\n")).collect();
+    let folder = folder(&[("a.yaml", &pipeline), ("contracts/payments.yaml", &CONTRACT.replace("status:", "statsu:"))]);
+    for command in ["check", "run"] {
+        let output = weir(folder.path(), &[command, "a.yaml"]);
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        let told = text(&output.stdout) + &text(&output.stderr);
+        assert!(told.contains("unknown contract `payments@1`") && told.contains("contracts/payments.yaml:6:1"), "{command}: {told}");
     }
 }
 

@@ -28,6 +28,8 @@ async fn a_held_row_is_listed_without_content_and_read_on_record() {
     let both = held.iter().find(|row| row["offset"] == 0).unwrap();
     let rules: Vec<&Value> = both["reasons"].as_array().unwrap().iter().map(|reason| &reason["rule"]).collect();
     assert_eq!(rules.len(), 2, "all failed rules, not only the first: {rules:?}");
+    let columns: Vec<&Value> = both["reasons"].as_array().unwrap().iter().map(|reason| &reason["column"]).collect();
+    assert!(columns.iter().all(|column| column.is_string()), "each names its column: {columns:?}");
     assert_eq!((&both["node"], &both["stage"]), (&json!("checked"), &json!("quality")));
 
     let id = format!("{}/{}", both["segment"].as_str().unwrap(), both["row"]);

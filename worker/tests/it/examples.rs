@@ -83,7 +83,7 @@ fn every_example_plans_without_findings() {
         if path.extension().is_none_or(|ending| ending != "yaml") {
             continue;
         }
-        let checked = foreground::check_file(&path).unwrap();
+        let checked = foreground::check_file(&path, &weir_worker::FileContracts::default()).unwrap();
         let shown: Vec<String> = checked.diagnostics.iter().map(|finding| finding.render(&path.display().to_string())).collect();
         assert!(shown.is_empty(), "{}", shown.join("\n"));
         assert!(checked.plan.is_some(), "{}", path.display());

@@ -81,7 +81,7 @@ async fn run(case: &Path, (lanes, rows): (usize, usize)) -> Result<Outcome, Stri
     assert!(document.contains(kind), "{}", case.display());
     let document = document.replacen(kind, &format!("{kind}parallelism: {lanes}\nbatch: {{ rows: {rows}, wait: 5ms }}\n"), 1);
     let path = weir.write("pipeline.yaml", &document);
-    let checked = foreground::check_file(&path).unwrap();
+    let checked = foreground::check_file(&path, &weir_worker::FileContracts::default()).unwrap();
     let shown: Vec<String> = checked.diagnostics.iter().map(|found| found.render(&path.display().to_string())).collect();
     let plan = checked.plan.ok_or_else(|| shown.join("\n"))?;
     let ended = weir.run(&document).await.map_err(|error| error.to_string())?;

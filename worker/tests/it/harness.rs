@@ -49,7 +49,7 @@ impl Instance {
 
     pub async fn run_with(&self, document: &str, control: &Control) -> Result<Outcome, WorkerError> {
         let path = self.write("pipeline.yaml", document);
-        let checked = foreground::check_file(&path)?;
+        let checked = foreground::check_file(&path, &weir_worker::FileContracts::default())?;
         foreground::run(&self.cx().await, &self.data(), checked, control).await
     }
 

@@ -27,7 +27,7 @@ use crate::{
     context::SinkContext,
     error::ConnectorError,
     format::{csv, parquet::writer_properties},
-    sink::{Encoded, EncodedPayload, PreCommit, PreparedFile, SinkWriter},
+    sink::{Encoded, EncodedPayload, PreCommit, PreparedFile, SealedEpoch, SinkWriter},
 };
 
 /// Files held open at a time; beyond it the one that was written least recently is closed.
@@ -35,21 +35,20 @@ const MAX_OPEN: usize = 64;
 
 /// Writes the files of one sink.
 pub struct FileWriter {
-    root: PathBuf,
+    pub(super) root: PathBuf,
     prefix: String,
     format: Format,
     compression: Compression,
     max_bytes: u64,
     schema: SchemaRef,
     open: HashMap<String, OpenFile>,
-    /// Closed and durable, not promised yet.
+    /// Closed and durable before their epoch ended.
     closed: Vec<ClosedFile>,
     /// Tells this writer's files from those of a dead one, which may still lie about when a rename is repeated.
     writer: u64,
     sequence: u64,
     clock: u64,
     rows: u64,
-    bytes: u64,
 }
 
 struct OpenFile {
@@ -104,20 +103,7 @@ impl FileWriter {
             sequence: 0,
             clock: 0,
             rows: 0,
-            bytes: 0,
         })
-    }
-
-    fn ending(&self) -> &'static str {
-        match (self.format, self.compression) {
-            (Format::Parquet, _) => "parquet",
-            (Format::Json, Compression::None) => "json",
-            (Format::Json, Compression::Gzip) => "json.gz",
-            (Format::Json, Compression::Zstd) => "json.zst",
-            (Format::Csv, Compression::None) => "csv",
-            (Format::Csv, Compression::Gzip) => "csv.gz",
-            (Format::Csv, Compression::Zstd) => "csv.zst",
-        }
     }
 
     fn create(&mut self, folder: &str) -> Result<OpenFile, ConnectorError> {
@@ -148,18 +134,9 @@ impl FileWriter {
     }
 
     fn close(&mut self, folder: &str) -> Result<(), ConnectorError> {
-        let Some(open) = self.open.remove(folder) else {
-            return Ok(());
-        };
-        let path = self.root.join(&open.name);
-        let failed = |error: io::Error| ConnectorError::io(&path, error);
-        let file = match open.output {
-            Output::Text(output) => output.into_inner().map_err(|error| failed(error.into_error()))?,
-            Output::Parquet(writer) => writer.into_inner().map_err(|error| parquet_failed(&path, error))?,
-        };
-        let (bytes, sha256) = file.finish().map_err(failed)?;
-        self.bytes += bytes;
-        self.closed.push(ClosedFile { folder: folder.to_owned(), name: open.name, rows: open.rows, bytes, sha256 });
+        if let Some(open) = self.open.remove(folder) {
+            self.closed.push(open.close(&self.root, folder)?);
+        }
         Ok(())
     }
 
@@ -202,12 +179,6 @@ impl FileWriter {
         if full { self.close(folder) } else { Ok(()) }
     }
 
-    fn sync_folders(&self, names: impl Iterator<Item = impl AsRef<str>>) -> Result<(), ConnectorError> {
-        let folders: BTreeSet<PathBuf> =
-            names.filter_map(|name| self.root.join(name.as_ref()).parent().map(Path::to_owned)).collect();
-        folders.iter().try_for_each(|folder| sync_folder(folder))
-    }
-
     /// Removes this sink's temporary files, except those that `kept` promises.
     fn remove_dead(&self, folder: &Path, kept: &BTreeSet<PathBuf>) -> Result<(), ConnectorError> {
         let failed = |error| ConnectorError::io(folder, error);
@@ -243,15 +214,52 @@ impl SinkWriter for FileWriter {
         Ok(())
     }
 
-    fn pre_commit(&mut self, epoch: u64) -> Result<PreCommit, ConnectorError> {
-        let mut folders: Vec<String> = self.open.keys().cloned().collect();
-        folders.sort();
-        folders.iter().try_for_each(|folder| self.close(folder))?;
-        let mut files = Vec::with_capacity(self.closed.len());
+    fn seal(&mut self, epoch: u64) -> Result<Box<dyn SealedEpoch>, ConnectorError> {
+        let mut open: Vec<(String, OpenFile)> = self.open.drain().collect();
+        open.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(Box::new(SealedFiles {
+            root: self.root.clone(),
+            ending: ending(self.format, self.compression),
+            epoch,
+            rows: std::mem::take(&mut self.rows),
+            closed: std::mem::take(&mut self.closed),
+            open,
+        }))
+    }
+
+    fn recover(&mut self, last: Option<&PreCommit>) -> Result<(), ConnectorError> {
+        if let Some(last) = last {
+            // A file that is there under neither name had its own and was taken away since, by whoever consumes the folder.
+            let exists = |name: &String| self.root.join(name).exists();
+            let files = last.files.iter().filter(|file| exists(&file.temporary) || exists(&file.path)).cloned().collect();
+            commit(&self.root, &PreCommit { files, ..last.clone() })?;
+        }
+        self.remove_dead(&self.root, &BTreeSet::new())
+    }
+}
+
+/// The files of one epoch.
+struct SealedFiles {
+    root: PathBuf,
+    ending: &'static str,
+    epoch: u64,
+    rows: u64,
+    closed: Vec<ClosedFile>,
+    open: Vec<(String, OpenFile)>,
+}
+
+impl SealedEpoch for SealedFiles {
+    fn pre_commit(&mut self) -> Result<PreCommit, ConnectorError> {
+        let mut closed = std::mem::take(&mut self.closed);
+        for (folder, file) in self.open.drain(..) {
+            closed.push(file.close(&self.root, &folder)?);
+        }
+        let bytes = closed.iter().map(|file| file.bytes).sum();
+        let mut files = Vec::with_capacity(closed.len());
         let mut number = 0;
-        for file in std::mem::take(&mut self.closed) {
+        for file in closed {
             let target = loop {
-                let target = join(&file.folder, &format!("part-{epoch:08}-{number:04}.{}", self.ending()));
+                let target = join(&file.folder, &format!("part-{:08}-{number:04}.{}", self.epoch, self.ending));
                 number += 1;
                 if !self.root.join(&target).exists() {
                     break target;
@@ -265,43 +273,68 @@ impl SinkWriter for FileWriter {
                 sha256: file.sha256,
             });
         }
-        self.sync_folders(files.iter().map(|file| &file.temporary))?;
-        let (rows, bytes) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.bytes));
-        Ok(PreCommit { epoch, rows, bytes, files })
+        sync_folders(&self.root, files.iter().map(|file| &file.temporary))?;
+        Ok(PreCommit { epoch: self.epoch, rows: self.rows, bytes, files })
     }
 
     fn commit(&mut self, pre_commit: &PreCommit) -> Result<(), ConnectorError> {
-        for file in &pre_commit.files {
-            let (from, to) = (self.root.join(&file.temporary), self.root.join(&file.path));
-            match (from.exists(), to.exists()) {
-                (true, false) => fs::rename(&from, &to).map_err(|error| ConnectorError::io(&to, error))?,
-                (false, true) => {}
-                (true, true) => {
-                    return Err(ConnectorError::Config(format!(
-                        "{}: a file of that name appeared while the sink was writing; move it away, and give every sink its own folder",
-                        to.display()
-                    )));
-                }
-                (false, false) => {
-                    return Err(ConnectorError::Resume(format!(
-                        "{}: the checkpoint promises this file, but its temporary {} is gone; somebody removed it while the sink was writing",
-                        to.display(),
-                        from.display()
-                    )));
-                }
+        commit(&self.root, pre_commit)
+    }
+}
+
+impl OpenFile {
+    /// Makes the file durable.
+    fn close(self, root: &Path, folder: &str) -> Result<ClosedFile, ConnectorError> {
+        let path = root.join(&self.name);
+        let failed = |error: io::Error| ConnectorError::io(&path, error);
+        let file = match self.output {
+            Output::Text(output) => output.into_inner().map_err(|error| failed(error.into_error()))?,
+            Output::Parquet(writer) => writer.into_inner().map_err(|error| parquet_failed(&path, error))?,
+        };
+        let (bytes, sha256) = file.finish().map_err(failed)?;
+        Ok(ClosedFile { folder: folder.to_owned(), name: self.name, rows: self.rows, bytes, sha256 })
+    }
+}
+
+/// Gives the files of a pre-commit their names.
+pub(super) fn commit(root: &Path, pre_commit: &PreCommit) -> Result<(), ConnectorError> {
+    for file in &pre_commit.files {
+        let (from, to) = (root.join(&file.temporary), root.join(&file.path));
+        match (from.exists(), to.exists()) {
+            (true, false) => fs::rename(&from, &to).map_err(|error| ConnectorError::io(&to, error))?,
+            (false, true) => {}
+            (true, true) => {
+                return Err(ConnectorError::Config(format!(
+                    "{}: a file of that name appeared while the sink was writing; move it away, and give every sink its own folder",
+                    to.display()
+                )));
+            }
+            (false, false) => {
+                return Err(ConnectorError::Resume(format!(
+                    "{}: the checkpoint promises this file, but its temporary {} is gone; somebody removed it while the sink was writing",
+                    to.display(),
+                    from.display()
+                )));
             }
         }
-        self.sync_folders(pre_commit.files.iter().map(|file| &file.path))
     }
+    sync_folders(root, pre_commit.files.iter().map(|file| &file.path))
+}
 
-    fn recover(&mut self, last: Option<&PreCommit>) -> Result<(), ConnectorError> {
-        if let Some(last) = last {
-            // A file that is there under neither name had its own and was taken away since, by whoever consumes the folder.
-            let exists = |name: &String| self.root.join(name).exists();
-            let files = last.files.iter().filter(|file| exists(&file.temporary) || exists(&file.path)).cloned().collect();
-            self.commit(&PreCommit { files, ..last.clone() })?;
-        }
-        self.remove_dead(&self.root, &BTreeSet::new())
+fn sync_folders(root: &Path, names: impl Iterator<Item = impl AsRef<str>>) -> Result<(), ConnectorError> {
+    let folders: BTreeSet<PathBuf> = names.filter_map(|name| root.join(name.as_ref()).parent().map(Path::to_owned)).collect();
+    folders.iter().try_for_each(|folder| sync_folder(folder))
+}
+
+fn ending(format: Format, compression: Compression) -> &'static str {
+    match (format, compression) {
+        (Format::Parquet, _) => "parquet",
+        (Format::Json, Compression::None) => "json",
+        (Format::Json, Compression::Gzip) => "json.gz",
+        (Format::Json, Compression::Zstd) => "json.zst",
+        (Format::Csv, Compression::None) => "csv",
+        (Format::Csv, Compression::Gzip) => "csv.gz",
+        (Format::Csv, Compression::Zstd) => "csv.zst",
     }
 }
 

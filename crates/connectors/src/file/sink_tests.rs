@@ -11,7 +11,7 @@ use weir_spec::{
     connector::{Compression, FileSink, Format, PartitionTime, TimeUnit},
 };
 
-use super::{FileEncoder, FileWriter};
+use super::{FileEncoder, FileWriter, sink::commit};
 use crate::{
     context::SinkContext,
     error::ConnectorError,
@@ -107,15 +107,15 @@ fn files_are_invisible_until_the_commit() {
     write(&mut writer, &config(), Format::Json, &rows(0, 3));
     write(&mut writer, &config(), Format::Json, &rows(3, 5));
     assert_eq!(files(&out, false).len(), 0);
-    let pre_commit = writer.pre_commit(7).unwrap();
+    let pre_commit = writer.seal(7).unwrap().pre_commit().unwrap();
     assert_eq!((files(&out, false).len(), pre_commit.rows), (0, 5));
-    writer.commit(&pre_commit).unwrap();
-    writer.commit(&pre_commit).unwrap();
+    commit(&writer.root, &pre_commit).unwrap();
+    commit(&writer.root, &pre_commit).unwrap();
     assert_eq!(files(&out, false).keys().collect::<Vec<_>>(), ["part-00000007-0000.json"]);
     assert_eq!(files(&out, true).len(), 0);
     assert_eq!(ids(&out), [0, 1, 2, 3, 4]);
     assert_eq!(pre_commit.bytes, fs::metadata(out.join("part-00000007-0000.json")).unwrap().len());
-    assert_eq!(writer.pre_commit(8).unwrap(), PreCommit { epoch: 8, ..PreCommit::default() });
+    assert_eq!(writer.seal(8).unwrap().pre_commit().unwrap(), PreCommit { epoch: 8, ..PreCommit::default() });
 }
 
 /// The engine's protocol, killed before each of its steps: after recovery and a second run every row is there once.
@@ -145,15 +145,15 @@ fn a_crash_between_any_two_steps_loses_and_repeats_nothing() {
                     }
                     alive().then_some(())?;
                     epoch += 1;
-                    let promised = writer.pre_commit(epoch).unwrap();
+                    let promised = writer.seal(epoch).unwrap().pre_commit().unwrap();
                     alive().then_some(())?;
                     *checkpoint = Some((epoch, next, promised.clone()));
                     alive().then_some(())?;
                     // Dies in the middle of the renames.
                     let half = PreCommit { files: promised.files[..promised.files.len() / 2].to_vec(), ..promised.clone() };
-                    writer.commit(&half).unwrap();
+                    commit(&writer.root, &half).unwrap();
                     alive().then_some(())?;
-                    writer.commit(&promised).unwrap();
+                    commit(&writer.root, &promised).unwrap();
                     alive().then_some(())?;
                 }
                 Some(())
@@ -202,7 +202,10 @@ fn recovery_clears_its_own_temporaries_only_and_misses_no_promised_file() {
         ..PreCommit::default()
     };
     writer.recover(Some(&promised)).expect("a file that a consumer took away is no error");
-    assert!(matches!(writer.commit(&promised), Err(ConnectorError::Resume(_))), "but one that vanishes before its commit is");
+    assert!(
+        matches!(commit(&writer.root, &promised), Err(ConnectorError::Resume(_))),
+        "but one that vanishes before its commit is"
+    );
 }
 
 #[test]
@@ -213,10 +216,10 @@ fn a_committed_file_is_never_overwritten() {
     fs::write(out.join("part-00000001-0000.json"), "an earlier life\n").unwrap();
     let mut writer = writer(folder.path(), &config(), Format::Json);
     write(&mut writer, &config(), Format::Json, &rows(0, 1));
-    let promised = writer.pre_commit(1).unwrap();
+    let promised = writer.seal(1).unwrap().pre_commit().unwrap();
     assert_eq!(promised.files[0].path, "part-00000001-0001.json");
     fs::write(out.join("part-00000001-0001.json"), "an intruder\n").unwrap();
-    assert!(writer.commit(&promised).unwrap_err().to_string().contains("part-00000001-0001.json"));
+    assert!(commit(&writer.root, &promised).unwrap_err().to_string().contains("part-00000001-0001.json"));
     assert_eq!(files(&out, false)["part-00000001-0001.json"], b"an intruder\n");
 }
 
@@ -227,8 +230,8 @@ fn partitions_are_folders_as_hive_has_them() {
     let config = FileSink { partition_by: vec!["country".into()], ..config() };
     let mut writer = writer(folder.path(), &config, Format::Json);
     write(&mut writer, &config, Format::Json, &rows(0, 8));
-    let promised = writer.pre_commit(1).unwrap();
-    writer.commit(&promised).unwrap();
+    let promised = writer.seal(1).unwrap().pre_commit().unwrap();
+    commit(&writer.root, &promised).unwrap();
     let found: BTreeMap<_, _> = files(&out, false)
         .into_iter()
         .map(|(name, content)| (name.rsplit_once('/').unwrap().0.to_owned(), String::from_utf8(content).unwrap()))
@@ -275,8 +278,8 @@ fn more_partitions_than_files_may_be_open_are_written_all_the_same() {
     for _ in 0..2 {
         write(&mut writer, &config, Format::Json, &rows(0, 150));
     }
-    let promised = writer.pre_commit(1).unwrap();
-    writer.commit(&promised).unwrap();
+    let promised = writer.seal(1).unwrap().pre_commit().unwrap();
+    commit(&writer.root, &promised).unwrap();
     let mut twice: Vec<i64> = (0..150).chain(0..150).collect();
     twice.sort_unstable();
     assert_eq!(ids(&folder.path().join("out")), twice);
@@ -296,8 +299,8 @@ fn every_format_and_compression_reads_back() {
         let mut writer = writer(folder.path(), &config, format);
         write(&mut writer, &config, format, &rows(0, 3));
         write(&mut writer, &config, format, &rows(3, 9));
-        let promised = writer.pre_commit(1).unwrap();
-        writer.commit(&promised).unwrap();
+        let promised = writer.seal(1).unwrap().pre_commit().unwrap();
+        commit(&writer.root, &promised).unwrap();
         let path = folder.path().join(format!("out/part-00000001-0000.{ending}"));
         let stored = fs::read(&path).unwrap();
         let mut text = String::new();
@@ -331,7 +334,7 @@ fn a_file_is_closed_when_it_is_full() {
     for _ in 0..3 {
         write(&mut writer, &config, Format::Json, &rows(0, 20_000));
     }
-    assert_eq!(writer.pre_commit(1).unwrap().files.len(), 3);
+    assert_eq!(writer.seal(1).unwrap().pre_commit().unwrap().files.len(), 3);
 }
 
 #[test]

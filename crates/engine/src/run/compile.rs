@@ -2,43 +2,43 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use weir_connectors::{SinkContext, SinkWriter, SourceContext, open_source, row_decoder, row_encoder, sink_writer};
-use weir_plan::{Node, NodeKind, Plan, PlannedRule};
-use weir_spec::quality::Check;
-use weir_vault::MaskContext;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use weir_connectors::{SinkContext, SinkWriter, SourceContext, open_source, sink_writer};
+use weir_plan::{NodeKind, Plan};
 
 use super::{
     Options,
-    dispatch::Positions,
-    lane::{Lane, LaneNode},
+    chain::{Chain, LaneNode},
+    definitions::{check_definitions, definitions},
+    dispatch::{Positions, ToLane},
+    exchange::{Inbox, Outbox, Packet},
+    flow::{flow, visits},
+    keyed::{EdgeMarks, KeyedLane},
+    lane::{FromLane, Lane, batch_histogram},
+    layout::{Layout, SOURCES},
+    parts::{Parts, Shared, lane_node},
     reader::{Mailbox, OpenSource},
 };
-use crate::{
-    checkpoint::{Checkpoint, OperatorState, StateFile},
-    counts::NodeCounts,
-    error::EngineError,
-    host::Host,
-    live::Live,
-    ordered::Cancel,
-    stages::{
-        Reason,
-        consent::ConsentStage,
-        decode::DecodeStage,
-        event_time::{EventTimeCheck, Watermarks},
-        guard::Guarded,
-        mask::MaskStage,
-        quality::{
-            QualityStage, RuleSet, UniqueStates, rule,
-            unique::{Unique, UniqueConfig, UniqueState},
-        },
-        sink::SinkStage,
-        transform::sql::SqlStage,
-    },
-};
+use crate::{checkpoint::Checkpoint, error::EngineError, host::Host, live::Live, ordered::Cancel};
+
+/// Tickets that wait before a lane of the sources.
+const LANE_QUEUE: usize = 2;
+/// Tickets that wait between two lanes.
+const PACKET_QUEUE: usize = 4;
+/// Tickets that wait before the writer, from each lane.
+const DONE_QUEUE: usize = 8;
+
+/// A lane of the sources with its ends of the channels.
+pub type WiredLane = (Lane, Receiver<ToLane>, Sender<FromLane>);
+/// A keyed lane with its way to the writer.
+pub type WiredKeyedLane = (KeyedLane, Sender<FromLane>);
 
 /// Everything a run needs, ready to be put on threads.
 pub struct Compiled {
-    pub lanes: Vec<Lane>,
+    pub lanes: Vec<WiredLane>,
+    pub keyed_lanes: Vec<WiredKeyedLane>,
+    pub to_lanes: Vec<Sender<ToLane>>,
+    pub to_writer: Inbox<FromLane>,
     pub readers: Vec<OpenSource>,
     pub mailboxes: BTreeMap<usize, Mailbox>,
     pub sinks: BTreeMap<usize, Box<dyn SinkWriter>>,
@@ -47,6 +47,8 @@ pub struct Compiled {
     /// For each node, its inputs with how often a row of each is counted.
     pub flow: Arc<Vec<BTreeMap<usize, u64>>>,
     pub live: Arc<Live>,
+    /// Operators go by time, also when no rows come.
+    pub timed: bool,
 }
 
 pub fn compile(
@@ -60,9 +62,10 @@ pub fn compile(
     if let Some(checkpoint) = restored {
         check_definitions(checkpoint, &definitions)?;
     }
+    let layout = Layout::of(plan);
     let flow = Arc::new(flow(plan));
     let visits = Arc::new(visits(plan, &flow));
-    let shared = Shared::restore(plan, host, restored, cancel)?;
+    let shared = Shared::restore(plan, host, options, restored, !layout.is_stateless(), cancel)?;
     let consumers: Arc<Vec<Vec<usize>>> = Arc::new((0..plan.nodes.len()).map(|node| plan.consumers(node).collect()).collect());
     let live = Arc::new(Live::new(
         plan.nodes
@@ -105,299 +108,146 @@ pub fn compile(
         }
     }
 
-    let lanes = (0..plan.parallelism.max(1))
-        .map(|index| {
-            let nodes = plan
-                .nodes
-                .iter()
-                .enumerate()
-                .map(|(node, planned)| lane_node(plan, host, options, &shared, &visits, node, planned))
-                .collect::<Result<_, _>>()?;
-            Ok(Lane {
-                index,
-                nodes,
-                consumers: Arc::clone(&consumers),
-                visits: Arc::clone(&visits),
-                fan: Arc::clone(&flow),
-                live: Arc::clone(&live),
-                cancel: cancel.clone(),
-                batch_micros: super::lane::batch_histogram(),
-            })
-        })
-        .collect::<Result<_, EngineError>>()?;
-    Ok(Compiled { lanes, readers, mailboxes, sinks, positions, definitions, flow, live })
-}
-
-/// State that all lanes share, by node index.
-struct Shared {
-    watermarks: BTreeMap<usize, Arc<Watermarks>>,
-    unique: BTreeMap<usize, UniqueStates>,
-}
-
-impl Shared {
-    fn restore(plan: &Plan, host: &Arc<dyn Host>, restored: Option<&Checkpoint>, cancel: &Cancel) -> Result<Self, EngineError> {
-        let mut shared = Self { watermarks: BTreeMap::new(), unique: BTreeMap::new() };
-        for (index, node) in plan.nodes.iter().enumerate() {
-            let state = restored.and_then(|checkpoint| checkpoint.states.get(&node.name));
-            match &node.kind {
-                NodeKind::Source(source) if source.event_time.is_some() => {
-                    let newest = match state {
-                        Some(OperatorState::Inline(newest)) => serde_json::from_value(newest.clone()).map_err(|e| {
-                            EngineError::Resume(format!("the watermarks of source {} cannot be read: {e}", node.name))
-                        })?,
-                        _ => BTreeMap::new(),
-                    };
-                    shared.watermarks.insert(index, Watermarks::restore(newest, cancel.clone()));
-                }
-                NodeKind::Quality(quality) => {
-                    let files: &[StateFile] = match state {
-                        Some(OperatorState::Files(files)) => files,
-                        _ => &[],
-                    };
-                    let mut states = UniqueStates::new();
-                    for config in unique_configs(plan, host, index, &quality.rules)? {
-                        let stem = format!("{}-", config.file_stem);
-                        let own: Vec<StateFile> = files.iter().filter(|file| file.name.starts_with(&stem)).cloned().collect();
-                        states.push(UniqueState::restore(&config, &own, cancel.clone())?);
-                    }
-                    shared.unique.insert(index, states);
-                }
-                _ => {}
-            }
-        }
-        Ok(shared)
-    }
-}
-
-fn lane_node(
-    plan: &Arc<Plan>,
-    host: &Arc<dyn Host>,
-    options: &Options,
-    shared: &Shared,
-    visits: &Arc<Vec<Vec<usize>>>,
-    index: usize,
-    node: &Node,
-) -> Result<LaneNode, EngineError> {
-    let failed = |e| EngineError::connector(&node.name, e);
-    let input = node.inputs.first().map(|&input| &plan.nodes[input]);
-    let step = |stage: Box<dyn crate::stages::Stage>| LaneNode::Step(Guarded::new(&node.name, Arc::clone(&node.schema), stage));
-    Ok(match &node.kind {
-        NodeKind::Source(source) => {
-            let decoder =
-                row_decoder(&source.connector, source.format, Arc::clone(&node.schema), &source.declared).map_err(failed)?;
-            let mut rules = source.rules.clone();
-            // Lateness cannot be judged without a time.
-            if let Some(column) = node.event_time.filter(|_| source.event_time.is_some()) {
-                let column = node.schema.field(column).name().clone();
-                rules.push(PlannedRule {
-                    name: format!("event_time({column})"),
-                    check: Check::NotNull { columns: vec![column] },
-                    expr: None,
+    let parts = Parts { plan, host, options, restored, shared: &shared, visits: &visits, layout: &layout };
+    let common = Common {
+        consumers,
+        fan: Arc::clone(&flow),
+        leaving: Arc::new(layout.leaving()),
+        inputs: Arc::new(plan.nodes.iter().map(|node| node.inputs.clone()).collect()),
+        live: Arc::clone(&live),
+        watermarks: plan.nodes.iter().map(|node| if matches!(node.kind, NodeKind::Table(_)) { i64::MAX } else { i64::MIN }).collect(),
+    };
+    let mut wires = Wires::new(&layout);
+    let (mut lanes, mut keyed_lanes, mut to_lanes, mut to_writer) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (number, segment) in layout.segments.iter().enumerate() {
+        let mut done = Vec::new();
+        for index in 0..segment.lanes {
+            let nodes = (0..plan.nodes.len()).map(|node| match layout.segment_of[node] == number {
+                true => lane_node(&parts, node, index),
+                false => Ok(LaneNode::Elsewhere),
+            });
+            let chain = common.chain(nodes.collect::<Result<_, _>>()?);
+            let outboxes = wires.outboxes(plan, &layout, number, index, cancel)?;
+            let nodes: Arc<[usize]> = segment.nodes.clone().into();
+            let (output, from_lane) = bounded(DONE_QUEUE);
+            done.push(from_lane);
+            if number == SOURCES {
+                let (to_lane, input) = bounded(LANE_QUEUE);
+                to_lanes.push(to_lane);
+                let lane = Lane {
+                    index,
+                    chain,
+                    nodes,
+                    visits: Arc::clone(&visits),
+                    clock: shared.clock.clone(),
+                    outboxes,
+                    cancel: cancel.clone(),
+                    batch_micros: batch_histogram(),
+                };
+                lanes.push((lane, input, output));
+            } else {
+                let into = layout.edges.iter().enumerate().filter(|(_, edge)| edge.to_segment == number);
+                let marks = into.map(|(edge, of)| EdgeMarks {
+                    edge,
+                    lanes: vec![i64::MIN; if of.from_segment == SOURCES { 1 } else { layout.segments[of.from_segment].lanes }],
                 });
+                let lane = KeyedLane {
+                    index,
+                    chain,
+                    nodes,
+                    edges: layout.edges.clone().into(),
+                    marks: marks.collect(),
+                    inbox: Inbox::new("keyed lane", wires.take_inputs(&layout, number, index), cancel.clone()),
+                    outboxes,
+                    cancel: cancel.clone(),
+                };
+                keyed_lanes.push((lane, output));
             }
-            let event_time = match (&source.event_time, node.event_time, shared.watermarks.get(&index)) {
-                (Some(event_time), Some(column), Some(watermarks)) => {
-                    Some(EventTimeCheck::new(column, event_time, Arc::clone(watermarks)))
-                }
-                _ => None,
-            };
-            LaneNode::Source(Box::new(DecodeStage {
-                node: node.name.clone(),
-                index,
-                decoder,
-                contract: RuleSet::compile(&node.name, &rules, &node.schema, &options.base_dir)?,
-                event_time,
-                on_malformed: source.on_malformed,
-                counts: NodeCounts::default(),
-            }))
         }
-        NodeKind::Quality(quality) => {
-            let rules = RuleSet::compile(&node.name, &quality.rules, &node.schema, &options.base_dir)?;
-            let node_visits: Arc<[usize]> = visits.iter().map(|of_source| of_source.get(index).copied().unwrap_or(0)).collect();
-            let unique = unique_configs(plan, host, index, &quality.rules)?
-                .into_iter()
-                .zip(&shared.unique[&index])
-                .zip(quality.rules.iter().filter(|rule| matches!(rule.check, Check::Unique { .. })))
-                .map(|((config, state), planned)| {
-                    let reason = Reason::new(planned.name.as_str(), rule::describe(&planned.check));
-                    Unique::new(config, reason, &node.schema, Arc::clone(state), Arc::clone(&node_visits))
-                })
-                .collect::<Result<_, _>>()?;
-            step(Box::new(QualityStage::new(&node.name, quality.on_fail, rules, unique)))
-        }
-        NodeKind::Consent(consent) => {
-            step(Box::new(ConsentStage::new(&node.name, consent, host.consent(&consent.purpose)?, host.subject_hasher())))
-        }
-        NodeKind::Mask(mask) => {
-            let input = input.ok_or_else(|| EngineError::internal(&node.name, "a mask step has no input"))?;
-            let keys = host.project_keys();
-            let context = MaskContext { keys: &keys, purpose: &plan.purpose };
-            step(Box::new(MaskStage::compile(
-                &node.name,
-                mask,
-                input,
-                &node.schema,
-                context,
-                &host.subject_hasher(),
-                &host.keyring(),
-            )?))
-        }
-        NodeKind::Sql(sql) => {
-            step(Box::new(SqlStage::compile(&node.name, sql, &node.schema, |input| Arc::clone(&plan.nodes[input].schema))?))
-        }
-        NodeKind::Sink(planned) => LaneNode::Sink(SinkStage {
-            node: node.name.clone(),
-            encoder: row_encoder(&planned.sink, Arc::clone(&node.schema)).map_err(failed)?,
-            counts: NodeCounts::default(),
-        }),
-    })
+        to_writer.push((number, done));
+    }
+    let to_writer = Inbox::new("writer", to_writer, cancel.clone());
+    let timed = !layout.is_stateless();
+    Ok(Compiled { lanes, keyed_lanes, to_lanes, to_writer, readers, mailboxes, sinks, positions, definitions, flow, live, timed })
 }
 
-fn unique_configs(
-    plan: &Plan,
-    host: &Arc<dyn Host>,
-    index: usize,
-    rules: &[PlannedRule],
-) -> Result<Vec<UniqueConfig>, EngineError> {
-    let node = &plan.nodes[index];
-    let micros = |span: weir_spec::types::Timespan| i64::try_from(span.as_duration().as_micros()).unwrap_or(i64::MAX);
-    let unique = rules.iter().filter_map(|rule| match &rule.check {
-        Check::Unique { columns, within } => Some((rule, columns, within)),
-        _ => None,
-    });
-    unique
-        .enumerate()
-        .map(|(number, (rule, columns, within))| {
-            let columns = columns
-                .iter()
-                .map(|column| node.schema.index_of(column).map_err(|e| EngineError::internal(&node.name, e)))
-                .collect::<Result<_, _>>()?;
-            Ok(UniqueConfig {
-                name: rule.name.clone(),
-                file_stem: format!("{}-{number}", node.name),
-                columns,
-                within: micros(*within),
-                max_delay: sources_of(plan, index)
-                    .filter_map(|source| source.event_time.as_ref())
-                    .map(|time| micros(time.max_delay))
-                    .max()
-                    .unwrap_or(0),
-                time: node.event_time,
-                dir: host.state_dir(),
-                key: host.state_key(),
-            })
-        })
-        .collect()
+/// What the chains of all lanes share.
+struct Common {
+    consumers: Arc<Vec<Vec<usize>>>,
+    fan: Arc<Vec<BTreeMap<usize, u64>>>,
+    leaving: Arc<BTreeMap<usize, Vec<usize>>>,
+    inputs: Arc<Vec<Vec<usize>>>,
+    live: Arc<Live>,
+    /// Before the first ticket. Reference data holds nobody back.
+    watermarks: Vec<i64>,
 }
 
-/// The sources whose rows reach a node.
-fn sources_of(plan: &Plan, index: usize) -> impl Iterator<Item = &weir_plan::SourceNode> {
-    let mut reached = vec![false; plan.nodes.len()];
-    let mut stack = vec![index];
-    while let Some(node) = stack.pop() {
-        if !std::mem::replace(&mut reached[node], true) {
-            stack.extend(&plan.nodes[node].inputs);
+impl Common {
+    fn chain(&self, nodes: Vec<LaneNode>) -> Chain {
+        Chain {
+            watermarks: self.watermarks.clone(),
+            nodes,
+            consumers: Arc::clone(&self.consumers),
+            fan: Arc::clone(&self.fan),
+            leaving: Arc::clone(&self.leaving),
+            inputs: Arc::clone(&self.inputs),
+            live: Arc::clone(&self.live),
         }
     }
-    plan.nodes.iter().zip(reached).filter(|(_, reached)| *reached).filter_map(|(node, _)| match &node.kind {
-        NodeKind::Source(source) => Some(source),
-        _ => None,
-    })
 }
 
-/// For each node, its inputs with how often it counts a row of each: once, or once for every arm of a UNION ALL.
-fn flow(plan: &Plan) -> Vec<BTreeMap<usize, u64>> {
-    plan.nodes
-        .iter()
-        .map(|node| {
-            let mut flow: BTreeMap<usize, u64> = node.inputs.iter().map(|&input| (input, 1)).collect();
-            if let NodeKind::Sql(sql) = &node.kind {
-                flow.values_mut().for_each(|fan| *fan = 0);
-                for branch in &sql.branches {
-                    *flow.entry(branch.input).or_default() += 1;
-                }
-            }
-            flow
-        })
-        .collect()
+/// A place in the layout: segment and lane.
+type Place = (usize, usize);
+
+/// The channels between the lanes of different segments.
+struct Wires {
+    /// By place of the sender and segment of the receivers, one a lane.
+    senders: BTreeMap<(Place, usize), Vec<Sender<Packet>>>,
+    /// By place of the receiver and segment of the senders, one a lane.
+    receivers: BTreeMap<(Place, usize), Vec<Receiver<Packet>>>,
 }
 
-/// `visits[source][node]`: how many batches one ticket of a source brings to a node.
-fn visits(plan: &Plan, flow: &[BTreeMap<usize, u64>]) -> Vec<Vec<usize>> {
-    (0..plan.nodes.len())
-        .map(|source| {
-            let mut arriving = vec![0usize; plan.nodes.len()];
-            let mut leaving = vec![0usize; plan.nodes.len()];
-            for (index, node) in plan.nodes.iter().enumerate() {
-                if index == source && matches!(node.kind, NodeKind::Source(_)) {
-                    (arriving[index], leaving[index]) = (1, 1);
-                    continue;
-                }
-                for &input in flow[index].keys() {
-                    arriving[index] += leaving[input];
-                    leaving[index] += leaving[input];
-                }
-            }
-            arriving
-        })
-        .collect()
-}
-
-/// What each node that has state is. State is restored only into an equal definition.
-fn definitions(plan: &Plan) -> BTreeMap<String, String> {
-    plan.nodes
-        .iter()
-        .filter_map(|node| {
-            let definition = match &node.kind {
-                NodeKind::Source(source) => {
-                    let format = source.format.map_or(String::new(), |format| format!(" as {}", format.as_str()));
-                    format!("source {:?}{format}", source.connector)
-                }
-                NodeKind::Quality(quality) => {
-                    let unique: Vec<String> = quality
-                        .rules
-                        .iter()
-                        .filter_map(|rule| match &rule.check {
-                            Check::Unique { columns, within } => Some(format!("unique({}) within {within}", columns.join(", "))),
-                            _ => None,
-                        })
-                        .collect();
-                    if unique.is_empty() {
-                        return None;
+impl Wires {
+    fn new(layout: &Layout) -> Self {
+        let mut wires = Self { senders: BTreeMap::new(), receivers: BTreeMap::new() };
+        for (to, segment) in layout.segments.iter().enumerate() {
+            for &from in &segment.upstream {
+                for from_lane in 0..layout.segments[from].lanes {
+                    for to_lane in 0..segment.lanes {
+                        let (sender, receiver) = bounded(PACKET_QUEUE);
+                        wires.senders.entry(((from, from_lane), to)).or_default().push(sender);
+                        wires.receivers.entry(((to, to_lane), from)).or_default().push(receiver);
                     }
-                    format!("quality {}", unique.join("; "))
                 }
-                NodeKind::Sink(planned) => format!("sink {:?} as {}", planned.sink.connector, planned.sink.format.as_str()),
-                _ => return None,
-            };
-            Some((node.name.clone(), definition))
-        })
-        .collect()
-}
+            }
+        }
+        wires
+    }
 
-/// Refuses a checkpoint that does not fit the document, and says what changed.
-fn check_definitions(checkpoint: &Checkpoint, now: &BTreeMap<String, String>) -> Result<(), EngineError> {
-    if checkpoint.version > Checkpoint::VERSION {
-        return Err(EngineError::Resume(format!(
-            "the last checkpoint was written by a newer Weir (layout {}, this one reads up to {})",
-            checkpoint.version,
-            Checkpoint::VERSION
-        )));
+    fn outboxes(
+        &mut self,
+        plan: &Plan,
+        layout: &Layout,
+        from: usize,
+        lane: usize,
+        cancel: &Cancel,
+    ) -> Result<Vec<Outbox>, EngineError> {
+        layout
+            .downstream(from)
+            .into_iter()
+            .map(|to| {
+                let edges = layout.edges_between(from, to).into_iter().map(|edge| {
+                    let of = &layout.edges[edge];
+                    (edge, of.route.clone(), Arc::clone(&plan.nodes[of.from].schema))
+                });
+                let lanes = self.senders.remove(&((from, lane), to)).unwrap_or_default();
+                Outbox::new(edges, lanes, lane, cancel.clone())
+            })
+            .collect()
     }
-    let changed: Vec<String> = checkpoint
-        .definitions
-        .iter()
-        .filter_map(|(name, before)| match now.get(name) {
-            Some(now) if now == before => None,
-            Some(now) => Some(format!("`{name}` was {before}, and is now {now}")),
-            None => Some(format!("`{name}` ({before}) is gone")),
-        })
-        .collect();
-    if changed.is_empty() {
-        return Ok(());
+
+    fn take_inputs(&mut self, layout: &Layout, to: usize, lane: usize) -> Vec<(usize, Vec<Receiver<Packet>>)> {
+        let upstream = layout.segments[to].upstream.iter();
+        upstream.map(|&from| (from, self.receivers.remove(&((to, lane), from)).unwrap_or_default())).collect()
     }
-    Err(EngineError::Resume(format!(
-        "the document has changed where stored state depends on it: {}. Undo the change, give the node a new name, or start anew with another data folder",
-        changed.join("; ")
-    )))
 }

@@ -6,11 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, Select, SendTimeoutError, Sender};
+use crossbeam_channel::{Receiver, Select, Sender};
 use weir_connectors::{Chunk, PartitionPosition};
 
 use super::{
     Control, Requests,
+    exchange::send,
     reader::{FromReader, Mailbox},
 };
 use crate::{error::EngineError, ordered::Cancel};
@@ -20,8 +21,27 @@ pub type Positions = BTreeMap<String, PartitionPosition>;
 
 /// What a lane is told.
 pub enum ToLane {
-    Work { ticket: u64, source: usize, partition: Arc<str>, chunk: Chunk },
-    Barrier { ticket: u64, epoch: u64 },
+    Work {
+        ticket: u64,
+        /// The clock, microseconds.
+        now: i64,
+        source: usize,
+        partition: Arc<str>,
+        chunk: Chunk,
+        /// The partition's last.
+        done: bool,
+    },
+    /// Time goes on without rows.
+    Tick {
+        ticket: u64,
+        now: i64,
+        /// A source that has no more rows.
+        ended: Option<usize>,
+    },
+    Barrier {
+        ticket: u64,
+        epoch: u64,
+    },
 }
 
 /// What the writer must know of a barrier besides what lanes tell it.
@@ -52,6 +72,8 @@ pub struct Dispatcher {
     pub control: Control,
     pub cancel: Cancel,
     pub requests: Arc<Requests>,
+    /// How often lanes hear of the time when no rows come; for plans with state.
+    pub tick: Option<Duration>,
 }
 
 impl Dispatcher {
@@ -59,15 +81,20 @@ impl Dispatcher {
         let mut ticket = 0;
         let mut open: Vec<bool> = vec![true; self.inputs.len()];
         let mut due = Instant::now() + self.every;
+        let mut last_sent = Instant::now();
         loop {
             let wanted = Instant::now() >= due || self.requests.checkpoint.load(Ordering::Relaxed);
-            if wanted && !self.requests.in_flight.load(Ordering::SeqCst) {
+            if wanted && !self.requests.committing.load(Ordering::SeqCst) {
                 self.requests.checkpoint.store(false, Ordering::Relaxed);
                 self.barrier(&mut ticket, false)?;
                 due = Instant::now() + self.every;
             }
             if open.iter().all(|open| !open) {
                 return self.barrier(&mut ticket, true);
+            }
+            if self.tick.is_some_and(|tick| last_sent.elapsed() >= tick) {
+                self.tick(&mut ticket, None)?;
+                last_sent = Instant::now();
             }
             let wait = due.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(1), Duration::from_millis(20));
             let Some(input) = self.ready(&open, wait) else {
@@ -77,17 +104,22 @@ impl Dispatcher {
             match self.inputs[input].chunks.try_recv() {
                 Ok(FromReader::Chunk { chunk, partition, position }) => {
                     let source = self.inputs[input].node;
+                    let done = position.as_ref().is_some_and(|position| position.done);
                     if let Some(position) = position {
                         self.positions.entry(source).or_default().insert(position.partition.clone(), position);
                     }
                     let lane = (ticket % self.lanes.len() as u64) as usize;
-                    self.send(lane, ToLane::Work { ticket, source, partition, chunk })?;
+                    self.send(lane, ToLane::Work { ticket, now: now(), source, partition, chunk, done })?;
                     ticket += 1;
+                    last_sent = Instant::now();
                 }
-                Ok(FromReader::End(positions)) => {
+                Ok(FromReader::End { positions, exhausted }) => {
                     let known = self.positions.entry(self.inputs[input].node).or_default();
                     known.extend(positions.into_iter().map(|position| (position.partition.clone(), position)));
                     open[input] = false;
+                    if exhausted && self.tick.is_some() {
+                        self.tick(&mut ticket, Some(self.inputs[input].node))?;
+                    }
                 }
                 Err(crossbeam_channel::TryRecvError::Empty) => {}
                 // A reader hangs up before its end only when it failed.
@@ -108,12 +140,12 @@ impl Dispatcher {
 
     fn barrier(&mut self, ticket: &mut u64, last: bool) -> Result<(), EngineError> {
         if last {
-            while self.requests.in_flight.load(Ordering::SeqCst) {
+            while self.requests.committing.load(Ordering::SeqCst) {
                 self.check()?;
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
-        self.requests.in_flight.store(true, Ordering::SeqCst);
+        self.requests.committing.store(true, Ordering::SeqCst);
         let note =
             BarrierNote { epoch: self.next_epoch, positions: self.positions.clone(), last, stopped: self.control.is_stopping() };
         self.barriers.send(note).map_err(|_| EngineError::Cancelled)?;
@@ -125,21 +157,23 @@ impl Dispatcher {
         Ok(())
     }
 
+    fn tick(&self, ticket: &mut u64, ended: Option<usize>) -> Result<(), EngineError> {
+        let lane = (*ticket % self.lanes.len() as u64) as usize;
+        self.send(lane, ToLane::Tick { ticket: *ticket, now: now(), ended })?;
+        *ticket += 1;
+        Ok(())
+    }
+
     fn send(&self, lane: usize, message: ToLane) -> Result<(), EngineError> {
-        let mut message = message;
-        loop {
-            match self.lanes[lane].send_timeout(message, Duration::from_millis(50)) {
-                Ok(()) => return Ok(()),
-                Err(SendTimeoutError::Disconnected(_)) => return Err(EngineError::Cancelled),
-                Err(SendTimeoutError::Timeout(back)) => {
-                    self.check()?;
-                    message = back;
-                }
-            }
-        }
+        send(&self.lanes[lane], message, &self.cancel)
     }
 
     fn check(&self) -> Result<(), EngineError> {
         if self.cancel.is_cancelled() { Err(EngineError::Cancelled) } else { Ok(()) }
     }
+}
+
+/// The clock, microseconds since 1970-01-01T00:00:00Z.
+fn now() -> i64 {
+    chrono::Utc::now().timestamp_micros()
 }

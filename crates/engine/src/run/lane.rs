@@ -1,31 +1,22 @@
-//! A lane: takes every n-th ticket through all stages and hands the result to the writer.
+//! A lane of the sources: takes every n-th ticket through all stages that need no state, and hands on what comes of it.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
+use crossbeam_channel::{Receiver, Sender};
 use hdrhistogram::Histogram;
 use weir_connectors::{Chunk, Encoded};
 
-use super::dispatch::ToLane;
-use crate::{
-    checkpoint::OperatorState,
-    counts::{NodeCounts, RuleCounts},
-    error::EngineError,
-    live::Live,
-    ordered::Cancel,
-    stages::{Processed, Rejected, Turn, decode::DecodeStage, guard::Guarded, sink::SinkStage},
+use super::{
+    chain::{Chain, ChainReport, Flow, LaneNode},
+    dispatch::ToLane,
+    exchange::{Outbox, Ticketed, receive, send},
 };
-
-/// A node as a lane runs it.
-pub enum LaneNode {
-    Source(Box<DecodeStage>),
-    Step(Guarded),
-    Sink(SinkStage),
-}
+use crate::{
+    counts::NodeCounts,
+    error::EngineError,
+    ordered::Cancel,
+    stages::{Rejected, Turn, event_time::EventClock, event_time::Marks},
+};
 
 /// What a lane tells the writer.
 pub enum FromLane {
@@ -33,7 +24,7 @@ pub enum FromLane {
         ticket: u64,
         /// Node index of the sink, and its rows.
         encoded: Vec<(usize, Encoded)>,
-        /// Node index, source node index, rows.
+        /// Node index, node index of where the rows came from, rows.
         rejected: Vec<(usize, usize, Rejected)>,
     },
     Barrier {
@@ -42,13 +33,23 @@ pub enum FromLane {
     },
 }
 
-/// What happened in a lane since the last barrier. Indexed like the plan's nodes.
+impl Ticketed for FromLane {
+    fn ticket(&self) -> u64 {
+        match self {
+            Self::Done { ticket, .. } | Self::Barrier { ticket, .. } => *ticket,
+        }
+    }
+    fn is_barrier(&self) -> bool {
+        matches!(self, Self::Barrier { .. })
+    }
+}
+
+/// What happened in a lane since the last barrier.
 pub struct LaneReport {
-    pub counts: Vec<NodeCounts>,
-    pub rules: Vec<BTreeMap<String, RuleCounts>>,
-    /// From the one lane that takes snapshots.
-    pub states: Vec<(usize, OperatorState)>,
-    pub batch_micros: Histogram<u32>,
+    pub chain: ChainReport,
+    /// From the one lane that speaks for it: the event time of each source.
+    pub clock: Option<std::collections::BTreeMap<usize, crate::stages::event_time::Known>>,
+    pub batch_micros: Option<Histogram<u32>>,
 }
 
 /// Times of batches in microseconds, up to a minute, to three digits.
@@ -58,14 +59,14 @@ pub fn batch_histogram() -> Histogram<u32> {
 
 pub struct Lane {
     pub index: usize,
-    /// Indexed like the plan's nodes.
-    pub nodes: Vec<LaneNode>,
-    pub consumers: Arc<Vec<Vec<usize>>>,
+    pub chain: Chain,
+    /// The segment's nodes, in the order of the plan.
+    pub nodes: Arc<[usize]>,
     /// `visits[source][node]`: how many batches a ticket of that source brings to a node.
     pub visits: Arc<Vec<Vec<usize>>>,
-    /// `fan[node][input]`: how often a step counts a batch from that input (the arms of a UNION ALL).
-    pub fan: Arc<Vec<BTreeMap<usize, u64>>>,
-    pub live: Arc<Live>,
+    /// None when no source has event time.
+    pub clock: Option<Arc<EventClock>>,
+    pub outboxes: Vec<Outbox>,
     pub cancel: Cancel,
     pub batch_micros: Histogram<u32>,
 }
@@ -73,124 +74,91 @@ pub struct Lane {
 impl Lane {
     pub fn run(mut self, input: &Receiver<ToLane>, output: &Sender<FromLane>) -> Result<(), EngineError> {
         loop {
-            let message = match input.recv_timeout(Duration::from_millis(50)) {
+            let message = match receive(input, &self.cancel) {
                 Ok(message) => message,
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
-                Err(RecvTimeoutError::Timeout) if self.cancel.is_cancelled() => return Err(EngineError::Cancelled),
-                Err(RecvTimeoutError::Timeout) => continue,
+                // The dispatcher hangs up when the run is over.
+                Err(EngineError::Cancelled) if !self.cancel.is_cancelled() => return Ok(()),
+                Err(error) => return Err(error),
             };
             let done = match message {
-                ToLane::Work { ticket, source, partition, chunk } => {
+                ToLane::Work { ticket, now, source, partition, chunk, done } => {
                     let began = Instant::now();
-                    let done = self.work(ticket, source, &partition, &chunk)?;
+                    let turn = Turn { ticket, source, from: source, now };
+                    let done = self.work(turn, &partition, &chunk, done)?;
                     self.batch_micros.saturating_record(began.elapsed().as_micros() as u64);
                     done
                 }
+                ToLane::Tick { ticket, now, ended } => self.tick(ticket, now, ended)?,
                 ToLane::Barrier { ticket, epoch } => self.barrier(ticket, epoch)?,
             };
-            self.send(output, done)?;
+            send(output, done, &self.cancel)?;
         }
     }
 
-    fn work(&mut self, ticket: u64, source: usize, partition: &Arc<str>, chunk: &Chunk) -> Result<FromLane, EngineError> {
-        for (node, &visits) in self.nodes.iter().zip(&self.visits[source]) {
-            match node {
-                LaneNode::Source(stage) if visits == 0 => stage.skip(ticket),
-                LaneNode::Step(stage) if visits == 0 => stage.skip(ticket),
-                _ => {}
-            }
-        }
-        let turn = Turn { ticket, source, from: source };
-        let LaneNode::Source(stage) = &mut self.nodes[source] else {
+    fn work(&mut self, turn: Turn, partition: &Arc<str>, chunk: &Chunk, done: bool) -> Result<FromLane, EngineError> {
+        let Turn { ticket, source, now, .. } = turn;
+        self.skip(ticket, Some(source));
+        let LaneNode::Source(stage) = &mut self.chain.nodes[source] else {
             return Err(EngineError::internal("lane", "a chunk was sent to a node that is no source"));
         };
         let before = stage.counts;
-        let processed = stage.process(chunk, partition, turn)?;
-        self.live.add(source, difference(stage.counts, before));
-        let mut result = Flow { encoded: Vec::new(), rejected: Vec::new() };
-        self.push(source, processed, turn, &mut result)?;
-        Ok(FromLane::Done { ticket, encoded: result.encoded, rejected: result.rejected })
+        let processed = stage.process(chunk, partition, done, turn)?;
+        self.chain.live.add(source, difference(stage.counts, before));
+        let marks = match &stage.event_time {
+            Some(_) => Some(std::mem::take(&mut stage.marks)),
+            None => self.clock.as_ref().map(|clock| clock.tick(ticket, now)).transpose()?,
+        };
+        let mut flow = Flow::default();
+        self.chain.push(source, processed, turn, &mut flow)?;
+        self.hand_on(turn, marks, flow)
     }
 
-    /// Takes what a node put out to everyone who reads from it.
-    fn push(&mut self, node: usize, processed: Processed, turn: Turn, result: &mut Flow) -> Result<(), EngineError> {
-        result
-            .rejected
-            .extend(processed.rejected.into_iter().filter(|rows| !rows.is_empty()).map(|rows| (node, turn.source, rows)));
-        let consumers = Arc::clone(&self.consumers);
-        let fans = Arc::clone(&self.fan);
-        for batch in processed.out {
-            for &consumer in &consumers[node] {
-                match &mut self.nodes[consumer] {
-                    LaneNode::Step(stage) => {
-                        let fan = fans[consumer].get(&node).copied().unwrap_or(1);
-                        let (processed, counts) = stage.process(batch.clone(), Turn { from: node, ..turn }, fan)?;
-                        self.live.add(consumer, counts);
-                        self.push(consumer, processed, turn, result)?;
-                    }
-                    LaneNode::Sink(stage) => {
-                        if batch.num_rows() > 0 {
-                            let encoded = stage.process(&batch)?;
-                            let rows = encoded.rows;
-                            self.live.add(consumer, NodeCounts { rows_in: rows, out: rows, ..NodeCounts::default() });
-                            result.encoded.push((consumer, encoded));
-                        }
-                    }
-                    LaneNode::Source(_) => return Err(EngineError::internal("lane", "a source cannot read from another node")),
-                }
+    fn tick(&mut self, ticket: u64, now: i64, ended: Option<usize>) -> Result<FromLane, EngineError> {
+        self.skip(ticket, None);
+        let marks = match (&self.clock, ended) {
+            (Some(clock), Some(source)) => Some(clock.end(ticket, source, now)?),
+            (Some(clock), None) => Some(clock.tick(ticket, now)?),
+            (None, _) => None,
+        };
+        let source = ended.unwrap_or(0);
+        self.hand_on(Turn { ticket, source, from: source, now }, marks, Flow::default())
+    }
+
+    /// Tells state in turn that this ticket does not visit it.
+    fn skip(&self, ticket: u64, source: Option<usize>) {
+        for (index, node) in self.chain.nodes.iter().enumerate() {
+            let visits = source.map_or(0, |source| self.visits[source][index]);
+            if visits == 0
+                && let LaneNode::Step(stage) = node
+            {
+                stage.skip(ticket);
             }
         }
-        Ok(())
+    }
+
+    fn hand_on(&mut self, turn: Turn, marks: Option<Marks>, flow: Flow) -> Result<FromLane, EngineError> {
+        let Turn { ticket, source, now, .. } = turn;
+        if !self.outboxes.is_empty() {
+            for &(source, mark) in marks.iter().flat_map(|marks| marks.iter()) {
+                self.chain.watermarks[source] = mark;
+            }
+            let nodes = Arc::clone(&self.nodes);
+            self.chain.advance(&nodes, |_, _, watermark| Ok(watermark))?;
+            let marks = self.chain.marks();
+            self.outboxes.iter().try_for_each(|outbox| outbox.rows(ticket, source, now, &flow.outgoing, &marks))?;
+        }
+        Ok(FromLane::Done { ticket, encoded: flow.encoded, rejected: flow.rejected })
     }
 
     fn barrier(&mut self, ticket: u64, epoch: u64) -> Result<FromLane, EngineError> {
-        let mut report = LaneReport {
-            counts: Vec::with_capacity(self.nodes.len()),
-            rules: Vec::with_capacity(self.nodes.len()),
-            states: Vec::new(),
-            batch_micros: self.batch_micros.clone(),
-        };
+        let speaks = self.index == 0;
+        let chain = self.chain.report(self.index, ticket, epoch, speaks)?;
+        let clock = self.clock.as_ref().filter(|_| speaks).map(|clock| clock.snapshot(ticket)).transpose()?;
+        let batch_micros = Some(self.batch_micros.clone());
         self.batch_micros.reset();
-        let takes_snapshots = self.index == 0;
-        for (index, node) in self.nodes.iter_mut().enumerate() {
-            let (counts, rules, state) = match node {
-                LaneNode::Source(stage) => {
-                    let state = if takes_snapshots { stage.snapshot(ticket)? } else { None };
-                    (std::mem::take(&mut stage.counts), stage.take_rules(), state)
-                }
-                LaneNode::Step(stage) => {
-                    let state = if takes_snapshots { stage.snapshot(ticket, epoch)? } else { None };
-                    (stage.take_counts(), stage.take_rules(), state)
-                }
-                LaneNode::Sink(stage) => (std::mem::take(&mut stage.counts), BTreeMap::new(), None),
-            };
-            report.counts.push(counts);
-            report.rules.push(rules);
-            report.states.extend(state.map(|state| (index, state)));
-        }
-        Ok(FromLane::Barrier { ticket, report: Box::new(report) })
+        self.outboxes.iter().try_for_each(|outbox| outbox.barrier(ticket, epoch))?;
+        Ok(FromLane::Barrier { ticket, report: Box::new(LaneReport { chain, clock, batch_micros }) })
     }
-
-    fn send(&self, output: &Sender<FromLane>, message: FromLane) -> Result<(), EngineError> {
-        let mut message = message;
-        loop {
-            match output.send_timeout(message, Duration::from_millis(50)) {
-                Ok(()) => return Ok(()),
-                Err(SendTimeoutError::Disconnected(_)) => return Err(EngineError::Cancelled),
-                Err(SendTimeoutError::Timeout(back)) => {
-                    if self.cancel.is_cancelled() {
-                        return Err(EngineError::Cancelled);
-                    }
-                    message = back;
-                }
-            }
-        }
-    }
-}
-
-struct Flow {
-    encoded: Vec<(usize, Encoded)>,
-    rejected: Vec<(usize, usize, Rejected)>,
 }
 
 fn difference(after: NodeCounts, before: NodeCounts) -> NodeCounts {
@@ -202,5 +170,7 @@ fn difference(after: NodeCounts, before: NodeCounts) -> NodeCounts {
         denied: after.denied - before.denied,
         late: after.late - before.late,
         dropped: after.dropped - before.dropped,
+        absorbed: after.absorbed - before.absorbed,
+        emitted: after.emitted - before.emitted,
     }
 }

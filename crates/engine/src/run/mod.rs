@@ -1,8 +1,16 @@
 //! A run: threads for readers, one dispatcher, lanes and one writer, from start or from the last checkpoint to the end.
 
+mod chain;
+mod commit;
 mod compile;
+mod definitions;
 mod dispatch;
+mod exchange;
+mod flow;
+mod keyed;
 mod lane;
+mod layout;
+mod parts;
 mod reader;
 mod writer;
 
@@ -12,7 +20,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use crossbeam_channel::bounded;
@@ -20,6 +28,9 @@ use parking_lot::Mutex;
 use weir_plan::Plan;
 
 use crate::{error::EngineError, host::Host, live::Live, ordered::Cancel, summary::Summary};
+
+/// How often operators with state hear of the time while no rows come.
+const TICK: Duration = Duration::from_millis(50);
 
 /// Where and how a pipeline runs.
 #[derive(Clone, Debug)]
@@ -102,12 +113,12 @@ pub fn run(plan: &Arc<Plan>, host: &Arc<dyn Host>, options: &Options, control: &
     let compiled = compile::compile(plan, host, options, restored.as_ref(), &cancel)?;
     *control.live.lock() = Some(Arc::clone(&compiled.live));
 
-    let lanes = compiled.lanes.len();
     let failure = Failure::new(cancel.clone());
     let requests = Arc::new(Requests::default());
     let (barrier_tx, barrier_rx) = crossbeam_channel::unbounded();
-    let (to_lanes, lane_inputs): (Vec<_>, Vec<_>) = (0..lanes).map(|_| bounded(2)).unzip();
-    let (lane_outputs, from_lanes): (Vec<_>, Vec<_>) = (0..lanes).map(|_| bounded(8)).unzip();
+    let (jobs_tx, jobs_rx) = bounded(1);
+    let last = restored.unwrap_or_default();
+    let next_epoch = last.epoch + 1;
 
     let outcome = std::thread::scope(|scope| {
         let mut inputs = Vec::new();
@@ -124,50 +135,68 @@ pub fn run(plan: &Arc<Plan>, host: &Arc<dyn Host>, options: &Options, control: &
             let failure = failure.clone();
             spawn(scope, "weir-reader", move || failure.watch(|| reader.run()));
         }
-        for ((lane, input), output) in compiled.lanes.into_iter().zip(lane_inputs).zip(lane_outputs) {
+        for (lane, input, output) in compiled.lanes {
             let failure = failure.clone();
             spawn(scope, "weir-lane", move || failure.watch(|| lane.run(&input, &output)));
         }
+        for (lane, output) in compiled.keyed_lanes {
+            let failure = failure.clone();
+            spawn(scope, "weir-keyed", move || failure.watch(|| lane.run(&output)));
+        }
         let dispatcher = dispatch::Dispatcher {
             inputs,
-            lanes: to_lanes,
+            lanes: compiled.to_lanes,
             barriers: barrier_tx,
             every: plan.checkpoint.every.as_duration(),
             positions: compiled.positions,
-            next_epoch: restored.as_ref().map_or(1, |checkpoint| checkpoint.epoch + 1),
+            next_epoch,
             control: control.clone(),
             cancel: cancel.clone(),
             requests: Arc::clone(&requests),
+            tick: compiled.timed.then_some(TICK),
         };
         let watch = failure.clone();
         spawn(scope, "weir-dispatcher", move || watch.watch(|| dispatcher.run()));
 
-        let writer = writer::Writer {
+        let committer = commit::Committer {
             plan: Arc::clone(plan),
             host: Arc::clone(host),
             run: options.run.clone(),
             started,
-            lanes: from_lanes,
+            jobs: jobs_rx,
+            mailboxes: compiled.mailboxes,
+            last,
+            definitions: compiled.definitions,
+            cancel: cancel.clone(),
+            requests: Arc::clone(&requests),
+        };
+        let watch = failure.clone();
+        let committing = scope.spawn(move || watch.watch(|| committer.run()));
+        let writer = writer::Writer {
+            plan: Arc::clone(plan),
+            inbox: compiled.to_writer,
             barriers: barrier_rx,
+            jobs: jobs_tx,
             sinks: compiled.sinks,
             expected_flow: compiled.flow,
-            mailboxes: compiled.mailboxes,
-            last: restored.unwrap_or_default(),
-            definitions: compiled.definitions,
+            next_epoch,
             quarantine: host.quarantine_sealer(),
             cancel: cancel.clone(),
             requests,
         };
-        failure.watch(|| writer.run())
+        let times = failure.watch(|| writer.run());
+        let finished = committing.join().ok().flatten();
+        finished.zip(times)
     });
     // The first failure is the one to tell; the others only followed from it.
     if let Some(error) = failure.take() {
         return Err(error);
     }
-    let finished = outcome.ok_or(EngineError::Cancelled)?;
+    let (finished, times) = outcome.ok_or(EngineError::Cancelled)?;
+    let batch_micros = BatchTimes { p50: times.value_at_quantile(0.5), p99: times.value_at_quantile(0.99) };
     let status = if finished.stopped { Status::Stopped } else { Status::Finished };
     let summary = Summary::of(plan, &options.run, status.as_str(), &finished.last, finished.evidence.clone());
-    Ok(Outcome { status, summary, batch_micros: finished.batch_micros })
+    Ok(Outcome { status, summary, batch_micros })
 }
 
 fn spawn<'scope, F>(scope: &'scope std::thread::Scope<'scope, '_>, name: &str, work: F)
@@ -187,8 +216,8 @@ where
 struct Requests {
     /// Take a checkpoint soon: rejected rows fill the memory.
     checkpoint: AtomicBool,
-    /// A barrier is on its way; no other is sent before it has been committed.
-    in_flight: AtomicBool,
+    /// A barrier is on its way or its epoch is being committed; no other is sent before that is done.
+    committing: AtomicBool,
 }
 
 /// The first failure of any thread; raising it cancels the others.

@@ -31,8 +31,12 @@ pub enum FromReader {
         /// The position after the chunk.
         position: Option<PartitionPosition>,
     },
-    /// A bounded source is exhausted, at these positions.
-    End(Vec<PartitionPosition>),
+    /// Nothing more comes.
+    End {
+        positions: Vec<PartitionPosition>,
+        /// The source is bounded and has been read to its end; otherwise somebody asked the run to stop.
+        exhausted: bool,
+    },
 }
 
 pub struct ReaderThread {
@@ -57,7 +61,7 @@ impl ReaderThread {
             }
             if ended || self.control.is_stopping() {
                 // Stays to hear of the last checkpoint; the dispatcher hangs up when the run is over.
-                if !ended && !self.send(FromReader::End(self.source.reader.positions())) {
+                if !ended && !self.send(FromReader::End { positions: self.source.reader.positions(), exhausted: false }) {
                     return Ok(());
                 }
                 ended = true;
@@ -83,7 +87,7 @@ impl ReaderThread {
                 Read::Idle => self.live.set_lag(self.source.node, self.source.reader.lag()),
                 Read::End => {
                     self.live.set_lag(self.source.node, Some(0));
-                    if !self.send(FromReader::End(self.source.reader.positions())) {
+                    if !self.send(FromReader::End { positions: self.source.reader.positions(), exhausted: true }) {
                         return Ok(());
                     }
                     ended = true;

@@ -6,10 +6,9 @@ use arrow::buffer::BooleanBuffer;
 use weir_connectors::{Chunk, RowDecoder};
 use weir_spec::{connector::LatePolicy, pipeline::OnMalformed};
 
-use super::{Processed, Reason, Rejected, RejectedContent, StageKind, Turn, event_time::EventTimeCheck, guard, quality::RuleSet};
+use super::{Processed, Reason, Rejected, RejectedContent, StageKind, Turn, event_time::{EventTimeCheck, LATE, Marks}, guard, quality::RuleSet};
 use crate::{
     batch::{Batch, Origin},
-    checkpoint::OperatorState,
     counts::{NodeCounts, RuleCounts},
     error::EngineError,
 };
@@ -25,11 +24,13 @@ pub struct DecodeStage {
     pub event_time: Option<EventTimeCheck>,
     pub on_malformed: OnMalformed,
     pub counts: NodeCounts,
+    /// The watermarks after the last chunk.
+    pub marks: Marks,
 }
 
 impl DecodeStage {
-    /// Decodes a chunk and holds its rows against the contract.
-    pub fn process(&mut self, chunk: &Chunk, partition: &Arc<str>, turn: Turn) -> Result<Processed, EngineError> {
+    /// Decodes a chunk and holds its rows against the contract. `done` says that it is the last of its partition.
+    pub fn process(&mut self, chunk: &Chunk, partition: &Arc<str>, done: bool, turn: Turn) -> Result<Processed, EngineError> {
         let rows_in = chunk.end.row - chunk.start.row;
         let decoded = self.decoder.decode(chunk).map_err(|e| EngineError::connector(&self.node, e))?;
         let schema = decoded.rows.schema();
@@ -54,7 +55,7 @@ impl DecodeStage {
         if let Some(kept) = self.check_contract(&batch, &mut processed)? {
             batch = kept;
         }
-        if let Some(kept) = self.check_lateness(&batch, turn, &mut processed)? {
+        if let Some(kept) = self.check_time(&batch, done, turn, &mut processed)? {
             batch = kept;
         }
         processed.out.push(batch);
@@ -81,16 +82,35 @@ impl DecodeStage {
         self.keep(batch, &!any).map(Some)
     }
 
-    fn check_lateness(&mut self, batch: &Batch, turn: Turn, processed: &mut Processed) -> Result<Option<Batch>, EngineError> {
-        let Some(event_time) = &self.event_time else { return Ok(None) };
-        let Some(late) = event_time.late(batch, turn)? else { return Ok(None) };
-        let rows: Vec<u32> = late.set_indices().map(|row| row as u32).collect();
-        processed.late += rows.len() as u64;
-        if event_time.policy == LatePolicy::Quarantine {
-            let reason = Reason::new("late", "came after the watermark had passed its event time");
+    fn check_time(
+        &mut self,
+        batch: &Batch,
+        done: bool,
+        turn: Turn,
+        processed: &mut Processed,
+    ) -> Result<Option<Batch>, EngineError> {
+        let Some(event_time) = &mut self.event_time else { return Ok(None) };
+        let timely = event_time.check(batch, done, turn)?;
+        self.marks = timely.marks;
+        let policy = self.event_time.as_ref().map(|event_time| event_time.policy).unwrap_or_default();
+        let mut keep: Option<BooleanBuffer> = None;
+        if let Some(runaway) = timely.runaway {
+            let rows: Vec<u32> = runaway.set_indices().map(|row| row as u32).collect();
+            processed.quarantined += rows.len() as u64;
+            let reason = Reason::new("runaway", "its event time lies further ahead than the source's max_ahead allows");
             processed.rejected.push(self.reject(StageKind::Source, batch, &rows, vec![vec![reason]; rows.len()])?);
+            keep = Some(!&runaway);
         }
-        self.keep(batch, &!&late).map(Some)
+        if let Some(late) = timely.late.filter(|_| policy != LatePolicy::Pass) {
+            let rows: Vec<u32> = late.set_indices().map(|row| row as u32).collect();
+            processed.late += rows.len() as u64;
+            if policy == LatePolicy::Quarantine {
+                let reason = Reason::new(LATE, "came after the watermark had passed its event time");
+                processed.rejected.push(self.reject(StageKind::Source, batch, &rows, vec![vec![reason]; rows.len()])?);
+            }
+            keep = Some(keep.map_or_else(|| !&late, |keep| &keep & &!&late));
+        }
+        keep.map(|keep| self.keep(batch, &keep)).transpose()
     }
 
     fn reject(&self, stage: StageKind, batch: &Batch, rows: &[u32], reasons: Vec<Vec<Reason>>) -> Result<Rejected, EngineError> {
@@ -121,19 +141,9 @@ impl DecodeStage {
     pub fn take_rules(&mut self) -> BTreeMap<String, RuleCounts> {
         let mut counts = BTreeMap::new();
         self.contract.take_counts(&mut counts);
-        counts
-    }
-
-    /// The watermarks as of a barrier.
-    pub fn snapshot(&mut self, ticket: u64) -> Result<Option<OperatorState>, EngineError> {
-        let Some(event_time) = &self.event_time else { return Ok(None) };
-        let newest = event_time.watermarks.snapshot(ticket)?;
-        Ok(Some(OperatorState::Inline(serde_json::json!(newest))))
-    }
-
-    pub fn skip(&self, ticket: u64) {
-        if let Some(event_time) = &self.event_time {
-            event_time.watermarks.skip(ticket);
+        if let Some(event_time) = &mut self.event_time {
+            event_time.take_counts(&mut counts);
         }
+        counts
     }
 }

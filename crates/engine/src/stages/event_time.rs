@@ -1,47 +1,195 @@
-//! Event time: the watermark of each partition, and which rows come behind it.
+//! Event time: the watermark of each partition and source, which rows come behind it, and which run away from it.
 //!
-//! The watermark of a partition is the newest event time seen in it, less `max_delay`. A row is late when its time lies before
-//! the watermark as it stood when the row's predecessor had passed. That definition depends on the order of rows alone, not on
-//! how they are cut into batches.
+//! - The watermark of a partition is the newest event time seen in it, less `max_delay`. A row is late when its time lies before
+//!   the watermark as it stood when the row's predecessor had passed. That depends on the order of rows alone, not on how they
+//!   are cut into batches.
+//! - The watermark of a source is the least of its partitions' that have begun and are not idle, and never goes back.
+//! - A row more than `max_ahead` beyond both the clock and the newest row of its source runs away: it moves no watermark and is
+//!   quarantined, so that one wrong clock does not make everybody else late.
+//!
+//! Where operators with state read from the source, they decide what is late, window by window; the source then lets such rows pass.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::{
     array::{Array, AsArray, TimestampMicrosecondArray},
     buffer::BooleanBuffer,
     datatypes::TimestampMicrosecondType,
 };
+use serde::{Deserialize, Serialize};
 use weir_spec::connector::{EventTime, LatePolicy};
 
 use super::Turn;
 use crate::{
     batch::Batch,
+    counts::RuleCounts,
     error::EngineError,
     ordered::{Cancel, Ordered},
 };
 
-/// The newest event time of each partition of a source, microseconds; shared by all lanes.
+/// The watermark of each source that has event time, by the source's node index, in order.
+pub type Marks = Arc<[(usize, i64)]>;
+
+/// How a source tells event time. Spans in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceClock {
+    pub max_delay: i64,
+    pub idle_after: Option<i64>,
+    pub max_ahead: i64,
+}
+
+impl SourceClock {
+    pub fn of(event_time: &EventTime) -> Self {
+        let micros = |span: weir_spec::types::Timespan| i64::try_from(span.as_duration().as_micros()).unwrap_or(i64::MAX);
+        Self {
+            max_delay: micros(event_time.max_delay),
+            idle_after: event_time.idle_after.map(micros),
+            max_ahead: micros(event_time.max_ahead),
+        }
+    }
+}
+
+/// The event time of all sources, shared by all lanes and entered once by every ticket, in order.
 #[derive(Debug)]
-pub struct Watermarks(Ordered<BTreeMap<String, i64>>);
+pub struct EventClock(Ordered<BTreeMap<usize, SourceTime>>);
 
-impl Watermarks {
-    /// Restored from what [`Self::snapshot`] gave.
-    pub fn restore(newest: BTreeMap<String, i64>, cancel: Cancel) -> Arc<Self> {
-        Arc::new(Self(Ordered::new(newest, cancel)))
+#[derive(Debug)]
+struct SourceTime {
+    /// None for a source without event time: its only watermark is its end.
+    clock: Option<SourceClock>,
+    known: Known,
+    /// Partitions whose rows came after the start, with the clock's time of their last one. Others are taken as idle.
+    heard_at: BTreeMap<String, i64>,
+    ended: bool,
+}
+
+/// What a checkpoint keeps of a source's event time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// The newest event time of each partition.
+    pub newest: BTreeMap<String, i64>,
+    /// The source's watermark.
+    pub watermark: Option<i64>,
+}
+
+impl SourceTime {
+    fn mark(&mut self, now: i64) -> i64 {
+        if self.ended {
+            return i64::MAX;
+        }
+        let Some(clock) = self.clock else { return i64::MIN };
+        let active = self.known.newest.iter().filter(|(partition, _)| match (self.heard_at.get(*partition), clock.idle_after) {
+            (Some(&heard), Some(idle)) => now.saturating_sub(heard) <= idle,
+            (heard, None) => heard.is_some(),
+            (None, Some(_)) => false,
+        });
+        let least = active.map(|(_, newest)| newest.saturating_sub(clock.max_delay)).min();
+        self.known.watermark = self.known.watermark.max(least);
+        self.known.watermark.unwrap_or(i64::MIN)
+    }
+}
+
+/// What the clock says to a batch.
+struct Observed {
+    newest_before: Option<i64>,
+    runaway: Option<BooleanBuffer>,
+    marks: Marks,
+}
+
+impl EventClock {
+    /// The clock of these sources, restored from what [`Self::snapshot`] gave.
+    pub fn restore(sources: impl IntoIterator<Item = (usize, Option<SourceClock>, Known)>, cancel: Cancel) -> Arc<Self> {
+        let sources = sources
+            .into_iter()
+            .map(|(source, clock, known)| (source, SourceTime { clock, known, heard_at: BTreeMap::new(), ended: false }))
+            .collect();
+        Arc::new(Self(Ordered::new(sources, cancel)))
     }
 
-    pub fn skip(&self, ticket: u64) {
-        self.0.skip(ticket);
+    /// The watermarks as of a ticket that brings no rows with event time.
+    pub fn tick(&self, ticket: u64, now: i64) -> Result<Marks, EngineError> {
+        self.0.turn(ticket, 1, |sources| marks(sources, now))
     }
 
-    pub fn snapshot(&self, ticket: u64) -> Result<BTreeMap<String, i64>, EngineError> {
-        self.0.turn(ticket, 1, |newest| newest.clone())
+    /// A bounded source has no more rows.
+    pub fn end(&self, ticket: u64, source: usize, now: i64) -> Result<Marks, EngineError> {
+        self.0.turn(ticket, 1, |sources| {
+            if let Some(time) = sources.get_mut(&source) {
+                time.ended = true;
+            }
+            marks(sources, now)
+        })
     }
 
-    /// The newest event time over all partitions, for the console.
-    pub fn newest(&self) -> Option<i64> {
-        self.0.peek(|newest| newest.values().max().copied())
+    /// What a checkpoint keeps, as of a barrier's ticket.
+    pub fn snapshot(&self, ticket: u64) -> Result<BTreeMap<usize, Known>, EngineError> {
+        self.0.turn(ticket, 1, |sources| sources.iter().map(|(&source, time)| (source, time.known.clone())).collect())
     }
+
+    fn observe(
+        &self,
+        turn: Turn,
+        partition: &str,
+        done: bool,
+        times: &TimestampMicrosecondArray,
+    ) -> Result<Observed, EngineError> {
+        let newest_here = arrow::compute::max(times);
+        self.0.turn(turn.ticket, 1, |sources| {
+            let mut observed = Observed { newest_before: None, runaway: None, marks: Arc::default() };
+            if let Some(time) = sources.get_mut(&turn.source)
+                && let Some(clock) = time.clock
+            {
+                observed.newest_before = time.known.newest.get(partition).copied();
+                let mut newest_here = newest_here;
+                let known = time.known.newest.values().max().copied().unwrap_or(i64::MIN);
+                let bound = |newest: i64| turn.now.max(newest).saturating_add(clock.max_ahead);
+                if newest_here.is_some_and(|newest| newest > bound(known)) {
+                    let (rows, accepted) = runaways(times, known, bound);
+                    observed.runaway = Some(rows);
+                    newest_here = accepted;
+                }
+                if let Some(here) = newest_here {
+                    let newest = time.known.newest.entry(partition.to_owned()).or_insert(here);
+                    *newest = here.max(*newest);
+                }
+                if done {
+                    time.heard_at.remove(partition);
+                } else if !times.is_empty() {
+                    time.heard_at.insert(partition.to_owned(), turn.now);
+                }
+                // A partition that ends still counts with its last rows, at least for this ticket.
+                if done && time.heard_at.is_empty() {
+                    let last = time.known.newest.get(partition).map(|newest| newest.saturating_sub(clock.max_delay));
+                    time.known.watermark = time.known.watermark.max(last);
+                }
+            }
+            observed.marks = marks(sources, turn.now);
+            observed
+        })
+    }
+}
+
+fn marks(sources: &mut BTreeMap<usize, SourceTime>, now: i64) -> Marks {
+    sources.iter_mut().map(|(&source, time)| (source, time.mark(now))).collect()
+}
+
+/// Rows too far ahead of what came before them, and the newest time of the others.
+fn runaways(times: &TimestampMicrosecondArray, mut newest: i64, bound: impl Fn(i64) -> i64) -> (BooleanBuffer, Option<i64>) {
+    let mut accepted = None;
+    let rows = BooleanBuffer::collect_bool(times.len(), |row| {
+        if times.is_null(row) {
+            return false;
+        }
+        let time = times.value(row);
+        if time > bound(newest) {
+            return true;
+        }
+        newest = newest.max(time);
+        accepted = accepted.max(Some(time));
+        false
+    });
+    (rows, accepted)
 }
 
 /// Event time in one lane of a source.
@@ -50,39 +198,61 @@ pub struct EventTimeCheck {
     pub policy: LatePolicy,
     /// Microseconds.
     pub max_delay: i64,
-    pub watermarks: Arc<Watermarks>,
+    pub clock: Arc<EventClock>,
+    /// Operators downstream say what is late.
+    pub judged_later: bool,
+    /// Rows asked and found late since they were last taken, whatever became of them.
+    pub counts: RuleCounts,
+}
+
+/// The name under which late rows are counted and quarantined.
+pub const LATE: &str = "late";
+
+/// What event time says of a batch.
+#[derive(Debug)]
+pub struct Timely {
+    pub late: Option<BooleanBuffer>,
+    pub runaway: Option<BooleanBuffer>,
+    pub marks: Marks,
 }
 
 impl EventTimeCheck {
-    pub fn new(column: usize, event_time: &EventTime, watermarks: Arc<Watermarks>) -> Self {
-        let max_delay = i64::try_from(event_time.max_delay.as_duration().as_micros()).unwrap_or(i64::MAX);
-        Self { column, policy: event_time.late, max_delay, watermarks }
+    /// Judges a batch and advances the clock. Must be called once for every ticket of the source, with an empty batch if need
+    /// be. `done` says that it is the last of its partition.
+    pub fn check(&mut self, batch: &Batch, done: bool, turn: Turn) -> Result<Timely, EngineError> {
+        let times = batch.rows.column(self.column).as_primitive::<TimestampMicrosecondType>();
+        let observed = self.clock.observe(turn, &batch.origin.partition, done, times)?;
+        let late = if self.judged_later {
+            None
+        } else {
+            let late = behind(times, observed.newest_before.unwrap_or(i64::MIN), self.max_delay, observed.runaway.as_ref());
+            let runaway = observed.runaway.as_ref().map_or(0, BooleanBuffer::count_set_bits);
+            self.counts.evaluated += (times.len() - times.null_count() - runaway) as u64;
+            self.counts.failed += late.as_ref().map_or(0, |late| late.count_set_bits() as u64);
+            late
+        };
+        Ok(Timely { late, runaway: observed.runaway, marks: observed.marks })
     }
 
-    /// The late rows of a batch, None when there are none. Advances the partition's watermark. Must be called once for every
-    /// ticket of the source, with an empty batch if need be.
-    pub fn late(&self, batch: &Batch, turn: Turn) -> Result<Option<BooleanBuffer>, EngineError> {
-        let times = batch.rows.column(self.column).as_primitive::<TimestampMicrosecondType>();
-        let newest_here = arrow::compute::max(times);
-        let newest_before = self.watermarks.0.turn(turn.ticket, 1, |newest| {
-            let before = newest.get(&*batch.origin.partition).copied();
-            if let Some(here) = newest_here.filter(|&here| before.is_none_or(|before| here > before)) {
-                newest.insert(batch.origin.partition.to_string(), here);
-            }
-            before
-        })?;
-        if self.policy == LatePolicy::Pass {
-            return Ok(None);
+    /// How many rows had an event time and how many of them were late, under [`LATE`].
+    pub fn take_counts(&mut self, into: &mut BTreeMap<String, RuleCounts>) {
+        let counts = std::mem::take(&mut self.counts);
+        if counts.evaluated > 0 {
+            *into.entry(LATE.to_owned()).or_default() += &counts;
         }
-        Ok(behind(times, newest_before.unwrap_or(i64::MIN), self.max_delay))
     }
 }
 
 /// Rows whose time lies before the watermark that their predecessors left.
-fn behind(times: &TimestampMicrosecondArray, mut newest: i64, max_delay: i64) -> Option<BooleanBuffer> {
+fn behind(
+    times: &TimestampMicrosecondArray,
+    mut newest: i64,
+    max_delay: i64,
+    runaway: Option<&BooleanBuffer>,
+) -> Option<BooleanBuffer> {
     let mut late = None;
     for row in 0..times.len() {
-        if times.is_null(row) {
+        if times.is_null(row) || runaway.is_some_and(|runaway| runaway.value(row)) {
             continue;
         }
         let time = times.value(row);
@@ -98,14 +268,17 @@ fn behind(times: &TimestampMicrosecondArray, mut newest: i64, max_delay: i64) ->
 mod tests {
     use super::*;
 
+    fn array(times: &[i64]) -> TimestampMicrosecondArray {
+        TimestampMicrosecondArray::from(times.to_vec())
+    }
+
     #[test]
     fn lateness_depends_on_order_not_on_batches() {
         let all = [10, 20, 14, 15, 30, 24, 25, 26, 29, 31];
         let late_in = |cuts: &[usize]| {
             let (mut newest, mut start, mut late) = (i64::MIN, 0, Vec::new());
             for &end in cuts.iter().chain([&all.len()]) {
-                let times = TimestampMicrosecondArray::from(all[start..end].to_vec());
-                if let Some(rows) = behind(&times, newest, 5) {
+                if let Some(rows) = behind(&array(&all[start..end]), newest, 5, None) {
                     late.extend(rows.set_indices().map(|row| start + row));
                 }
                 newest = newest.max(all[start..end].iter().copied().max().unwrap_or(i64::MIN));
@@ -121,8 +294,104 @@ mod tests {
     }
 
     #[test]
+    fn late_rows_are_counted_whether_or_not_they_go_on() {
+        use arrow::{array::RecordBatch, datatypes::{DataType, Field, Schema, TimeUnit}};
+        for policy in [LatePolicy::Pass, LatePolicy::Drop, LatePolicy::Quarantine] {
+            let times = TimestampMicrosecondArray::from(vec![Some(10), Some(20), Some(5), None]).with_timezone("UTC");
+            let field = Field::new("at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true);
+            let rows = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![Arc::new(times)]).unwrap();
+            let origin = crate::batch::Origin { source: 0, partition: "p".into(), first_row: 0 };
+            let batch = Batch::new(rows, Arc::new(origin), None);
+            let source = SourceClock { max_delay: 0, idle_after: None, max_ahead: i64::MAX };
+            let clock = EventClock::restore([(0, Some(source), Known::default())], Cancel::default());
+            let mut check = EventTimeCheck { column: 0, policy, max_delay: 0, clock, judged_later: false, counts: RuleCounts::default() };
+            let timely = check.check(&batch, false, Turn { ticket: 0, source: 0, from: 0, now: 0 }).unwrap();
+            assert_eq!(timely.late.map(|late| late.set_indices().collect::<Vec<_>>()), Some(vec![2]), "{policy:?}");
+            let mut counts = BTreeMap::new();
+            check.take_counts(&mut counts);
+            assert_eq!(counts, BTreeMap::from([(LATE.to_owned(), RuleCounts { evaluated: 3, failed: 1 })]), "{policy:?}");
+        }
+    }
+
+    #[test]
     fn a_row_without_time_is_not_late_and_moves_nothing() {
         let times = TimestampMicrosecondArray::from(vec![Some(10), None, Some(5)]);
-        assert_eq!(behind(&times, i64::MIN, 0).map(|late| late.set_indices().collect::<Vec<_>>()), Some(vec![2]));
+        assert_eq!(behind(&times, i64::MIN, 0, None).map(|late| late.set_indices().collect::<Vec<_>>()), Some(vec![2]));
+    }
+
+    /// A clock of one source (node 0), asked batch by batch; the watermark after each.
+    struct Probe {
+        clock: Arc<EventClock>,
+        ticket: u64,
+    }
+
+    impl Probe {
+        fn new(idle_after: Option<i64>, max_ahead: i64) -> Self {
+            let source = SourceClock { max_delay: 5, idle_after, max_ahead };
+            Self { clock: EventClock::restore([(0, Some(source), Known::default())], Cancel::default()), ticket: 0 }
+        }
+
+        fn turn(&mut self, now: i64) -> Turn {
+            self.ticket += 1;
+            Turn { ticket: self.ticket - 1, source: 0, from: 0, now }
+        }
+
+        fn rows(&mut self, now: i64, partition: &str, times: &[i64]) -> (i64, Vec<usize>) {
+            let turn = self.turn(now);
+            let observed = self.clock.observe(turn, partition, false, &array(times)).unwrap();
+            let runaway = observed.runaway.map(|rows| rows.set_indices().collect()).unwrap_or_default();
+            (observed.marks[0].1, runaway)
+        }
+
+        fn done(&mut self, now: i64, partition: &str, times: &[i64]) -> i64 {
+            let turn = self.turn(now);
+            self.clock.observe(turn, partition, true, &array(times)).unwrap().marks[0].1
+        }
+
+        fn tick(&mut self, now: i64) -> i64 {
+            let turn = self.turn(now);
+            self.clock.tick(turn.ticket, now).unwrap()[0].1
+        }
+    }
+
+    const FAR: i64 = 1_000_000;
+
+    #[test]
+    fn the_slowest_partition_holds_the_watermark_until_it_is_idle() {
+        let mut probe = Probe::new(Some(100), FAR);
+        assert_eq!(probe.rows(0, "a", &[50]).0, 45);
+        assert_eq!(probe.rows(0, "b", &[20]).0, 45, "a watermark never goes back");
+        assert_eq!(probe.rows(50, "a", &[90]).0, 45, "b holds it");
+        assert_eq!(probe.tick(100), 45);
+        assert_eq!(probe.tick(101), 85, "b has been silent for longer than it may");
+        assert_eq!(probe.rows(102, "b", &[60]).0, 85);
+        assert_eq!(probe.rows(103, "b", &[95]).0, 85);
+        assert_eq!(probe.rows(104, "a", &[120]).0, 90, "b counts again");
+    }
+
+    #[test]
+    fn a_partition_that_has_ended_holds_nobody() {
+        let mut probe = Probe::new(None, FAR);
+        assert_eq!(probe.rows(0, "a", &[10]).0, 5);
+        assert_eq!(probe.rows(0, "b", &[40]).0, 5);
+        assert_eq!(probe.done(0, "a", &[]), 35);
+        assert_eq!(probe.done(0, "b", &[60]), 55);
+    }
+
+    #[test]
+    fn a_row_from_the_far_future_moves_nothing() {
+        let mut probe = Probe::new(None, 100);
+        assert_eq!(probe.rows(0, "a", &[10, 5_000, 20]), (15, vec![1]));
+        assert_eq!(probe.rows(0, "a", &[121]), (15, vec![0]), "more than 100 beyond the newest row and the clock");
+        assert_eq!(probe.rows(0, "a", &[120, 210]), (205, vec![]), "a little at a time is no jump");
+        assert_eq!(probe.rows(4_950, "a", &[5_000]), (4_995, vec![]), "the clock has come near");
+    }
+
+    #[test]
+    fn the_end_of_a_source_is_the_end_of_time() {
+        let mut probe = Probe::new(None, FAR);
+        probe.rows(0, "a", &[10]);
+        let turn = probe.turn(0);
+        assert_eq!(probe.clock.end(turn.ticket, 0, 0).unwrap()[0].1, i64::MAX);
     }
 }

@@ -64,6 +64,8 @@ pub fn account(node: &str, rows_in: u64, processed: &Processed, schema: &SchemaR
         denied: processed.denied,
         late: processed.late,
         dropped: processed.dropped,
+        absorbed: processed.absorbed,
+        emitted: processed.emitted,
     };
     if !counts.is_conserved() {
         return Err(EngineError::internal(node, format!("rows are not conserved: {counts:?}")));

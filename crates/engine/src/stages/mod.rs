@@ -47,6 +47,8 @@ pub struct Turn {
     pub source: usize,
     /// Index of the node that the batch comes from.
     pub from: usize,
+    /// The clock when the ticket was made, microseconds since 1970-01-01T00:00:00Z: the same in all lanes.
+    pub now: i64,
 }
 
 /// One operator in one lane.
@@ -77,6 +79,10 @@ pub struct Processed {
     pub denied: u64,
     pub late: u64,
     pub dropped: u64,
+    /// Rows taken into state, or into rows made of them.
+    pub absorbed: u64,
+    /// Rows of `out` made from rows absorbed.
+    pub emitted: u64,
     /// Rows to be sealed, for whichever of the counts keeps its rows.
     pub rejected: Vec<Rejected>,
 }

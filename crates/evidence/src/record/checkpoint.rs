@@ -69,15 +69,20 @@ pub struct NodeCounts {
     /// Could not be decoded or broke its contract, at a source; what became of it is the source's `on_malformed`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub malformed: u64,
+    /// Went into the state of an operator (a window, a join, a pattern), or into what it put out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub absorbed: u64,
+    /// Made by an operator from rows it had absorbed; part of `out`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub emitted: u64,
 }
 
 impl NodeCounts {
     /// Row conservation: no row appeared from nowhere and none vanished.
     pub fn is_conserved(&self) -> bool {
-        [self.rows_out, self.quarantined, self.denied, self.late, self.dropped, self.malformed]
-            .into_iter()
-            .try_fold(0u64, u64::checked_add)
-            == Some(self.rows_in)
+        let left = [self.rows_out, self.absorbed, self.quarantined, self.denied, self.late, self.dropped, self.malformed];
+        let left = left.into_iter().try_fold(0u64, u64::checked_add);
+        left.is_some() && left == self.rows_in.checked_add(self.emitted)
     }
 }
 

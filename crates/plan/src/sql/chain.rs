@@ -148,7 +148,8 @@ impl<'c> Chain<'c> {
         let node = &mut self.nodes[id];
         node.name = self.step.to_owned();
         let renamed = node.schema.fields().iter().zip(names);
-        node.schema = Arc::new(Schema::new(renamed.map(|(field, name)| field.as_ref().clone().with_name(name)).collect::<Vec<_>>()));
+        node.schema =
+            Arc::new(Schema::new(renamed.map(|(field, name)| field.as_ref().clone().with_name(name)).collect::<Vec<_>>()));
         for (facts, name) in node.columns.iter_mut().zip(names) {
             facts.name = name.clone();
         }

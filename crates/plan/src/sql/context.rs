@@ -104,7 +104,10 @@ impl ExprPlanner for StructFields {
 /// How SQL text is read: text types are plain strings, unquoted names are lower-cased, places are remembered for messages. Nulls
 /// are sorted before everything else, as Flink does.
 pub fn parser_options() -> ParserOptions {
-    ParserOptions::new().with_default_null_ordering(NullOrdering::NullsMin).with_collect_spans(true).with_map_string_types_to_utf8view(false)
+    ParserOptions::new()
+        .with_default_null_ordering(NullOrdering::NullsMin)
+        .with_collect_spans(true)
+        .with_map_string_types_to_utf8view(false)
 }
 
 /// The tables of one query.

@@ -13,8 +13,8 @@ use datafusion::{
     optimizer::{
         Analyzer, Optimizer, OptimizerContext, eliminate_cross_join::EliminateCrossJoin,
         extract_equijoin_predicate::ExtractEquijoinPredicate, optimize_projections::OptimizeProjections,
-        optimize_unions::OptimizeUnions, push_down_filter::PushDownFilter, replace_distinct_aggregate::ReplaceDistinctWithAggregate,
-        simplify_expressions::SimplifyExpressions,
+        optimize_unions::OptimizeUnions, push_down_filter::PushDownFilter,
+        replace_distinct_aggregate::ReplaceDistinctWithAggregate, simplify_expressions::SimplifyExpressions,
     },
     sql::{
         parser::{DFParserBuilder, Statement},
@@ -117,7 +117,8 @@ impl Query {
     pub fn chain(self, inputs: &BTreeMap<String, NodeId>, chain: &mut Chain<'_>) -> Result<NodeId, Vec<Issue>> {
         let (places, tables) = (self.places, self.tables.clone());
         let placed = |issue: Issue| {
-            let table = || tables.iter().find(|table| issue.message.starts_with(&format!("`{}`", table.name))).map(|table| table.span);
+            let table =
+                || tables.iter().find(|table| issue.message.starts_with(&format!("`{}`", table.name))).map(|table| table.span);
             let span = match issue.code {
                 "sql-join" => places.join,
                 "sql-rank" => places.rank,
@@ -193,9 +194,8 @@ impl Query {
 /// Coerced and simplified, for a part of a query that is planned on its own.
 pub(super) fn analysed(logical: LogicalPlan) -> Result<LogicalPlan, Vec<Issue>> {
     check_plan_size(&logical)?;
-    let logical = Analyzer::new()
-        .execute_and_check(logical, &ConfigOptions::default(), |_, _| {})
-        .map_err(|error| issues(error, &[]))?;
+    let logical =
+        Analyzer::new().execute_and_check(logical, &ConfigOptions::default(), |_, _| {}).map_err(|error| issues(error, &[]))?;
     optimised(logical, true)
 }
 

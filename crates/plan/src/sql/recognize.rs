@@ -66,8 +66,9 @@ pub(super) fn bind(
     extras: &Extras,
     span: Span,
 ) -> Found<(Recognize, SchemaRef)> {
-    let TableFactor::MatchRecognize { partition_by, order_by, measures, rows_per_match, after_match_skip, pattern, symbols, .. } =
-        factor
+    let TableFactor::MatchRecognize {
+        partition_by, order_by, measures, rows_per_match, after_match_skip, pattern, symbols, ..
+    } = factor
     else {
         return fail(span, "this is no MATCH_RECOGNIZE", "write input MATCH_RECOGNIZE (…)");
     };
@@ -104,8 +105,10 @@ pub(super) fn bind(
         }
         defines[place] = Some(expr);
     }
-    let mut fields: Vec<Field> =
-        partition.iter().map(|&column| Field::new(schema.field(column).name(), schema.field(column).data_type().clone(), true)).collect();
+    let mut fields: Vec<Field> = partition
+        .iter()
+        .map(|&column| Field::new(schema.field(column).name(), schema.field(column).data_type().clone(), true))
+        .collect();
     let mut bound_measures = Vec::new();
     let mut rowtime = None;
     for measure in measures {
@@ -113,7 +116,8 @@ pub(super) fn bind(
         if fields.iter().any(|field| *field.name() == name) {
             return Err(vec![super::error::duplicate(&name).at(measure.alias.span)]);
         }
-        let is_time = matches!(&measure.expr, Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("match_rowtime"));
+        let is_time =
+            matches!(&measure.expr, Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("match_rowtime"));
         if is_time {
             rowtime = Some(bound_measures.len());
         }
@@ -125,7 +129,11 @@ pub(super) fn bind(
         bound_measures.push((expr, name));
     }
     if fields.is_empty() {
-        return fail(span, "nothing would come out of this pattern", "name what you need in MEASURES, or a column in PARTITION BY");
+        return fail(
+            span,
+            "nothing would come out of this pattern",
+            "name what you need in MEASURES, or a column in PARTITION BY",
+        );
     }
     let variable = |ident: &Ident| {
         let name = normalized(ident);
@@ -152,7 +160,8 @@ pub(super) fn bind(
                 .try_with_sql(&within.interval)
                 .and_then(|mut parser| parser.parse_expr())
                 .map_err(|error| vec![Issue { at: None, ..syntax_issue(error) }.at(within.span)])?;
-            let micros = interval(&expr).map_err(|found| found.into_iter().map(|issue| issue.at(within.span)).collect::<Vec<_>>())?;
+            let micros =
+                interval(&expr).map_err(|found| found.into_iter().map(|issue| issue.at(within.span)).collect::<Vec<_>>())?;
             if micros <= 0 {
                 return fail(within.span, "WITHIN needs an interval longer than nothing", "write WITHIN INTERVAL '1' HOUR");
             }
@@ -202,7 +211,11 @@ fn pattern_of(pattern: &MatchRecognizePattern, variables: &mut Vec<String>, span
             return fail(span, "^ and $ are not supported: a stream has no first and no last row", "leave them out");
         }
         MatchRecognizePattern::Exclude(_) => {
-            return fail(span, "{- … -} is not supported", "with ONE ROW PER MATCH nothing has to be left out: write the variable alone");
+            return fail(
+                span,
+                "{- … -} is not supported",
+                "with ONE ROW PER MATCH nothing has to be left out: write the variable alone",
+            );
         }
         MatchRecognizePattern::Permute(_) => {
             return fail(span, "PERMUTE is not supported", "write the orders out: (A B | B A)");
@@ -213,7 +226,9 @@ fn pattern_of(pattern: &MatchRecognizePattern, variables: &mut Vec<String>, span
         MatchRecognizePattern::Repetition(inner, quantifier) => {
             // `B+?` is read as a `?` over `B+`; `(B+)?` has a group between.
             let (inner, quantifier, greedy) = match (inner.as_ref(), quantifier) {
-                (MatchRecognizePattern::Repetition(inner, reluctant), RepetitionQuantifier::AtMostOne) => (inner, reluctant, false),
+                (MatchRecognizePattern::Repetition(inner, reluctant), RepetitionQuantifier::AtMostOne) => {
+                    (inner, reluctant, false)
+                }
                 _ => (inner, quantifier, true),
             };
             if matches!(inner.as_ref(), MatchRecognizePattern::Repetition(..)) {
@@ -230,7 +245,11 @@ fn pattern_of(pattern: &MatchRecognizePattern, variables: &mut Vec<String>, span
             };
             const MOST: u32 = 1_000;
             if max == Some(0) || max.is_some_and(|max| max < min) || min.max(max.unwrap_or(0)) > MOST {
-                return fail(span, format!("the quantifier {quantifier} is out of bounds"), format!("write {{n,m}} with n <= m <= {MOST}"));
+                return fail(
+                    span,
+                    format!("the quantifier {quantifier} is out of bounds"),
+                    format!("write {{n,m}} with n <= m <= {MOST}"),
+                );
             }
             Pattern::Repeat { pattern: Box::new(pattern_of(inner, variables, span)?), min, max, greedy }
         }
@@ -241,7 +260,9 @@ fn first_symbol(pattern: &MatchRecognizePattern) -> Option<&Ident> {
     match pattern {
         MatchRecognizePattern::Symbol(MatchRecognizeSymbol::Named(ident))
         | MatchRecognizePattern::Exclude(MatchRecognizeSymbol::Named(ident)) => Some(ident),
-        MatchRecognizePattern::Concat(patterns) | MatchRecognizePattern::Alternation(patterns) => patterns.iter().find_map(first_symbol),
+        MatchRecognizePattern::Concat(patterns) | MatchRecognizePattern::Alternation(patterns) => {
+            patterns.iter().find_map(first_symbol)
+        }
         MatchRecognizePattern::Group(inner) | MatchRecognizePattern::Repetition(inner, _) => first_symbol(inner),
         _ => None,
     }
@@ -324,7 +345,13 @@ impl Binder<'_> {
         let arguments = match &function.args {
             FunctionArguments::List(list) if list.duplicate_treatment.is_none() => list.args.as_slice(),
             FunctionArguments::None => &[],
-            _ => return if is_aggregate(&name) { fail(span, format!("DISTINCT in {name}(…) is not supported here"), "leave it out") } else { Ok(None) },
+            _ => {
+                return if is_aggregate(&name) {
+                    fail(span, format!("DISTINCT in {name}(…) is not supported here"), "leave it out")
+                } else {
+                    Ok(None)
+                };
+            }
         };
         let args: Vec<&FunctionArgExpr> = arguments
             .iter()
@@ -336,7 +363,11 @@ impl Binder<'_> {
         let column_of = |arg: Option<&&FunctionArgExpr>| match arg {
             Some(FunctionArgExpr::Expr(expr)) => match self.reference(expr)? {
                 Some(found) => Ok(found),
-                None => fail(expr.span(), format!("{name}(…) needs a column here, not an expression"), "compute it in a step or subquery before"),
+                None => fail(
+                    expr.span(),
+                    format!("{name}(…) needs a column here, not an expression"),
+                    "compute it in a step or subquery before",
+                ),
             },
             _ => fail(span, format!("{name}(…) needs a column"), format!("write {name}(A.price)")),
         };
@@ -344,7 +375,9 @@ impl Binder<'_> {
         let offset = |default: u32| match args.get(1) {
             None => Ok(default),
             Some(FunctionArgExpr::Expr(Expr::Value(value))) => match &value.value {
-                Value::Number(text, _) => text.parse().or_else(|_| fail(span, "an offset is a small whole number", "write LAST(A.price, 1)")),
+                Value::Number(text, _) => {
+                    text.parse().or_else(|_| fail(span, "an offset is a small whole number", "write LAST(A.price, 1)"))
+                }
                 _ => fail(span, "an offset is a small whole number", "write LAST(A.price, 1)"),
             },
             Some(_) => fail(span, "an offset is a small whole number", "write LAST(A.price, 1)"),
@@ -385,14 +418,17 @@ impl Binder<'_> {
                         let ident = of.0.first().and_then(|part| part.as_ident()).cloned();
                         let found = ident.and_then(|ident| self.variables.iter().position(|known| *known == normalized(&ident)));
                         match found {
-                            Some(place) => (MatchPart::Aggregate { variable: Some(place), function, column: None }, DataType::Int64),
+                            Some(place) => {
+                                (MatchPart::Aggregate { variable: Some(place), function, column: None }, DataType::Int64)
+                            }
                             None => return fail(span, format!("the pattern has no variable `{of}`"), "write count(*)"),
                         }
                     }
                     arg => {
                         let (variable, column) = column_of(arg)?;
-                        let data_type = aggregate_type(name, &type_of(column))
-                            .map_err(|found| found.into_iter().map(|issue| Issue { at: None, ..issue }.at(span)).collect::<Vec<_>>())?;
+                        let data_type = aggregate_type(name, &type_of(column)).map_err(|found| {
+                            found.into_iter().map(|issue| Issue { at: None, ..issue }.at(span)).collect::<Vec<_>>()
+                        })?;
                         (MatchPart::Aggregate { variable, function, column: Some(column) }, data_type)
                     }
                 }

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::{
     ast::{
-        Distinct, Expr, Function, FunctionArg, FunctionArgExpr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, Query,
-        Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor, Value, Visit, Visitor, WindowType,
+        Distinct, Expr, Function, FunctionArg, FunctionArgExpr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName,
+        Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor, Value, Visit, Visitor, WindowType,
     },
     tokenizer::Span,
 };
@@ -16,16 +16,34 @@ use super::{
 };
 use crate::suggest;
 
-const SUPPORTED: &str =
-    "supported are SELECT with expressions, WHERE, scalar functions, CASE, CAST, UNION ALL, subqueries in FROM and WITH; GROUP BY, HAVING, DISTINCT and aggregates; tumble, hop, session and cumulate; inner and left joins; ROW_NUMBER() with a filter on it; MATCH_RECOGNIZE";
+const SUPPORTED: &str = "supported are SELECT with expressions, WHERE, scalar functions, CASE, CAST, UNION ALL, subqueries in FROM and WITH; GROUP BY, HAVING, DISTINCT and aggregates; tumble, hop, session and cumulate; inner and left joins; ROW_NUMBER() with a filter on it; MATCH_RECOGNIZE";
 
 /// The same for a rule, which sees one row.
 const SUPPORTED_IN_RULES: &str = "a rule is an expression over the columns of one row: scalar functions, CASE, CAST, comparisons";
 
 /// The aggregate functions that engines have, as [`crate::operator::AggregateFunction`] has them.
 pub(crate) const AGGREGATES: [&str; 21] = [
-    "count", "sum", "min", "max", "avg", "mean", "stddev", "stddev_samp", "stddev_pop", "var", "var_samp", "var_pop", "first_value",
-    "last_value", "bool_and", "bool_or", "approx_distinct", "approx_percentile_cont", "string_agg", "array_agg", "variance",
+    "count",
+    "sum",
+    "min",
+    "max",
+    "avg",
+    "mean",
+    "stddev",
+    "stddev_samp",
+    "stddev_pop",
+    "var",
+    "var_samp",
+    "var_pop",
+    "first_value",
+    "last_value",
+    "bool_and",
+    "bool_or",
+    "approx_distinct",
+    "approx_percentile_cont",
+    "string_agg",
+    "array_agg",
+    "variance",
 ];
 
 /// Functions that make tables of windows.
@@ -238,7 +256,9 @@ impl Walk {
             JoinConstraint::Using(_) => {}
             JoinConstraint::Natural => self.refuse("NATURAL JOIN", span),
             JoinConstraint::None => self.issues.push(
-                Issue::new("sql-unsupported", "a JOIN without a condition").help("say ON which columns the two sides are equal").at(span),
+                Issue::new("sql-unsupported", "a JOIN without a condition")
+                    .help("say ON which columns the two sides are equal")
+                    .at(span),
             ),
         }
     }
@@ -357,7 +377,8 @@ impl Walk {
         match input {
             Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(ident)))) => self.named(ident),
             _ => {
-                let help = format!("write {called}(input, INTERVAL '1 minute'), with the name of a source, a step or a WITH table");
+                let help =
+                    format!("write {called}(input, INTERVAL '1 minute'), with the name of a source, a step or a WITH table");
                 let message = format!("{called}(…) needs the name of a table first");
                 self.issues.push(Issue::new("sql-window", message).help(help).at(name.span()));
             }
@@ -407,7 +428,9 @@ impl ExprWalk<'_> {
         let span = function.name.span();
         let name = function.name.to_string().to_ascii_lowercase();
         let kind = FUNCTIONS.kind(&name);
-        if let (Some(WindowType::WindowSpec(spec)), "row_number", Some(_)) = (&function.over, name.as_str(), self.stateful.as_ref()) {
+        if let (Some(WindowType::WindowSpec(spec)), "row_number", Some(_)) =
+            (&function.over, name.as_str(), self.stateful.as_ref())
+        {
             *self.stateful = Some(true);
             self.places.rank.get_or_insert(span);
             if spec.window_frame.is_some() || spec.window_name.is_some() {

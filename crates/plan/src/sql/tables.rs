@@ -11,9 +11,9 @@ use datafusion::{
         planner::{PlannerContext, SqlToRel},
         sqlparser::{
             ast::{
-                BinaryOperator, Cte, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-                JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SetExpr, Spanned, Statement, TableAlias,
-                TableFactor, TableWithJoins, With, helpers::attached_token::AttachedToken,
+                BinaryOperator, Cte, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
+                Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SetExpr, Spanned, Statement,
+                TableAlias, TableFactor, TableWithJoins, With, helpers::attached_token::AttachedToken,
             },
             dialect::GenericDialect,
             parser::Parser,
@@ -30,12 +30,7 @@ use super::{
     subset::normalized,
     typed_only::AS_OF_NAME,
 };
-use crate::{
-    operator::WindowKind,
-    plan::NodeId,
-    schema,
-    suggest,
-};
+use crate::{operator::WindowKind, plan::NodeId, schema, suggest};
 
 /// What a table's name stands for.
 #[derive(Clone, Debug)]
@@ -45,7 +40,11 @@ pub(super) enum Entry {
     Query(Box<LogicalPlan>),
     Window(WindowTable),
     /// `FOR SYSTEM_TIME AS OF`; the time stands in the join's condition, where it is a column.
-    Version { input: String, processing: bool, span: Span },
+    Version {
+        input: String,
+        processing: bool,
+        span: Span,
+    },
     Match(Box<Recognize>),
 }
 
@@ -144,7 +143,8 @@ impl Replace<'_> {
                 | JoinOperator::LeftOuter(JoinConstraint::On(on))) = &mut join.join_operator
                 else {
                     let message = "FOR SYSTEM_TIME AS OF belongs to the right side of JOIN … ON or LEFT JOIN … ON";
-                    let issue = Issue::new("sql-unsupported", message).help("write a JOIN b FOR SYSTEM_TIME AS OF a.time ON a.key = b.key");
+                    let issue = Issue::new("sql-unsupported", message)
+                        .help("write a JOIN b FOR SYSTEM_TIME AS OF a.time ON a.key = b.key");
                     return Err(vec![issue.at(join.relation.span())]);
                 };
                 *on = Expr::BinaryOp {

@@ -6,8 +6,8 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::{
     common::{Result, internal_err},
     logical_expr::{
-        Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, LimitEffect, PartitionEvaluator, ScalarFunctionArgs, ScalarUDF,
-        ScalarUDFImpl, Signature, Volatility, WindowUDF, WindowUDFImpl,
+        Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, LimitEffect, PartitionEvaluator, ScalarFunctionArgs,
+        ScalarUDF, ScalarUDFImpl, Signature, Volatility, WindowUDF, WindowUDFImpl,
         function::{AccumulatorArgs, PartitionEvaluatorArgs, WindowUDFFieldArgs},
     },
     physical_expr::PhysicalExpr,
@@ -18,8 +18,9 @@ pub(super) static ROW_NUMBER: LazyLock<Arc<WindowUDF>> =
     LazyLock::new(|| Arc::new(WindowUDF::new_from_impl(RowNumber { signature: Signature::nullary(Volatility::Immutable) })));
 
 /// `approx_distinct(x)` as a signed number, which documents can name.
-pub(super) static APPROX_DISTINCT: LazyLock<Arc<AggregateUDF>> =
-    LazyLock::new(|| Arc::new(AggregateUDF::new_from_impl(ApproxDistinct { signature: Signature::any(1, Volatility::Immutable) })));
+pub(super) static APPROX_DISTINCT: LazyLock<Arc<AggregateUDF>> = LazyLock::new(|| {
+    Arc::new(AggregateUDF::new_from_impl(ApproxDistinct { signature: Signature::any(1, Volatility::Immutable) }))
+});
 
 /// The name of [`AS_OF`]; nothing that a query may call.
 pub(super) const AS_OF_NAME: &str = "_weir_as_of";

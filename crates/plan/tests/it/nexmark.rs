@@ -31,7 +31,8 @@ fn every_query_plans() {
             writeln!(failed, "q{number}\n{}", report(&planned.diagnostics)).unwrap();
             continue;
         };
-        let steps = plan.nodes.iter().filter(|node| !matches!(node.kind, NodeKind::Source(_) | NodeKind::Sink(_) | NodeKind::Table(_)));
+        let steps =
+            plan.nodes.iter().filter(|node| !matches!(node.kind, NodeKind::Source(_) | NodeKind::Sink(_) | NodeKind::Table(_)));
         let kinds: Vec<String> =
             steps.map(|node| format!("{}{}", told(&node.kind), if node.changes { "*" } else { "" })).collect();
         writeln!(text, "q{number}: {}", kinds.join(" -> ")).unwrap();
@@ -60,5 +61,6 @@ fn every_query_plans() {
         q20: sql -> join Updating -> sql
         q21: sql
         q22: sql
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
 }

@@ -86,12 +86,17 @@ pub fn chain(plan: &Plan) -> String {
                         join.bound
                     ),
                     Operator::Aggregate(aggregate) => {
-                        let calls: Vec<_> = aggregate.calls.iter().map(|call| {
-                            let distinct = if call.distinct { " distinct" } else { "" };
-                            let filter = call.filter.map_or(String::new(), |filter| format!(" filter {filter}"));
-                            let order = if call.order.is_empty() { String::new() } else { format!(" order {:?}", call.order) };
-                            format!("{:?}{:?}{distinct}{filter}{order}", call.function, call.args)
-                        }).collect();
+                        let calls: Vec<_> = aggregate
+                            .calls
+                            .iter()
+                            .map(|call| {
+                                let distinct = if call.distinct { " distinct" } else { "" };
+                                let filter = call.filter.map_or(String::new(), |filter| format!(" filter {filter}"));
+                                let order =
+                                    if call.order.is_empty() { String::new() } else { format!(" order {:?}", call.order) };
+                                format!("{:?}{:?}{distinct}{filter}{order}", call.function, call.args)
+                            })
+                            .collect();
                         let least = aggregate.min_rows.map_or(String::new(), |rows| format!(" at least {rows} rows"));
                         format!("by {:?} {:?}: {}{least}", aggregate.keys, aggregate.grouping, calls.join(", "))
                     }
@@ -117,16 +122,20 @@ pub fn check(steps: &str, expected: Expect) {
     let planned = plan_with(&text, &Registry::default());
     let warnings = report(&planned.diagnostics);
     let plan = planned.plan.unwrap_or_else(|| panic!("{text}\n{warnings}"));
-    let warnings: String = warnings.lines().filter(|line| line.contains("unbounded")).map(|line| {
-        format!("{}\n", line.split_once(' ').map_or(line, |(_, rest)| rest))
-    }).collect();
+    let warnings: String = warnings
+        .lines()
+        .filter(|line| line.contains("unbounded"))
+        .map(|line| format!("{}\n", line.split_once(' ').map_or(line, |(_, rest)| rest)))
+        .collect();
     expected.assert_eq(&format!("{}{warnings}", chain(&plan)));
 }
 
 #[test]
 fn a_window_is_part_of_the_aggregate_behind_it() {
     check(
-        &step("SELECT country, window_start, count(*) AS n, sum(amount) AS total\nFROM tumble(orders, INTERVAL '1 minute') GROUP BY country, window_start"),
+        &step(
+            "SELECT country, window_start, count(*) AS n, sum(amount) AS total\nFROM tumble(orders, INTERVAL '1 minute') GROUP BY country, window_start",
+        ),
         expect![[r#"
             q#1 = aggregate <- orders
                 by [3] Window { window: Tumble { size: 60000000, offset: 0 }, time: Event(4) }: Count[], Sum[2]
@@ -144,7 +153,9 @@ fn a_window_is_part_of_the_aggregate_behind_it() {
 #[test]
 fn a_filter_before_and_one_behind_the_aggregate() {
     check(
-        &step("SELECT country, window_end, avg(amount) AS mean FROM hop(orders, INTERVAL '20 seconds', INTERVAL '1 minute', INTERVAL '5 seconds')\nWHERE amount > 3 GROUP BY country, window_start, window_end HAVING count(*) > 2"),
+        &step(
+            "SELECT country, window_end, avg(amount) AS mean FROM hop(orders, INTERVAL '20 seconds', INTERVAL '1 minute', INTERVAL '5 seconds')\nWHERE amount > 3 GROUP BY country, window_start, window_end HAVING count(*) > 2",
+        ),
         expect![[r#"
             q#1 = sql <- orders
                 country AS country, amount AS amount, at AS at where amount > Decimal128(3.00,12,2)
@@ -166,7 +177,9 @@ fn a_filter_before_and_one_behind_the_aggregate() {
 #[test]
 fn sessions_and_cumulating_windows() {
     check(
-        &step("SELECT customer, window_start, window_end, count(*) AS n FROM session(orders, INTERVAL '10 minutes', customer) GROUP BY customer, window_start, window_end"),
+        &step(
+            "SELECT customer, window_start, window_end, count(*) AS n FROM session(orders, INTERVAL '10 minutes', customer) GROUP BY customer, window_start, window_end",
+        ),
         expect![[r#"
             q#1 = aggregate <- orders
                 by [1] Window { window: Session { gap: 600000000 }, time: Event(4) }: Count[]
@@ -180,7 +193,9 @@ fn sessions_and_cumulating_windows() {
         "#]],
     );
     check(
-        &step("SELECT window_end, count(DISTINCT customer) AS people FROM cumulate(orders, INTERVAL '1 hour', INTERVAL '1 day') GROUP BY window_start, window_end"),
+        &step(
+            "SELECT window_end, count(DISTINCT customer) AS people FROM cumulate(orders, INTERVAL '1 hour', INTERVAL '1 day') GROUP BY window_start, window_end",
+        ),
         expect![[r#"
             q#1 = aggregate <- orders
                 by [] Window { window: Cumulate { size: 86400000000, step: 3600000000, offset: 0 }, time: Event(4) }: Count[1] distinct
@@ -198,7 +213,9 @@ fn sessions_and_cumulating_windows() {
 #[test]
 fn windows_by_the_clock_need_no_event_time() {
     check(
-        &step("SELECT id, count(*) AS n, window_start FROM tumble(plain, INTERVAL '10 seconds', proctime()) GROUP BY id, window_start"),
+        &step(
+            "SELECT id, count(*) AS n, window_start FROM tumble(plain, INTERVAL '10 seconds', proctime()) GROUP BY id, window_start",
+        ),
         expect![[r#"
             q#1 = aggregate <- plain
                 by [0] Window { window: Tumble { size: 10000000, offset: 0 }, time: Processing }: Count[]
@@ -318,14 +335,17 @@ fn a_window_over_a_step_of_windows_goes_by_the_time_of_the_window() {
 
 #[test]
 fn groups_that_no_window_closes_change() {
-    check(&step("SELECT country, count(*) AS n, min(amount) AS least FROM orders GROUP BY country"), expect![[r#"
+    check(
+        &step("SELECT country, count(*) AS n, min(amount) AS least FROM orders GROUP BY country"),
+        expect![[r#"
         q = aggregate <- orders
             by [3] Updating { ttl: None }: Count[], Min[2]
             via [Hash([3])]
             gives country Utf8, n Int64, least Decimal128(12, 2)
             time -, subject -, changes
         warning[unbounded-state] steps.q.sql: every group is remembered for ever, because no window closes the groups
-    "#]]);
+    "#]],
+    );
     check(
         "  q:\n    sql: { query: \"SELECT upper(country) AS c, count(*) FILTER (WHERE amount > 10) AS n FROM orders GROUP BY upper(country)\", state_ttl: 1h }\n",
         expect![[r#"
@@ -340,21 +360,27 @@ fn groups_that_no_window_closes_change() {
                 time -, subject -, changes
         "#]],
     );
-    check(&step("SELECT count(*) AS n FROM orders"), expect![[r#"
+    check(
+        &step("SELECT count(*) AS n FROM orders"),
+        expect![[r#"
         q = aggregate <- orders
             by [] Updating { ttl: None }: Count[]
             via [Single]
             gives n Int64
             time -, subject -, changes
-    "#]]);
-    check(&step("SELECT DISTINCT country FROM orders"), expect![[r#"
+    "#]],
+    );
+    check(
+        &step("SELECT DISTINCT country FROM orders"),
+        expect![[r#"
         q = aggregate <- orders
             by [3] Updating { ttl: None }: 
             via [Hash([3])]
             gives country Utf8
             time -, subject -
         warning[unbounded-state] steps.q.sql: every group is remembered for ever, because no window closes the groups
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -387,7 +413,9 @@ FROM tumble(orders, INTERVAL '1 minute') GROUP BY window_start",
 #[test]
 fn interval_joins() {
     check(
-        &step("SELECT o.id, o.customer, p.price, o.at FROM orders AS o JOIN pays AS p ON o.id = p.id AND p.paid_at BETWEEN o.at - INTERVAL '5 minutes' AND o.at + INTERVAL '1 hour'"),
+        &step(
+            "SELECT o.id, o.customer, p.price, o.at FROM orders AS o JOIN pays AS p ON o.id = p.id AND p.paid_at BETWEEN o.at - INTERVAL '5 minutes' AND o.at + INTERVAL '1 hour'",
+        ),
         expect![[r#"
             q#1 = sql <- orders
                 id AS id, customer AS customer, at AS at
@@ -405,7 +433,9 @@ fn interval_joins() {
         "#]],
     );
     check(
-        &step("SELECT o.id, p.price, p.paid_at FROM orders AS o LEFT JOIN pays AS p ON o.id = p.id AND o.at >= p.paid_at AND o.at < p.paid_at + INTERVAL '1 minute'"),
+        &step(
+            "SELECT o.id, p.price, p.paid_at FROM orders AS o LEFT JOIN pays AS p ON o.id = p.id AND o.at >= p.paid_at AND o.at < p.paid_at + INTERVAL '1 minute'",
+        ),
         expect![[r#"
             q#1 = sql <- orders
                 id AS id, at AS at
@@ -427,7 +457,9 @@ fn interval_joins() {
 #[test]
 fn window_joins() {
     check(
-        &step("SELECT o.customer, p.price, o.window_start FROM tumble(orders, INTERVAL '1 minute') AS o LEFT JOIN tumble(pays, INTERVAL '1 minute') AS p\nON o.id = p.id AND o.window_start = p.window_start AND o.window_end = p.window_end"),
+        &step(
+            "SELECT o.customer, p.price, o.window_start FROM tumble(orders, INTERVAL '1 minute') AS o LEFT JOIN tumble(pays, INTERVAL '1 minute') AS p\nON o.id = p.id AND o.window_start = p.window_start AND o.window_end = p.window_end",
+        ),
         expect![[r#"
             q#1 = sql <- orders
                 id AS id, customer AS customer, at AS at
@@ -464,7 +496,11 @@ fn window_joins() {
 
 #[test]
 fn joins_without_a_bound_keep_everything() {
-    check(&step("SELECT o.id, p.price FROM orders AS o JOIN pays AS p ON o.id = p.id WHERE o.country = 'NL' AND p.price > o.amount"), expect![[r#"
+    check(
+        &step(
+            "SELECT o.id, p.price FROM orders AS o JOIN pays AS p ON o.id = p.id WHERE o.country = 'NL' AND p.price > o.amount",
+        ),
+        expect![[r#"
         q#1 = sql <- orders
             id AS id, amount AS amount where country = Utf8("NL")
             gives id Int64, amount Decimal128(12, 2)
@@ -483,8 +519,11 @@ fn joins_without_a_bound_keep_everything() {
             gives id Int64, price Float64
             time -, subject -
         warning[unbounded-state] steps.q.sql: every row of both sides is remembered for ever, because nothing bounds the join in time
-    "#]]);
-    check(&step("SELECT o.id, p.price FROM pays AS p RIGHT JOIN orders AS o ON o.id = p.id"), expect![[r#"
+    "#]],
+    );
+    check(
+        &step("SELECT o.id, p.price FROM pays AS p RIGHT JOIN orders AS o ON o.id = p.id"),
+        expect![[r#"
         q#1 = sql <- orders
             id AS id
             gives id Int64
@@ -503,7 +542,8 @@ fn joins_without_a_bound_keep_everything() {
             gives id Int64, price Float64
             time -, subject -, changes
         warning[unbounded-state] steps.q.sql: every row of both sides is remembered for ever, because nothing bounds the join in time
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -527,7 +567,9 @@ fn joins_with_versions_and_tables() {
         "#]],
     );
     check(
-        &step("SELECT o.id, c.name, o.at FROM orders AS o JOIN countries FOR SYSTEM_TIME AS OF proctime() AS c ON upper(o.country) = c.code WHERE c.name <> 'x'"),
+        &step(
+            "SELECT o.id, c.name, o.at FROM orders AS o JOIN countries FOR SYSTEM_TIME AS OF proctime() AS c ON upper(o.country) = c.code WHERE c.name <> 'x'",
+        ),
         expect![[r#"
             q#1 = sql <- orders
                 id AS id, country AS country, at AS at, upper(country) AS upper(country)
@@ -549,7 +591,9 @@ fn joins_with_versions_and_tables() {
 #[test]
 fn ranks() {
     check(
-        &step("SELECT id, customer, at FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY id ORDER BY at) AS rn FROM orders) AS r WHERE rn = 1"),
+        &step(
+            "SELECT id, customer, at FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY id ORDER BY at) AS rn FROM orders) AS r WHERE rn = 1",
+        ),
         expect![[r#"
             q#1 = sql <- orders
                 id AS id, customer AS customer, at AS at
@@ -564,7 +608,9 @@ fn ranks() {
         "#]],
     );
     check(
-        &step("SELECT id, customer, rn FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY customer ORDER BY amount DESC, at) AS rn FROM orders) AS r WHERE rn <= 3 AND country = 'NL'"),
+        &step(
+            "SELECT id, customer, rn FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY customer ORDER BY amount DESC, at) AS rn FROM orders) AS r WHERE rn <= 3 AND country = 'NL'",
+        ),
         expect![[r#"
             q#1 = rank <- orders
                 RankNode { partition: [1], order: [SortKey { column: 2, descending: true, nulls_first: false }, SortKey { column: 4, descending: false, nulls_first: true }], limit: 3, number: true, bound: Updating { ttl: None } }
@@ -579,7 +625,9 @@ fn ranks() {
         "#]],
     );
     check(
-        &step("SELECT country, n, window_end FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY n DESC) AS rn FROM\n(SELECT country, window_start, window_end, count(*) AS n FROM tumble(orders, INTERVAL '1 minute') GROUP BY country, window_start, window_end) AS c) AS r WHERE rn < 3"),
+        &step(
+            "SELECT country, n, window_end FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY n DESC) AS rn FROM\n(SELECT country, window_start, window_end, count(*) AS n FROM tumble(orders, INTERVAL '1 minute') GROUP BY country, window_start, window_end) AS c) AS r WHERE rn < 3",
+        ),
         expect![[r#"
             q#1 = aggregate <- orders
                 by [3] Window { window: Tumble { size: 60000000, offset: 0 }, time: Event(4) }: Count[]
@@ -638,7 +686,9 @@ FROM orders MATCH_RECOGNIZE (
 #[test]
 fn a_with_table_can_be_windowed() {
     check(
-        &step("WITH dutch AS (SELECT id, at FROM orders WHERE country = 'NL')\nSELECT window_start, count(*) AS n FROM session(dutch, INTERVAL '1 minute') GROUP BY window_start, window_end"),
+        &step(
+            "WITH dutch AS (SELECT id, at FROM orders WHERE country = 'NL')\nSELECT window_start, count(*) AS n FROM session(dutch, INTERVAL '1 minute') GROUP BY window_start, window_end",
+        ),
         expect![[r#"
             q#1 = sql <- orders
                 id AS id, at AS at where country = Utf8("NL")
@@ -661,14 +711,17 @@ fn a_with_table_can_be_windowed() {
 fn large_groups_lower_the_class_of_what_is_computed_over_them() {
     let steps = "  q:\n    sql: { query: \"SELECT country, window_start, avg(amount) AS mean, max(amount) AS most FROM tumble(orders, INTERVAL '1 hour') GROUP BY country, window_start\", min_group: 20 }\n";
     let plan = plan_with(&document(steps), &Registry::default()).plan.unwrap();
-    let classes: Vec<String> = plan.node("q").unwrap().columns.iter().map(|facts| format!("{} {}", facts.name, facts.classification)).collect();
+    let classes: Vec<String> =
+        plan.node("q").unwrap().columns.iter().map(|facts| format!("{} {}", facts.name, facts.classification)).collect();
     assert_eq!(classes, ["country internal", "window_start internal", "mean confidential", "most restricted"]);
 }
 
 #[test]
 fn lineage_goes_through_operators() {
     let plan = plan_with(
-        &document(&step("SELECT o.country, sum(p.price) FILTER (WHERE o.amount > 3) AS total, o.window_start\nFROM tumble(orders, INTERVAL '1 minute') AS o JOIN tumble(pays, INTERVAL '1 minute') AS p ON o.id = p.id AND o.window_start = p.window_start AND o.window_end = p.window_end\nGROUP BY o.country, o.window_start, o.window_end")),
+        &document(&step(
+            "SELECT o.country, sum(p.price) FILTER (WHERE o.amount > 3) AS total, o.window_start\nFROM tumble(orders, INTERVAL '1 minute') AS o JOIN tumble(pays, INTERVAL '1 minute') AS p ON o.id = p.id AND o.window_start = p.window_start AND o.window_end = p.window_end\nGROUP BY o.country, o.window_start, o.window_end",
+        )),
         &Registry::default(),
     );
     let plan = plan.plan.unwrap_or_else(|| panic!("{}", report(&plan.diagnostics)));
@@ -683,4 +736,99 @@ fn lineage_goes_through_operators() {
         total (restricted): orders.amount Conditional, orders.at Join, orders.at GroupBy, orders.at Window, orders.at Conditional, orders.country GroupBy, orders.id Join, orders.id GroupBy, orders.id Window, orders.id Conditional, pays.id Join, pays.id GroupBy, pays.id Window, pays.id Conditional, pays.paid_at Join, pays.paid_at GroupBy, pays.paid_at Window, pays.paid_at Conditional, pays.price Aggregation
         window_start (internal): orders.at Transformation, orders.at Join, orders.id Join, pays.id Join, pays.paid_at Join
     "#]].assert_eq(&text);
+}
+
+/// Lineage by hand, from the text of each query: column, source column, kind.
+#[test]
+fn lineage_of_each_operator() {
+    let cases: [(&str, &str, &[&str]); 8] = [
+        (
+            "SELECT country, sum(amount) AS x FROM orders GROUP BY country",
+            "x",
+            &["orders.amount Aggregation", "orders.country GroupBy"],
+        ),
+        ("SELECT country, count(*) AS x FROM orders GROUP BY country", "x", &["orders.country GroupBy"]),
+        (
+            "SELECT upper(country) AS x, count(*) AS n FROM orders GROUP BY upper(country)",
+            "x",
+            &["orders.country Transformation"],
+        ),
+        (
+            "SELECT window_end AS x, count(*) AS n FROM tumble(orders, INTERVAL '1 minute') GROUP BY window_start, window_end",
+            "x",
+            &["orders.at Transformation"],
+        ),
+        (
+            "SELECT window_end AS w, max(id) AS x FROM tumble(orders, INTERVAL '1 minute') GROUP BY window_start, window_end HAVING sum(amount) > 3",
+            "x",
+            &["orders.amount Filter", "orders.at Filter", "orders.at Window", "orders.id Aggregation"],
+        ),
+        (
+            "SELECT p.price AS x FROM orders AS o JOIN pays AS p ON o.id = p.id",
+            "x",
+            &["orders.id Join", "pays.id Join", "pays.price Identity"],
+        ),
+        (
+            "SELECT id AS x FROM (SELECT id, ROW_NUMBER() OVER (PARTITION BY customer ORDER BY amount) AS rn FROM orders) AS r WHERE rn <= 2",
+            "x",
+            &["orders.amount Sort", "orders.customer Window", "orders.id Identity"],
+        ),
+        (
+            "SELECT m.x FROM orders MATCH_RECOGNIZE (PARTITION BY customer ORDER BY at MEASURES sum(B.id) AS x PATTERN (A B) WITHIN INTERVAL '1' HOUR DEFINE B AS B.amount > 3) AS m",
+            "x",
+            &["orders.amount Filter", "orders.at Sort", "orders.customer Window", "orders.id Aggregation"],
+        ),
+    ];
+    for (sql, column, expected) in cases {
+        let planned = plan_with(&document(&step(sql)), &Registry::default());
+        let plan = planned.plan.unwrap_or_else(|| panic!("{sql}\n{}", report(&planned.diagnostics)));
+        let node = plan.node("q").unwrap();
+        let facts = node.columns.iter().find(|facts| facts.name == column).unwrap();
+        let found: Vec<String> =
+            facts.lineage.iter().map(|edge| format!("{}.{} {:?}", edge.source, edge.column, edge.kind)).collect();
+        assert_eq!(found, expected, "{sql}");
+    }
+}
+
+#[test]
+fn the_definition_of_an_operator_changes_with_what_it_does() {
+    let definition = |sql: &str| {
+        let planned = plan_with(&document(&step(sql)), &Registry::default());
+        let plan = planned.plan.unwrap_or_else(|| panic!("{sql}\n{}", report(&planned.diagnostics)));
+        let found = plan.nodes.iter().find_map(|node| match &node.kind {
+            NodeKind::Operator(operator) => Some(operator.definition.clone()),
+            _ => None,
+        });
+        (found.unwrap(), plan.fingerprint)
+    };
+    let base = definition("SELECT country, sum(id) AS n FROM orders GROUP BY country");
+    assert_eq!(base, definition("SELECT  country,  sum(id) AS n  FROM orders GROUP BY country"));
+    // Another name is not another state, but another plan.
+    let renamed = definition("SELECT country, sum(id) AS m FROM orders GROUP BY country");
+    assert_eq!(base.0, renamed.0);
+    assert_ne!(base.1, renamed.1);
+    for other in [
+        "SELECT customer, sum(id) AS n FROM orders GROUP BY customer",
+        "SELECT country, max(id) AS n FROM orders GROUP BY country",
+        "SELECT country, sum(amount) AS n FROM orders GROUP BY country",
+        "SELECT country, sum(id) AS n FROM tumble(orders, INTERVAL '1 minute') GROUP BY country, window_start",
+    ] {
+        assert_ne!(base.0, definition(other).0, "{other}");
+    }
+}
+
+#[test]
+fn a_restricted_column_does_not_leak_through_operators() {
+    let leaks = |sql: &str| {
+        let text = document(&step(sql)).replace("clearance: restricted", "clearance: internal");
+        let planned = plan_with(&text, &Registry::default());
+        let codes: Vec<String> =
+            planned.diagnostics.iter().filter(|finding| finding.is_error()).map(|finding| finding.code.clone()).collect();
+        codes.join(" ")
+    };
+    assert_eq!(leaks("SELECT country, avg(amount) AS x FROM orders GROUP BY country"), "leak");
+    assert_eq!(leaks("SELECT country, count(*) FILTER (WHERE amount > 100) AS x FROM orders GROUP BY country"), "leak");
+    assert_eq!(leaks("SELECT country, count(*) AS x FROM orders GROUP BY country"), "");
+    assert_eq!(leaks("SELECT country, count(*) AS x FROM orders GROUP BY country HAVING sum(amount) > 1000"), "filter-leak");
+    assert_eq!(leaks("SELECT p.price AS x FROM orders AS o JOIN pays AS p ON o.id = p.id AND p.price > o.amount"), "filter-leak");
 }

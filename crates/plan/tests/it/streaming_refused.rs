@@ -209,7 +209,8 @@ fn joins() {
             | SELECT o.id FROM orders AS o JOIN countries AS c ON o.country < c.code
             |                                   ^
             = write ON r.key = table.key
-    "#]].assert_eq(&refused(&[
+    "#]]
+    .assert_eq(&refused(&[
         "SELECT o.id FROM orders AS o JOIN pays AS p ON o.amount > p.price",
         "SELECT o.id FROM orders AS o FULL JOIN pays AS p ON o.id = p.id",
         "SELECT o.id FROM orders AS o CROSS JOIN pays AS p",
@@ -281,7 +282,8 @@ fn patterns() {
 
 #[test]
 fn state_without_bound_is_an_error_where_the_document_is_strict() {
-    let text = document(&step("SELECT country, count(*) AS n FROM orders GROUP BY country")).replace("tables:", "strict: true\ntables:");
+    let text =
+        document(&step("SELECT country, count(*) AS n FROM orders GROUP BY country")).replace("tables:", "strict: true\ntables:");
     let planned = plan_with(&text, &Registry::default());
     assert!(planned.plan.is_none());
     assert!(planned.diagnostics.iter().any(|finding| finding.is_error() && finding.code == "unbounded-state"));

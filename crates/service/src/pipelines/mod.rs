@@ -190,7 +190,7 @@ async fn check(cx: &Cx, text: &str) -> Result<Checked> {
     if text.len() > MAX_DOCUMENT {
         return Err(Error::TooLarge(format!("the document has {} bytes; at most {MAX_DOCUMENT} are accepted", text.len())));
     }
-    planning::check(cx.store(), cx.services.generator_columns, cx.project()?.id, text).await
+    planning::check(&cx.services, cx.project()?.id, text).await
 }
 
 fn readable(checked: &Checked) -> Result<&Pipeline> {

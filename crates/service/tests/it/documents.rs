@@ -185,3 +185,35 @@ async fn a_pipeline_is_planned_against_the_newest_minor_version_of_its_contract(
     contracts::register(&admin, RegisterContract { document: CONTRACT.replace("1.0.0", "2.0.0") }).await.unwrap();
     assert!(!validate().await.deployable, "version 2 is another contract");
 }
+
+#[tokio::test]
+async fn a_path_outside_the_projects_folder_is_refused_where_it_stands() {
+    let world = World::new().await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let cx = world.person(Role::Engineer).await;
+    let at = |path: &str| PIPELINE.replace("path: out/alerts", &format!("path: {path}"));
+    let escaping = at("../../master.key");
+    let validated = |document: String| pipelines::validate(&cx, ValidatePipeline { document });
+    assert!(validated(escaping.clone()).await.unwrap().deployable, "a host that runs nothing for others confines nothing");
+
+    world.services.confine_to(vec![elsewhere.path().to_owned()]);
+    let found = validated(escaping.clone()).await.unwrap();
+    assert!(!found.deployable);
+    let [refusal] = found.diagnostics.as_slice() else { panic!("{:?}", found.diagnostics) };
+    assert_eq!((refusal.code.as_str(), refusal.path.as_str()), ("path-outside", "sinks.alerts.file.path"));
+    let line = escaping.lines().position(|line| line.contains("master.key")).unwrap() as u32 + 1;
+    let column = escaping.lines().nth(line as usize - 1).unwrap().find("../").unwrap() as u32 + 1;
+    assert_eq!(refusal.span.map(|span| (span.start.line, span.start.column)), Some((line, column)));
+    assert!(!refusal.message.contains(&*world.folder.path().to_string_lossy()), "the server's folders are nobody's business");
+
+    // Beside an error of the document itself, too.
+    let both = validated(escaping.replace("token: {}", "tokn: {}")).await.unwrap().diagnostics;
+    assert_eq!(both.iter().filter(|finding| finding.is_error()).map(|f| f.code.as_str()).collect::<Vec<_>>(), ["unknown-key", "path-outside"]);
+
+    pipelines::create(&cx, create(&escaping)).await.unwrap();
+    let refused = pipelines::deploy(&cx, &slug("card-fraud"), DeployPipeline::default()).await;
+    assert!(matches!(&refused, Err(Error::Document(findings)) if findings.iter().any(|one| one.code == "path-outside")));
+    for fine in ["out/../alerts".to_owned(), elsewhere.path().join("out").display().to_string()] {
+        assert!(validated(at(&fine)).await.unwrap().deployable, "{fine}");
+    }
+}

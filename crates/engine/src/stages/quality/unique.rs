@@ -119,6 +119,8 @@ pub struct Unique {
     reason: Reason,
     /// Batches a ticket of each source brings.
     visits: Arc<[usize]>,
+    /// There is one lane only, which has its tickets in order anyway.
+    alone: bool,
     counts: RuleCounts,
 }
 
@@ -129,10 +131,11 @@ impl Unique {
         schema: &SchemaRef,
         state: Arc<UniqueState>,
         visits: Arc<[usize]>,
+        alone: bool,
     ) -> Result<Self, EngineError> {
         let fields = config.columns.iter().map(|&column| SortField::new(schema.field(column).data_type().clone())).collect();
         let converter = RowConverter::new(fields).map_err(|e| EngineError::internal(&config.name, e))?;
-        Ok(Self { config, state, converter, reason, visits, counts: RuleCounts::default() })
+        Ok(Self { config, state, converter, reason, visits, alone, counts: RuleCounts::default() })
     }
 
     pub fn reason(&self) -> &Reason {
@@ -144,7 +147,9 @@ impl Unique {
     }
 
     pub fn skip(&self, ticket: u64) {
-        self.state.0.skip(ticket);
+        if !self.alone {
+            self.state.0.skip(ticket);
+        }
     }
 
     /// Rows that repeat an earlier one. Rows in `ignore` are neither judged nor remembered; rows with a null among the columns
@@ -164,7 +169,7 @@ impl Unique {
         let now = chrono::Utc::now().timestamp_micros();
         let times = self.config.time.map(|column| rows.column(column).as_primitive::<TimestampMicrosecondType>());
         let config = &self.config;
-        let repeated = self.state.0.turn(turn.ticket, self.visits[turn.source], |seen| {
+        let judge = |seen: &mut Seen| {
             let mut repeated = Vec::new();
             for row in judged.set_indices() {
                 let time = times.filter(|times| times.is_valid(row)).map_or(now, |times| times.value(row));
@@ -178,7 +183,12 @@ impl Unique {
             }
             seen.expire(config);
             repeated
-        })?;
+        };
+        let repeated = if self.alone {
+            self.state.0.peek(judge)
+        } else {
+            self.state.0.turn(turn.ticket, self.visits[turn.source], judge)?
+        };
         self.counts.evaluated += judged.count_set_bits() as u64;
         self.counts.failed += repeated.len() as u64;
         if repeated.is_empty() {
@@ -208,7 +218,7 @@ impl Unique {
     /// Writes what is new since the last checkpoint and names all files that make up the state.
     pub fn snapshot(&mut self, node: &str, ticket: u64, epoch: u64) -> Result<Vec<StateFile>, EngineError> {
         let config = &self.config;
-        let (fresh, mut files, merged) = self.state.0.turn(ticket, 1, |seen| {
+        let collect = |seen: &mut Seen| {
             let merged = seen.files.len() >= MAX_FILES;
             let fresh = std::mem::take(&mut seen.fresh);
             if merged {
@@ -217,7 +227,9 @@ impl Unique {
             } else {
                 (fresh, seen.files.iter().cloned().collect::<Vec<_>>(), false)
             }
-        })?;
+        };
+        let (fresh, mut files, merged) =
+            if self.alone { self.state.0.peek(collect) } else { self.state.0.turn(ticket, 1, collect)? };
         if fresh.is_empty() && !merged {
             return Ok(files);
         }
@@ -342,11 +354,11 @@ mod tests {
     }
 
     fn unique(config: UniqueConfig, state: Arc<UniqueState>) -> Unique {
-        Unique::new(config, Reason::new("unique(id)", "repeated"), &schema(), state, Arc::new([1])).unwrap()
+        Unique::new(config, Reason::new("unique(id)", "repeated"), &schema(), state, Arc::new([1]), false).unwrap()
     }
 
     fn turn(ticket: u64) -> Turn {
-        Turn { ticket, source: 0, from: 0 }
+        Turn { ticket, source: 0, from: 0, now: 0 }
     }
 
     fn repeats(unique: &mut Unique, ticket: u64, batch: &[(Option<&str>, i64)]) -> Vec<usize> {

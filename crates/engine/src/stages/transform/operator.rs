@@ -4,12 +4,17 @@
 //! after them. So what an operator decides depends on the order of the input alone, not on the speed of threads. A ticket's rows may
 //! come in several batches and from several inputs.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use weir_plan::operator::Change;
 
-use crate::{batch::Batch, error::EngineError, stages::Reason};
+use crate::{
+    batch::Batch,
+    error::EngineError,
+    stages::Reason,
+    state::{KeyedState, LaneState, Settings, Snapshot, StateError, StateValue},
+};
 
 /// One operator in one lane.
 pub trait Operator: Send {
@@ -25,8 +30,35 @@ pub trait Operator: Send {
         watermark
     }
 
-    /// Rows held, for people.
-    fn held(&self) -> u64;
+    /// Everything it remembers, by a name that stays the same: what checkpoints hold.
+    fn states(&mut self) -> Vec<(&'static str, &mut dyn Durable)>;
+
+    /// Bytes of memory its state takes, for people.
+    fn memory(&self) -> usize;
+}
+
+/// State that checkpoints hold.
+pub trait Durable: Send {
+    /// The state as it is now, to be written on another thread. Quick.
+    fn snapshot(&mut self) -> Box<dyn PendingState>;
+}
+
+/// A state at a barrier, on its way to a file.
+pub trait PendingState: Send {
+    /// Writes it to a file of this name in the state folder. See [`crate::state::Snapshot::write`].
+    fn write(self: Box<Self>, name: &str) -> Result<LaneState, StateError>;
+}
+
+impl<V: StateValue> Durable for KeyedState<V> {
+    fn snapshot(&mut self) -> Box<dyn PendingState> {
+        Box::new(KeyedState::snapshot(self))
+    }
+}
+
+impl<V: StateValue> PendingState for Snapshot<V> {
+    fn write(self: Box<Self>, name: &str) -> Result<LaneState, StateError> {
+        Snapshot::write(*self, name)
+    }
 }
 
 /// What an operator is made with, besides its plan.
@@ -40,6 +72,24 @@ pub struct OperatorContext {
     pub output: SchemaRef,
     pub lane: usize,
     pub lanes: usize,
+    pub settings: Settings,
+    /// What the last checkpoint holds of each state, of all lanes of that run.
+    pub restored: BTreeMap<String, Vec<LaneState>>,
+}
+
+impl OperatorContext {
+    /// The state of this name: empty, or as of the last checkpoint.
+    pub fn open<V: StateValue>(&self, name: &str) -> Result<KeyedState<V>, EngineError> {
+        match self.restored.get(name) {
+            Some(states) => KeyedState::restore(self.settings.clone(), self.lane, self.lanes, states).map_err(|e| self.failed(e)),
+            None => Ok(KeyedState::new(self.settings.clone(), self.lane, self.lanes)),
+        }
+    }
+
+    /// A failure of this node's state.
+    pub fn failed(&self, error: StateError) -> EngineError {
+        EngineError::state(&self.node, error)
+    }
 }
 
 /// How far time has come. Microseconds since 1970-01-01T00:00:00Z.

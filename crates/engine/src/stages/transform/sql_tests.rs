@@ -59,7 +59,7 @@ fn run(stage: &mut SqlStage, batches: &[Batch]) -> Fate {
     let mut fate = Fate::default();
     for batch in batches {
         let rows = batch.num_rows() as u64;
-        let processed = stage.process(batch.clone(), Turn { ticket: 0, source: 0, from: 0 }).unwrap();
+        let processed = stage.process(batch.clone(), Turn { ticket: 0, source: 0, from: 0, now: 0 }).unwrap();
         assert_eq!(processed.out.len(), 1, "one batch for each input");
         assert_eq!(processed.rows_out() + processed.quarantined + processed.dropped, rows * stage.branches.len() as u64);
         fate.dropped += processed.dropped;

@@ -14,7 +14,8 @@ use super::{
 use crate::{
     flow::{ColumnFlow, Flow, Influence, Role},
     operator::{
-        AggregateCall, AggregateFunction, AggregateNode, Exchange, Grouping, Operator, OperatorNode, SortKey, TimeBasis, WindowKind,
+        AggregateCall, AggregateFunction, AggregateNode, Exchange, Grouping, Operator, OperatorNode, SortKey, TimeBasis,
+        WindowKind,
     },
     plan::{LineageKind, NodeId, NodeKind},
     schema,
@@ -89,8 +90,7 @@ impl Lowering<'_, '_> {
             let help = "group by the window in the step before as well, or group by neither";
             return Err(vec![Issue::new("sql-changes", message).help(help)]);
         }
-        let of_window =
-            |role: &Option<Role>| matches!(role, Some(Role::WindowStart(w) | Role::WindowEnd(w) | Role::WindowTime(w)) if *w == id);
+        let of_window = |role: &Option<Role>| matches!(role, Some(Role::WindowStart(w) | Role::WindowEnd(w) | Role::WindowTime(w)) if *w == id);
         let mut wanted = Wanted::default();
         let mut keys = Vec::new();
         let mut outputs = Vec::new();
@@ -157,7 +157,8 @@ impl Lowering<'_, '_> {
         if let WindowKind::Session { .. } = window.table.window {
             let same = keys.len() == window.keys.len() && window.keys.iter().all(|key| keys.contains(key));
             if decides && !same {
-                let names: Vec<_> = window.table.keys.iter().cloned().chain(["window_start".into(), "window_end".into()]).collect();
+                let names: Vec<_> =
+                    window.table.keys.iter().cloned().chain(["window_start".into(), "window_end".into()]).collect();
                 let message = "rows of a session are grouped by exactly its keys and its window";
                 let help = format!("write GROUP BY {}", names.join(", "));
                 return Err(vec![Issue::new("sql-window", message).help(help).at(window.table.span)]);
@@ -341,7 +342,11 @@ impl Lowering<'_, '_> {
         let operator = AggregateNode { keys: key_columns, grouping, calls, min_rows: self.chain.min_group };
         let definition = self.definition(&format!("{operator:?}"), &[input], &fields);
         let id = self.chain.push(Draft {
-            kind: NodeKind::Operator(OperatorNode { operator: Operator::Aggregate(operator), exchange: vec![exchange], definition }),
+            kind: NodeKind::Operator(OperatorNode {
+                operator: Operator::Aggregate(operator),
+                exchange: vec![exchange],
+                definition,
+            }),
             inputs: vec![input],
             fields,
             flow,
@@ -418,13 +423,8 @@ pub(super) fn shown(expr: &Expr) -> String {
 
 /// Aggregates that no single row can be read off, given that there are enough.
 fn tells_of_no_one(function: &AggregateFunction) -> bool {
-    use AggregateFunction::{
-        ApproxDistinct, ApproxPercentile, Avg, Count, Stddev, StddevPop, Sum, Variance, VariancePop,
-    };
-    matches!(
-        function,
-        Count | Sum | Avg | Stddev | StddevPop | Variance | VariancePop | ApproxDistinct | ApproxPercentile(_)
-    )
+    use AggregateFunction::{ApproxDistinct, ApproxPercentile, Avg, Count, Stddev, StddevPop, Sum, Variance, VariancePop};
+    matches!(function, Count | Sum | Avg | Stddev | StddevPop | Variance | VariancePop | ApproxDistinct | ApproxPercentile(_))
 }
 
 fn asked(expr: &Expr) -> Result<Asked, Vec<Issue>> {
@@ -442,22 +442,22 @@ fn asked(expr: &Expr) -> Result<Asked, Vec<Issue>> {
     let (function, args) = function(call)?;
     let ordered = matches!(
         function,
-        AggregateFunction::FirstValue | AggregateFunction::LastValue | AggregateFunction::StringAgg { .. } | AggregateFunction::ArrayAgg
+        AggregateFunction::FirstValue
+            | AggregateFunction::LastValue
+            | AggregateFunction::StringAgg { .. }
+            | AggregateFunction::ArrayAgg
     );
     let order = params.order_by.iter().filter(|_| ordered).map(|sort| (sort.expr.clone(), !sort.asc, sort.nulls_first)).collect();
     // What is the same whether or not it comes twice.
     let idempotent = matches!(
         function,
-        AggregateFunction::Min | AggregateFunction::Max | AggregateFunction::BoolAnd | AggregateFunction::BoolOr | AggregateFunction::ApproxDistinct
+        AggregateFunction::Min
+            | AggregateFunction::Max
+            | AggregateFunction::BoolAnd
+            | AggregateFunction::BoolOr
+            | AggregateFunction::ApproxDistinct
     );
-    Ok(Asked {
-        function,
-        args,
-        distinct: params.distinct && !idempotent,
-        filter: params.filter.as_deref().cloned(),
-        order,
-        name,
-    })
+    Ok(Asked { function, args, distinct: params.distinct && !idempotent, filter: params.filter.as_deref().cloned(), order, name })
 }
 
 fn function(call: &Call) -> Result<(AggregateFunction, Vec<Expr>), Vec<Issue>> {
@@ -535,9 +535,10 @@ fn unwrapped(expr: &Expr) -> &Expr {
 
 fn literal_text(expr: &Expr) -> Option<String> {
     match unwrapped(expr) {
-        Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::LargeUtf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => {
-            Some(text.clone())
-        }
+        Expr::Literal(
+            ScalarValue::Utf8(Some(text)) | ScalarValue::LargeUtf8(Some(text)) | ScalarValue::Utf8View(Some(text)),
+            _,
+        ) => Some(text.clone()),
         _ => None,
     }
 }

@@ -4,8 +4,14 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::{
-    common::{Column, JoinType, NullEquality, tree_node::{Transformed, TreeNode}},
-    logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator as Compare, utils::{conjunction, find_valid_equijoin_key_pair, split_conjunction_owned}},
+    common::{
+        Column, JoinType, NullEquality,
+        tree_node::{Transformed, TreeNode},
+    },
+    logical_expr::{
+        BinaryExpr, Expr, Join, LogicalPlan, Operator as Compare,
+        utils::{conjunction, find_valid_equijoin_key_pair, split_conjunction_owned},
+    },
     sql::sqlparser::tokenizer::Span,
 };
 
@@ -38,14 +44,21 @@ struct Side {
 
 impl Lowering<'_, '_> {
     /// Marks the versions of a table for the join that comes.
-    pub(super) fn version(&mut self, relation: Relation, schema: &SchemaRef, processing: bool, span: Span) -> Result<Relation, Vec<Issue>> {
+    pub(super) fn version(
+        &mut self,
+        relation: Relation,
+        schema: &SchemaRef,
+        processing: bool,
+        span: Span,
+    ) -> Result<Relation, Vec<Issue>> {
         let table = matches!(relation.arms.as_slice(), [Arm { pending: Some(Pending::Table), .. }]);
         if processing && !table {
             let message = "FOR SYSTEM_TIME AS OF proctime() is for reference data";
             let help = "declare the file under `tables:`, or write FOR SYSTEM_TIME AS OF with the event time of the other side";
             return Err(vec![Issue::new("sql-join", message).help(help).at(span)]);
         }
-        let mut relation = if table { relation } else { Relation { arms: vec![self.single(relation, &relation_types(schema)?)?] } };
+        let mut relation =
+            if table { relation } else { Relation { arms: vec![self.single(relation, &relation_types(schema)?)?] } };
         for arm in &mut relation.arms {
             let time = self.event_time(arm);
             arm.pending = Some(Pending::Version { table, time, span });
@@ -129,7 +142,8 @@ impl Lowering<'_, '_> {
 
         // From here on, columns are those of the output: `$0`, `$1`, ...
         let width = self.chain.nodes[left.node].columns.len();
-        let numbered: Vec<Expr> = left.columns.iter().copied().chain(right.columns.iter().map(|column| width + column)).map(number).collect();
+        let numbered: Vec<Expr> =
+            left.columns.iter().copied().chain(right.columns.iter().map(|column| width + column)).map(number).collect();
         let types = left_plan.schema().join(right_plan.schema()).map_err(|error| super::super::error::issues(error, &[]))?;
         let mut conditions: Vec<Expr> =
             conditions.iter().map(|expr| substitute(expr, &types, &numbered)).collect::<Result<_, _>>()?;
@@ -212,9 +226,9 @@ impl Lowering<'_, '_> {
         let start = keys.iter().position(|&(l, r)| {
             matches!((left_roles[l], right_roles[r]), (Some(Role::WindowStart(_)), Some(Role::WindowStart(_))))
         });
-        let end = keys.iter().position(|&(l, r)| {
-            matches!((left_roles[l], right_roles[r]), (Some(Role::WindowEnd(_)), Some(Role::WindowEnd(_))))
-        });
+        let end = keys
+            .iter()
+            .position(|&(l, r)| matches!((left_roles[l], right_roles[r]), (Some(Role::WindowEnd(_)), Some(Role::WindowEnd(_)))));
         if let (Some(start), Some(end)) = (start, end) {
             let (start, end) = (keys[start], keys[end]);
             keys.retain(|key| *key != start && *key != end);
@@ -252,7 +266,9 @@ impl Lowering<'_, '_> {
         if let (Some((left_time, right_time)), Some(lower), Some(upper)) = (times, lower, upper) {
             if lower > upper {
                 let message = "no two times fulfil both bounds of this join";
-                return Err(vec![Issue::new("sql-join", message).help("write a.time BETWEEN b.time - INTERVAL '1 hour' AND b.time")]);
+                return Err(vec![
+                    Issue::new("sql-join", message).help("write a.time BETWEEN b.time - INTERVAL '1 hour' AND b.time"),
+                ]);
             }
             *conditions = rest;
             return Ok(JoinBound::Interval { left_time, right_time: right_time - width, lower, upper });
@@ -307,7 +323,8 @@ impl Lowering<'_, '_> {
         let condition = conjunction(all);
         let node = self.join_node(kind, left, side, keys, condition, JoinBound::Lookup, changes)?;
         let schema = Arc::clone(&self.chain.nodes[node].schema);
-        let left_values = left_columns.iter().zip(left_plan.schema().fields()).map(|(&place, field)| read(&schema, place, field.data_type()));
+        let left_values =
+            left_columns.iter().zip(left_plan.schema().fields()).map(|(&place, field)| read(&schema, place, field.data_type()));
         let table_schema = Arc::clone(&self.chain.nodes[table.node].schema);
         let right_values = right_values.into_iter().map(|expr| {
             numbered_columns(expr, |name| width + table_schema.index_of(name).expect("invariant: columns of the table"))
@@ -315,7 +332,11 @@ impl Lowering<'_, '_> {
         // Back from numbers to the names that the output has.
         let right_values = right_values.map(|expr| named_columns(expr, &schema));
         let (left_values, right_values): (Vec<Expr>, Vec<Expr>) = (left_values.collect(), right_values.collect());
-        let columns = if swapped { right_values.into_iter().chain(left_values).collect() } else { left_values.into_iter().chain(right_values).collect() };
+        let columns = if swapped {
+            right_values.into_iter().chain(left_values).collect()
+        } else {
+            left_values.into_iter().chain(right_values).collect()
+        };
         Ok(Relation { arms: vec![Arm { node, pending: None, filter: Vec::new(), columns }] })
     }
 
@@ -337,7 +358,8 @@ impl Lowering<'_, '_> {
         let node = self.join_node(kind, left, right, keys, condition, bound, changes)?;
         let schema = &self.chain.nodes[node].schema;
         let places = if swapped { [right_columns, left_columns] } else { [left_columns, right_columns] }.concat();
-        let columns = places.iter().zip(join.schema.fields()).map(|(&place, field)| read(schema, place, field.data_type())).collect();
+        let columns =
+            places.iter().zip(join.schema.fields()).map(|(&place, field)| read(schema, place, field.data_type())).collect();
         Ok(Relation { arms: vec![Arm { node, pending: None, filter: Vec::new(), columns }] })
     }
 
@@ -383,7 +405,8 @@ impl Lowering<'_, '_> {
         for place in 0..width + r.columns.len() {
             let (input, column) = origin(place);
             let conditional = |influence: &&Influence| place >= width || influence.kind != LineageKind::Conditional;
-            let influences = std::iter::once(Influence::identity(input, column)).chain(shared.iter().filter(conditional).cloned());
+            let influences =
+                std::iter::once(Influence::identity(input, column)).chain(shared.iter().filter(conditional).cloned());
             let how = (fields[place].0 != self.chain.nodes[input].columns[column].name).then(|| format!("`{}`", fields[place].0));
             flow.columns.push(ColumnFlow { influences: influences.collect(), how });
         }
@@ -525,7 +548,8 @@ impl Difference {
 fn differences(expr: &Expr, found: &mut Vec<Difference>) {
     match expr {
         Expr::Between(between) if !between.negated => {
-            let (low, high) = (comparison(&between.expr, Compare::GtEq, &between.low), comparison(&between.expr, Compare::LtEq, &between.high));
+            let (low, high) =
+                (comparison(&between.expr, Compare::GtEq, &between.low), comparison(&between.expr, Compare::LtEq, &between.high));
             if let (Some(low), Some(high)) = (low, high) {
                 found.extend([low, high]);
             }

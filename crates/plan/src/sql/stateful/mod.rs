@@ -128,8 +128,7 @@ impl Lowering<'_, '_> {
             Entry::Query(logical) => {
                 let mut relation = self.lower(logical)?;
                 for arm in &mut relation.arms {
-                    for (column, (from, to)) in
-                        arm.columns.iter_mut().zip(logical.schema().fields().iter().zip(schema.fields()))
+                    for (column, (from, to)) in arm.columns.iter_mut().zip(logical.schema().fields().iter().zip(schema.fields()))
                     {
                         if from.data_type() != to.data_type() {
                             *column = cast(column.clone(), to.data_type().clone());

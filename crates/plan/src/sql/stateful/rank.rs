@@ -127,7 +127,8 @@ impl Lowering<'_, '_> {
         let mut partition = rank.partition.clone();
         let bound = match (windows, rank.order.as_slice()) {
             (Some(_), _) if node.changes => {
-                let message = "ROW_NUMBER() over windows takes only rows that stay, but its input changes rows that it has put out";
+                let message =
+                    "ROW_NUMBER() over windows takes only rows that stay, but its input changes rows that it has put out";
                 return Err(vec![Issue::new("sql-changes", message).help("group by the window in the step before as well")]);
             }
             (Some((start, end, id)), _) => {

@@ -22,11 +22,15 @@ impl Lowering<'_, '_> {
         let arm = self.single(input, &types)?;
         let fail = |message: String, help: &str| Err(vec![Issue::new("sql-match", message).help(help).at(spec.span)]);
         if self.chain.nodes[arm.node].changes {
-            let message = format!("`{}` changes rows that it has put out; a pattern takes only rows that stay", super::known_as(&spec.input));
+            let message = format!(
+                "`{}` changes rows that it has put out; a pattern takes only rows that stay",
+                super::known_as(&spec.input)
+            );
             return fail(message, "let the step before be one that only adds rows");
         }
         // Only columns that the pattern asks for are kept with its partial matches.
-        let mut used: BTreeSet<usize> = spec.partition.iter().copied().chain(spec.order.iter().map(|&(column, ..)| column)).collect();
+        let mut used: BTreeSet<usize> =
+            spec.partition.iter().copied().chain(spec.order.iter().map(|&(column, ..)| column)).collect();
         let exprs = || spec.defines.iter().flatten().chain(spec.measures.iter().map(|(expr, _)| expr));
         used.extend(exprs().flat_map(|expr| &expr.parts).filter_map(column));
         let used: Vec<usize> = used.into_iter().collect();
@@ -41,7 +45,8 @@ impl Lowering<'_, '_> {
         if !spec.order.first().is_some_and(by_time) {
             let help = match self.chain.nodes[node].event_time {
                 Some(time) => format!("write ORDER BY {}", self.chain.nodes[node].columns[time].name),
-                None => "add `event_time:` to the source, select that column in the steps before, and write ORDER BY with it".to_owned(),
+                None => "add `event_time:` to the source, select that column in the steps before, and write ORDER BY with it"
+                    .to_owned(),
             };
             return fail("the rows of a pattern are ordered by their event time, ascending".to_owned(), &help);
         }
@@ -52,7 +57,10 @@ impl Lowering<'_, '_> {
                     .at(spec.span),
             );
         }
-        let moved = |expr: &MatchExpr| MatchExpr { expr: expr.expr.clone(), parts: expr.parts.iter().map(|part| moved(part, at)).collect() };
+        let moved = |expr: &MatchExpr| MatchExpr {
+            expr: expr.expr.clone(),
+            parts: expr.parts.iter().map(|part| moved(part, at)).collect(),
+        };
         let partition: Vec<usize> = spec.partition.iter().map(|&column| at(column)).collect();
         let time = at(spec.order[0].0);
         let operator = MatchNode {
@@ -71,7 +79,8 @@ impl Lowering<'_, '_> {
         };
 
         let influence = |column: usize, kind| Influence { input: node, column, kind, masking: false };
-        let deciding: BTreeSet<usize> = operator.defines.iter().flatten().flat_map(|define| &define.parts).filter_map(column).collect();
+        let deciding: BTreeSet<usize> =
+            operator.defines.iter().flatten().flat_map(|define| &define.parts).filter_map(column).collect();
         let order = std::iter::once(time).chain(operator.order.iter().map(|key| key.column));
         let shared: Vec<Influence> = order
             .map(|column| influence(column, LineageKind::Sort))
@@ -117,7 +126,8 @@ impl Lowering<'_, '_> {
 /// The stable text of a pattern.
 fn text(node: &MatchNode) -> String {
     let expr = |expr: &MatchExpr| format!("{} of {:?}", expr.expr, expr.parts);
-    let defines: Vec<String> = node.defines.iter().map(|define| define.as_ref().map_or_else(|| "true".to_owned(), expr)).collect();
+    let defines: Vec<String> =
+        node.defines.iter().map(|define| define.as_ref().map_or_else(|| "true".to_owned(), expr)).collect();
     let measures: Vec<String> = node.measures.iter().map(|(measure, name)| format!("{name} = {}", expr(measure))).collect();
     format!(
         "MatchNode {{ partition: {:?}, time: {}, order: {:?}, variables: {:?}, pattern: {:?}, defines: {defines:?}, measures: {measures:?}, after: {:?}, within: {:?} }}",

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::{
-    common::{Column, DFSchema, ScalarValue, tree_node::{Transformed, TreeNode, TreeNodeRecursion}},
+    common::{
+        Column, DFSchema, ScalarValue,
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
+    },
     logical_expr::{Expr, ExprSchemable, cast, simplify::SimplifyContext, utils::split_conjunction_owned},
     optimizer::simplify_expressions::ExprSimplifier,
     sql::sqlparser::tokenizer::Span,
@@ -47,7 +50,11 @@ pub(super) enum Pending {
     /// Reference data: only to be looked up.
     Table,
     /// The versions of a table, for a join.
-    Version { table: bool, time: Option<String>, span: Span },
+    Version {
+        table: bool,
+        time: Option<String>,
+        span: Span,
+    },
 }
 
 impl Relation {
@@ -107,7 +114,9 @@ pub(super) fn simplified(expr: Expr, schema: &SchemaRef) -> Result<Expr, Vec<Iss
     let there_and_back = expr.transform_up(|expr| {
         Ok(match &expr {
             Expr::Cast(outer) => match outer.expr.as_ref() {
-                Expr::Cast(inner) if is_other_form(inner.field.data_type()) && inner.expr.get_type(&types)? == *outer.field.data_type() => {
+                Expr::Cast(inner)
+                    if is_other_form(inner.field.data_type()) && inner.expr.get_type(&types)? == *outer.field.data_type() =>
+                {
                     Transformed::yes(inner.expr.as_ref().clone())
                 }
                 _ => Transformed::no(expr),

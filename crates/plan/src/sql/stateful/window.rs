@@ -39,13 +39,20 @@ impl Lowering<'_, '_> {
         let fail = |message: String, help: &str| Err(vec![Issue::new("sql-window", message).help(help).at(table.span)]);
         let node = &self.chain.nodes[arm.node];
         if node.changes {
-            let message = format!("`{}` changes rows that it has put out; windows take only rows that stay", super::known_as(&table.input));
-            return fail(message, "let the step before be one that only adds rows: group by a window there, or leave the changes to a sink");
+            let message =
+                format!("`{}` changes rows that it has put out; windows take only rows that stay", super::known_as(&table.input));
+            return fail(
+                message,
+                "let the step before be one that only adds rows: group by a window there, or leave the changes to a sink",
+            );
         }
         let time = if table.processing { None } else { self.event_time(&arm) };
         if time.is_none() && !table.processing {
             let help = if node.inputs.is_empty() {
-                format!("add `event_time: {{ column: … }}` to `sources.{}`, or write proctime() as the last argument", super::known_as(&table.input))
+                format!(
+                    "add `event_time: {{ column: … }}` to `sources.{}`, or write proctime() as the last argument",
+                    super::known_as(&table.input)
+                )
             } else {
                 "select the event-time column (behind a window: window_time) in the step before, or write proctime() as the last argument".to_owned()
             };
@@ -53,14 +60,18 @@ impl Lowering<'_, '_> {
         }
         // Sessions are made of what the input lets pass; rows filtered behind them would have held them open.
         if matches!(table.window, WindowKind::Session { .. }) && !arm.filter.is_empty() {
-            let columns: Vec<Expr> = types.fields().iter().map(|field| Expr::Column(Column::new_unqualified(field.name()))).collect();
+            let columns: Vec<Expr> =
+                types.fields().iter().map(|field| Expr::Column(Column::new_unqualified(field.name()))).collect();
             let (id, places) = self.input(&Relation { arms: vec![arm] }, &types, &columns, true)?;
             let schema = &self.chain.nodes[id].schema;
             let columns = places.iter().zip(types.fields()).map(|(&place, field)| super::read(schema, place, field.data_type()));
             arm = Arm { node: id, pending: None, filter: Vec::new(), columns: columns.collect() };
         }
         let time = if table.processing { None } else { self.event_time(&arm).or(time) };
-        let keys = table.keys.iter().map(|key| arm.columns[schema.index_of(key).expect("invariant: keys are columns of the input")].clone());
+        let keys = table
+            .keys
+            .iter()
+            .map(|key| arm.columns[schema.index_of(key).expect("invariant: keys are columns of the input")].clone());
         let keys = keys.collect();
         let mut fields = schema.fields().iter();
         arm.columns.retain(|_| fields.next().is_none_or(|field| !WINDOW_COLUMNS.contains(&field.name().as_str())));
@@ -158,5 +169,8 @@ impl Lowering<'_, '_> {
 /// How a column of a window comes from the time.
 pub(super) fn window_column(input: NodeId, time: Option<usize>, name: &str) -> ColumnFlow {
     let influence = |column| Influence { input, column, kind: LineageKind::Transformation, masking: false };
-    ColumnFlow { influences: time.into_iter().map(influence).collect(), how: Some(format!("the window's {}", &name["window_".len()..])) }
+    ColumnFlow {
+        influences: time.into_iter().map(influence).collect(),
+        how: Some(format!("the window's {}", &name["window_".len()..])),
+    }
 }

@@ -1,0 +1,221 @@
+//! The committer: makes an epoch durable while the next one is already running.
+//!
+//! In this order, so that a death between any two steps loses nothing and repeats nothing: state files, the sinks' temporary files,
+//! the checkpoint with its evidence in one transaction, the sinks' files under their names, word to the sources.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+use crossbeam_channel::Receiver;
+use hdrhistogram::Histogram;
+use weir_connectors::{PartitionPosition, SealedEpoch};
+use weir_plan::Plan;
+
+use super::{
+    Requests,
+    dispatch::BarrierNote,
+    exchange::receive,
+    lane::LaneReport,
+    reader::Mailbox,
+};
+use crate::{
+    checkpoint::{Checkpoint, CheckpointCommit, OperatorState},
+    counts::{NodeCounts, RuleCounts},
+    error::EngineError,
+    host::Host,
+    ordered::Cancel,
+    quarantine::QuarantineSegment,
+    stages::{event_time::Known, transform::driver::PendingKeyed},
+    summary::EvidenceSummary,
+};
+
+/// The end of an epoch, as the writer leaves it.
+pub struct CommitJob {
+    pub note: BarrierNote,
+    pub happened: Epoch,
+    /// By sink node.
+    pub sealed: BTreeMap<usize, Box<dyn SealedEpoch>>,
+    pub quarantine: Vec<QuarantineSegment>,
+    pub began_at: Instant,
+}
+
+/// What happened between two barriers, of all lanes. Indexed like the plan's nodes.
+pub struct Epoch {
+    pub counts: Vec<NodeCounts>,
+    pub rules: Vec<BTreeMap<String, RuleCounts>>,
+    pub states: Vec<(usize, OperatorState)>,
+    pub keyed: Vec<PendingKeyed>,
+    pub clock: BTreeMap<usize, Known>,
+}
+
+pub struct Committer {
+    pub plan: Arc<Plan>,
+    pub host: Arc<dyn Host>,
+    pub run: String,
+    pub started: Instant,
+    pub jobs: Receiver<CommitJob>,
+    /// By source node index.
+    pub mailboxes: BTreeMap<usize, Mailbox>,
+    pub last: Checkpoint,
+    pub definitions: BTreeMap<String, String>,
+    pub cancel: Cancel,
+    pub requests: Arc<Requests>,
+}
+
+/// The end of a run.
+pub struct Finished {
+    pub last: Checkpoint,
+    pub stopped: bool,
+    pub evidence: EvidenceSummary,
+}
+
+impl Committer {
+    pub fn run(mut self) -> Result<Finished, EngineError> {
+        let seconds_before = self.last.seconds;
+        let mut first = true;
+        loop {
+            let job = receive(&self.jobs, &self.cancel)?;
+            let (last, stopped) = (job.note.last, job.note.stopped);
+            self.last.seconds = seconds_before + self.started.elapsed().as_secs_f64();
+            let positions = self.positions(&job.note);
+            let moved = job.happened.counts.iter().any(|counts| counts.rows_in + counts.emitted > 0)
+                || positions != self.last.positions;
+            if moved || self.last.checkpoints == 0 {
+                self.checkpoint(job, positions, first)?;
+                first = false;
+            }
+            self.requests.committing.store(false, Ordering::SeqCst);
+            if last {
+                let evidence = self.host.evidence()?;
+                return Ok(Finished { last: self.last, stopped, evidence });
+            }
+        }
+    }
+
+    fn positions(&self, note: &BarrierNote) -> BTreeMap<String, Vec<PartitionPosition>> {
+        note.positions
+            .iter()
+            .map(|(&source, positions)| (self.plan.nodes[source].name.clone(), positions.values().cloned().collect()))
+            .collect()
+    }
+
+    fn checkpoint(
+        &mut self,
+        job: CommitJob,
+        positions: BTreeMap<String, Vec<PartitionPosition>>,
+        first: bool,
+    ) -> Result<(), EngineError> {
+        let CommitJob { note, happened, mut sealed, quarantine, began_at } = job;
+        let plan = Arc::clone(&self.plan);
+        let name = |node: usize| plan.nodes[node].name.clone();
+
+        let mut checkpoint = self.last.clone();
+        checkpoint.version = Checkpoint::VERSION;
+        checkpoint.epoch = note.epoch;
+        checkpoint.checkpoints += 1;
+        checkpoint.definitions = self.definitions.clone();
+        checkpoint.positions = positions;
+        checkpoint.states = happened.states.into_iter().map(|(node, state)| (name(node), state)).collect();
+        for (node, known) in happened.clock {
+            let known = serde_json::to_value(known).map_err(|e| EngineError::internal("checkpoint", e))?;
+            checkpoint.states.insert(name(node), OperatorState::Inline(known));
+        }
+        self.write_keyed(note.epoch, happened.keyed, &mut checkpoint)?;
+        checkpoint.pre_commits.clear();
+        for (&sink, epoch) in &mut sealed {
+            let pre_commit = epoch.pre_commit().map_err(|e| EngineError::connector(&plan.nodes[sink].name, e))?;
+            checkpoint.pre_commits.insert(name(sink), pre_commit);
+        }
+        for (node, counts) in happened.counts.iter().enumerate() {
+            *checkpoint.counts.entry(name(node)).or_default() += *counts;
+        }
+        for (node, rules) in happened.rules.iter().enumerate().filter(|(_, rules)| !rules.is_empty()) {
+            let totals = checkpoint.rules.entry(name(node)).or_default();
+            for (rule, counts) in rules {
+                *totals.entry(rule.clone()).or_default() += counts;
+            }
+        }
+
+        let decision =
+            crate::checkpoint::decision(&plan, &self.run, &checkpoint, &happened.counts, &happened.rules, &*self.host, first)?;
+        self.host.commit(CheckpointCommit { checkpoint: checkpoint.clone(), began_at, quarantine, decision })?;
+
+        for (&sink, epoch) in &mut sealed {
+            let node = &plan.nodes[sink].name;
+            if let Some(pre_commit) = checkpoint.pre_commits.get(node) {
+                epoch.commit(pre_commit).map_err(|e| EngineError::connector(node, e))?;
+            }
+        }
+        for (source, mailbox) in &self.mailboxes {
+            if let Some(positions) = checkpoint.positions.get(&plan.nodes[*source].name) {
+                *mailbox.lock() = Some(positions.clone());
+            }
+        }
+        self.forget_state_files(&checkpoint);
+        self.last = checkpoint;
+        Ok(())
+    }
+
+    /// Writes what operators remember. Files are named by node, state, lane and epoch.
+    fn write_keyed(&self, epoch: u64, keyed: Vec<PendingKeyed>, checkpoint: &mut Checkpoint) -> Result<(), EngineError> {
+        for pending in keyed {
+            let node = &self.plan.nodes[pending.node].name;
+            let (name, lane) = (pending.name, pending.lane);
+            let file = format!("{}-{name}-{lane}-{epoch:08}.state", node.replace('#', "."));
+            let state = pending.write(&file).map_err(|e| EngineError::state(node, e))?;
+            let of_node = checkpoint.states.entry(node.clone()).or_insert_with(|| OperatorState::Keyed(BTreeMap::new()));
+            if let OperatorState::Keyed(states) = of_node {
+                states.entry(name.to_owned()).or_default().push(state);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes state files that neither this checkpoint nor the one before needs.
+    fn forget_state_files(&self, current: &Checkpoint) {
+        let needed: BTreeSet<&str> = [current, &self.last].into_iter().flat_map(Checkpoint::state_files).collect();
+        let Ok(entries) = std::fs::read_dir(self.host.state_dir()) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let is_state = |name: &str| name.ends_with(".seen") || name.ends_with(".state");
+            let forgotten = name.to_str().is_some_and(|name| is_state(name) && !needed.contains(name));
+            if forgotten && let Err(error) = std::fs::remove_file(entry.path()) {
+                tracing::warn!(path = %entry.path().display(), %error, "a state file that is no longer needed could not be removed");
+            }
+        }
+    }
+}
+
+impl Epoch {
+    pub fn new(nodes: usize) -> Self {
+        Self {
+            counts: vec![NodeCounts::default(); nodes],
+            rules: vec![BTreeMap::new(); nodes],
+            states: Vec::new(),
+            keyed: Vec::new(),
+            clock: BTreeMap::new(),
+        }
+    }
+
+    pub fn add(&mut self, report: LaneReport, times: &mut Histogram<u32>) {
+        for (total, counts) in self.counts.iter_mut().zip(report.chain.counts) {
+            *total += counts;
+        }
+        for (total, rules) in self.rules.iter_mut().zip(report.chain.rules) {
+            for (rule, counts) in rules {
+                *total.entry(rule).or_default() += &counts;
+            }
+        }
+        self.states.extend(report.chain.states);
+        self.keyed.extend(report.chain.keyed);
+        self.clock.extend(report.clock.into_iter().flatten());
+        if let Some(batches) = report.batch_micros
+            && times.add(&batches).is_err()
+        {
+            tracing::debug!("a batch took longer than the histogram of batch times can hold");
+        }
+    }
+}

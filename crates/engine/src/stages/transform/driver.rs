@@ -1,0 +1,113 @@
+//! The wrapper around every operator with state: schema, row conservation, lateness by policy, and where its rows come from.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow::datatypes::SchemaRef;
+use weir_spec::connector::LatePolicy;
+
+use super::operator::{Operator, Output, PendingState, RowsOf, Time};
+use crate::{
+    batch::{Batch, Origin},
+    counts::NodeCounts,
+    error::EngineError,
+    stages::{Processed, Reason, Rejected, RejectedContent, StageKind, guard},
+    state::{LaneState, StateError},
+};
+
+/// An operator in one lane.
+pub struct OperatorStage {
+    pub node: String,
+    /// Index among the plan's nodes.
+    pub index: usize,
+    pub schema: SchemaRef,
+    pub operator: Box<dyn Operator>,
+    /// What becomes of late rows, by the source they come from.
+    pub late: Arc<BTreeMap<usize, LatePolicy>>,
+    /// Where rows put out are said to come from.
+    pub partition: Arc<str>,
+    /// Rows put out so far: their offset.
+    pub emitted: u64,
+    pub counts: NodeCounts,
+}
+
+/// State of an operator as of a barrier, to be written on another thread.
+pub struct PendingKeyed {
+    /// Index among the plan's nodes.
+    pub node: usize,
+    pub name: &'static str,
+    pub lane: usize,
+    state: Box<dyn PendingState>,
+}
+
+impl PendingKeyed {
+    /// Writes it to a file of this name.
+    pub fn write(self, file: &str) -> Result<LaneState, StateError> {
+        self.state.write(file)
+    }
+}
+
+impl OperatorStage {
+    pub fn process(&mut self, input: usize, batch: &Batch) -> Result<(Processed, NodeCounts), EngineError> {
+        let mut output = Output::default();
+        self.operator.process(input, batch, &mut output)?;
+        self.account(batch.num_rows() as u64, output)
+    }
+
+    pub fn advance(&mut self, time: Time) -> Result<(Processed, NodeCounts), EngineError> {
+        let mut output = Output::default();
+        self.operator.advance(time, &mut output)?;
+        self.account(0, output)
+    }
+
+    pub fn take_counts(&mut self) -> NodeCounts {
+        std::mem::take(&mut self.counts)
+    }
+
+    /// The state as it is now.
+    pub fn snapshot(&mut self, node: usize, lane: usize) -> Vec<PendingKeyed> {
+        let states = self.operator.states().into_iter();
+        states.map(|(name, state)| PendingKeyed { node, name, lane, state: state.snapshot() }).collect()
+    }
+
+    fn account(&mut self, rows_in: u64, output: Output) -> Result<(Processed, NodeCounts), EngineError> {
+        let mut processed =
+            Processed { absorbed: output.absorbed, dropped: output.dropped, ..Processed::default() };
+        for rows in output.late {
+            processed.late += rows.rows.len() as u64;
+            if self.late.get(&rows.batch.origin.source).copied().unwrap_or_default() == LatePolicy::Quarantine {
+                let reason = Reason::new("late", "came after all windows it belongs to had been closed");
+                let reasons = vec![vec![reason]; rows.rows.len()];
+                processed.rejected.push(self.rejected(&rows, reasons)?);
+            }
+        }
+        for (rows, reasons) in output.rejected {
+            processed.quarantined += rows.rows.len() as u64;
+            processed.rejected.push(self.rejected(&rows, reasons)?);
+        }
+        for emitted in output.rows {
+            let rows = emitted.rows.num_rows() as u64;
+            processed.emitted += rows;
+            let origin = Arc::new(Origin { source: self.index, partition: Arc::clone(&self.partition), first_row: self.emitted });
+            self.emitted += rows;
+            let mut batch = Batch::new(emitted.rows, origin, None);
+            batch.changes = emitted.changes;
+            processed.out.push(batch);
+        }
+        let counts = guard::account(&self.node, rows_in, &processed, &self.schema)?;
+        self.counts += counts;
+        Ok((processed, counts))
+    }
+
+    fn rejected(&self, rows: &RowsOf, reasons: Vec<Vec<Reason>>) -> Result<Rejected, EngineError> {
+        let RowsOf { batch, rows } = rows;
+        Ok(Rejected {
+            stage: StageKind::Transform,
+            partition: Arc::clone(&batch.origin.partition),
+            content: RejectedContent::Rows {
+                rows: batch.take(rows).map_err(|e| EngineError::internal(&self.node, e))?,
+                offsets: rows.iter().map(|&row| batch.offset(row as usize)).collect(),
+                reasons,
+            },
+        })
+    }
+}
