@@ -55,13 +55,26 @@ impl Operator {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WindowKind {
-    Tumble { size: i64, offset: i64 },
+    Tumble {
+        size: i64,
+        offset: i64,
+    },
     /// Of length `size`, one beginning every `slide`, which need not divide `size`.
-    Hop { size: i64, slide: i64, offset: i64 },
+    Hop {
+        size: i64,
+        slide: i64,
+        offset: i64,
+    },
     /// From each multiple of `size`, growing by `step` until it is `size` long. `step` divides `size`.
-    Cumulate { size: i64, step: i64, offset: i64 },
+    Cumulate {
+        size: i64,
+        step: i64,
+        offset: i64,
+    },
     /// As long as rows of a key come no further apart than `gap`.
-    Session { gap: i64 },
+    Session {
+        gap: i64,
+    },
 }
 
 /// What time a window goes by.
@@ -141,7 +154,9 @@ pub enum AggregateFunction {
     ApproxDistinct,
     /// t-digest; the fraction lies within 0 and 1.
     ApproxPercentile(f64),
-    StringAgg { separator: String },
+    StringAgg {
+        separator: String,
+    },
     ArrayAgg,
 }
 
@@ -297,9 +312,24 @@ pub struct MatchExpr {
 pub enum MatchPart {
     /// The column in the last row but `offset` that is mapped to the variable (`LAST(A.price, 1)`); in a definition, the row
     /// being judged counts as mapped to the variable it is judged for.
-    Last { variable: Option<usize>, column: usize, offset: u32 },
-    First { variable: Option<usize>, column: usize, offset: u32 },
+    Last {
+        variable: Option<usize>,
+        column: usize,
+        offset: u32,
+    },
+    First {
+        variable: Option<usize>,
+        column: usize,
+        offset: u32,
+    },
     /// The column `offset` rows before the row being judged, whatever it is mapped to (`PREV`).
-    Prev { column: usize, offset: u32 },
-    Aggregate { variable: Option<usize>, function: AggregateFunction, column: Option<usize> },
+    Prev {
+        column: usize,
+        offset: u32,
+    },
+    Aggregate {
+        variable: Option<usize>,
+        function: AggregateFunction,
+        column: Option<usize>,
+    },
 }

@@ -61,7 +61,15 @@ pub(crate) fn table(name: &str, table: &Table, lookup: &dyn Lookup, diagnostics:
     let schema = schema::arrow_schema(&declared.columns);
     let rules = rules::bind(&declared.rules, &schema, &|_| declared.path.clone(), diagnostics);
     let key = table.key.iter().filter_map(|column| {
-        role(&format!("{path}.key"), "key", column, &declared.columns, |data_type| !is_nested(data_type), "a plain value", diagnostics)
+        role(
+            &format!("{path}.key"),
+            "key",
+            column,
+            &declared.columns,
+            |data_type| !is_nested(data_type),
+            "a plain value",
+            diagnostics,
+        )
     });
     let key: Vec<usize> = key.collect();
     if diagnostics[before..].iter().any(Diagnostic::is_error) {
@@ -254,15 +262,18 @@ fn node(
         event_time: source.event_time.clone(),
         on_malformed: source.on_malformed,
     });
-    (Node {
-        name: name.to_owned(),
-        step: name.to_owned(),
-        inputs: Vec::new(),
-        kind,
-        schema,
-        columns,
-        subject,
-        event_time,
-        changes: false,
-    }, flow)
+    (
+        Node {
+            name: name.to_owned(),
+            step: name.to_owned(),
+            inputs: Vec::new(),
+            kind,
+            schema,
+            columns,
+            subject,
+            event_time,
+            changes: false,
+        },
+        flow,
+    )
 }

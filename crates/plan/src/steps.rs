@@ -20,8 +20,7 @@ use crate::{
     },
     rules, schema,
     source::is_nested,
-    sql,
-    suggest,
+    sql, suggest,
 };
 
 /// What is planned so far.
@@ -258,7 +257,9 @@ impl Known<'_> {
         }
         if sink.mode == SinkMode::Changes && from.columns.iter().any(|facts| facts.name == "op") {
             let message = "`mode: changes` adds a column `op`, and there is one already";
-            diagnostics.push(Diagnostic::error("duplicate-column", format!("{path}.mode"), message).with_help("rename it in a sql step"));
+            diagnostics.push(
+                Diagnostic::error("duplicate-column", format!("{path}.mode"), message).with_help("rename it in a sql step"),
+            );
         }
         if sink.format == Format::Csv {
             for (i, field) in from.schema.fields().iter().enumerate() {
