@@ -16,5 +16,6 @@ mod schema;
 mod sources;
 mod streaming;
 mod streaming_refused;
+mod streaming_sound;
 mod support;
 mod together;
