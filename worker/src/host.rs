@@ -16,6 +16,7 @@ use weir_engine::{
     Checkpoint, CheckpointCommit, EngineError, Host, NodeCounts,
     host::LiveConsent,
     quarantine::{QuarantineSealer, QuarantineSegment},
+    steps::{StepCounts, by_step},
     summary::EvidenceSummary,
 };
 use weir_plan::{NodeKind, Plan};
@@ -244,14 +245,14 @@ fn to_value<T: serde::Serialize>(value: T) -> Result<serde_json::Value, EngineEr
 
 /// The counters of all nodes, as lists show them.
 fn counters(plan: &Plan, checkpoint: &Checkpoint) -> Vec<NodeCounters> {
-    plan.nodes
-        .iter()
-        .map(|node| {
-            let counts = checkpoint.counts.get(&node.name).copied().unwrap_or_default();
-            let rules = checkpoint.rules.get(&node.name).into_iter().flatten();
+    let of_node = |node: usize| checkpoint.counts.get(&plan.nodes[node].name).copied().unwrap_or_default();
+    by_step(plan, of_node)
+        .into_iter()
+        .map(|StepCounts { name, node, counts }| {
+            let rules = checkpoint.rules.get(name).into_iter().flatten();
             NodeCounters {
-                node: node.name.clone(),
-                kind: kind(&node.kind),
+                node: name.to_owned(),
+                kind: kind(&plan.nodes[node].kind),
                 rows_in: counts.rows_in,
                 rows_out: counts.out,
                 quarantined: counts.quarantined,
@@ -323,7 +324,7 @@ pub fn totals(plan: &Plan, checkpoint: &Checkpoint) -> RowTotals {
         match node.kind {
             NodeKind::Source(_) => {
                 totals.rows_in += counts.rows_in;
-                totals.rows_quarantined += counts.malformed;
+                totals.rows_quarantined += counts.malformed + counts.quarantined;
                 totals.rows_refused += counts.late;
             }
             NodeKind::Sink(_) => totals.rows_out += counts.out,

@@ -9,7 +9,11 @@ use std::{
 use tokio::runtime::Handle;
 use weir_api::{FailureDomain, NodeKind as ApiNodeKind, NodeRates, RunRates, RunState, Slug};
 use weir_connectors::Domain;
-use weir_engine::{Control, EngineError, Host, NodeCounts, Options, Outcome, Status, live::Live};
+use weir_engine::{
+    Control, EngineError, Host, NodeCounts, Options, Outcome, Status,
+    live::Live,
+    steps::{StepCounts, by_step},
+};
 use weir_evidence::{
     Body, Hash,
     record::{RunEnded, RunStarted, RunStatus},
@@ -227,15 +231,14 @@ struct Rates {
 impl Rates {
     fn read(&mut self, plan: &Plan, live: &Live) -> Vec<NodeRates> {
         let now = Instant::now();
-        let counts: Vec<(NodeCounts, Option<u64>)> = (0..plan.nodes.len()).map(|node| live.get(node)).collect();
+        let steps = by_step(plan, |node| live.get(node).0);
         let before = self.before.take();
-        let rates = plan
-            .nodes
+        let rates = steps
             .iter()
-            .zip(&counts)
             .enumerate()
-            .map(|(index, (node, (counts, lag)))| {
-                let rejects: fn(&NodeCounts) -> u64 = match node.kind {
+            .map(|(index, StepCounts { name, node, counts })| {
+                let kind_of = &plan.nodes[*node].kind;
+                let rejects: fn(&NodeCounts) -> u64 = match kind_of {
                     // What a `WHERE` leaves out was refused by nobody.
                     NodeKind::Sql(_) => |counts| counts.rejected() - counts.dropped,
                     _ => NodeCounts::rejected,
@@ -248,19 +251,19 @@ impl Rates {
                     None => 0.0,
                 };
                 NodeRates {
-                    node: node.name.clone(),
-                    kind: kind(&node.kind),
+                    node: (*name).to_owned(),
+                    kind: kind(kind_of),
                     rows_in_per_second: rate(counts.rows_in, |counts| counts.rows_in),
                     rows_out_per_second: rate(counts.out, |counts| counts.out),
                     rejects_per_second: rate(rejects(counts), rejects),
-                    lag: *lag,
+                    lag: live.get(*node).1,
                     rows_in: counts.rows_in,
                     rows_out: counts.out,
                     rejects: rejects(counts),
                 }
             })
             .collect();
-        self.before = Some((now, counts.into_iter().map(|(counts, _)| counts).collect()));
+        self.before = Some((now, steps.into_iter().map(|step| step.counts).collect()));
         rates
     }
 }

@@ -30,6 +30,7 @@ pub mod quarantine;
 pub mod run;
 pub mod stages;
 pub mod state;
+pub mod steps;
 pub mod summary;
 
 pub use checkpoint::{Checkpoint, CheckpointCommit};

@@ -4,7 +4,11 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use weir_plan::{NodeKind, Plan};
 
-use crate::checkpoint::Checkpoint;
+use crate::{
+    checkpoint::Checkpoint,
+    counts::is_zero,
+    steps::{StepCounts, by_step},
+};
 
 /// Counts are of the pipeline's whole life, resumed runs included.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,14 +38,15 @@ impl Summary {
             sinks: IndexMap::new(),
             evidence,
         };
-        for node in &plan.nodes {
-            let counts = last.counts.get(&node.name).copied().unwrap_or_default();
-            let name = node.name.clone();
-            match node.kind {
+        let counts = |node: usize| last.counts.get(&plan.nodes[node].name).copied().unwrap_or_default();
+        for StepCounts { name, node, counts } in by_step(plan, counts) {
+            let name = name.to_owned();
+            match plan.nodes[node].kind {
                 NodeKind::Source(_) => {
                     let source = SourceSummary {
                         rows_in: counts.rows_in,
                         malformed: counts.malformed,
+                        quarantined: counts.quarantined,
                         late: counts.late,
                         out: counts.out,
                     };
@@ -58,6 +63,8 @@ impl Summary {
                         denied: counts.denied,
                         late: counts.late,
                         dropped: counts.dropped,
+                        absorbed: counts.absorbed,
+                        emitted: counts.emitted,
                     };
                     summary.steps.insert(name, step);
                 }
@@ -67,17 +74,20 @@ impl Summary {
     }
 }
 
-/// `in = malformed + late + out`.
+/// `in = malformed + quarantined + late + out`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceSummary {
     #[serde(rename = "in")]
     pub rows_in: u64,
     pub malformed: u64,
+    /// Ran too far ahead in event time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub quarantined: u64,
     pub late: u64,
     pub out: u64,
 }
 
-/// `in = out + quarantined + denied + late + dropped`.
+/// `in + emitted = out + absorbed + quarantined + denied + late + dropped`; only steps with state absorb and emit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepSummary {
     #[serde(rename = "in")]
@@ -87,6 +97,12 @@ pub struct StepSummary {
     pub denied: u64,
     pub late: u64,
     pub dropped: u64,
+    /// Went into windows, joins, ranks or patterns.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub absorbed: u64,
+    /// Made of what was absorbed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub emitted: u64,
 }
 
 /// `in = written`.

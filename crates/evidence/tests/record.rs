@@ -180,7 +180,17 @@ fn a_subject_is_a_keyed_hash_or_nothing() {
 
 #[test]
 fn row_conservation() {
-    let kept = NodeCounts { rows_in: 10, rows_out: 4, quarantined: 1, denied: 2, late: 1, dropped: 1, malformed: 1, absorbed: 0, emitted: 0 };
+    let kept = NodeCounts {
+        rows_in: 10,
+        rows_out: 4,
+        quarantined: 1,
+        denied: 2,
+        late: 1,
+        dropped: 1,
+        malformed: 1,
+        absorbed: 0,
+        emitted: 0,
+    };
     assert!(kept.is_conserved());
     assert!(!NodeCounts { rows_in: 11, ..kept }.is_conserved());
     assert!(!NodeCounts { rows_out: u64::MAX, ..kept }.is_conserved());

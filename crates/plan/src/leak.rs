@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use weir_spec::{Classification, Diagnostic, Pipeline, Sink};
 
 use crate::{
-    plan::{Node, NodeId, NodeKind},
+    operator::{JoinKind, Operator},
+    plan::{LineageKind, Node, NodeId, NodeKind},
     purpose::PurposePolicy,
     remedy,
     steps::Known,
@@ -167,6 +168,17 @@ fn paths(known: &Known<'_>, end: Place, wanted: &dyn Fn(Place) -> bool) -> Vec<V
     found
 }
 
+/// What of an operator decides, as a filter does, which rows are there: the match of an inner join, the order of a rank.
+fn decides(kind: &NodeKind) -> Option<(&'static str, LineageKind)> {
+    let NodeKind::Operator(node) = kind else { return None };
+    match &node.operator {
+        Operator::Join(join) if join.kind == JoinKind::Inner => Some(("join", LineageKind::Join)),
+        Operator::Rank(_) => Some(("order", LineageKind::Sort)),
+        Operator::Match(_) => Some(("pattern", LineageKind::Sort)),
+        _ => None,
+    }
+}
+
 /// Filters that reveal, by which rows are there, what the sink may not hold.
 fn filters(known: &Known<'_>) -> Vec<Diagnostic> {
     // For every node the sinks that its rows reach.
@@ -190,6 +202,13 @@ fn filters(known: &Known<'_>) -> Vec<Diagnostic> {
         for filter in &known.flows[id].filters {
             *used.entry((filter.input, filter.column)).or_insert(false) |= !filter.only_null_test;
         }
+        if let Some((_, kind)) = decides(&node.kind) {
+            let influences = known.flows[id].columns.iter().flat_map(|column| &column.influences);
+            for influence in influences.filter(|influence| influence.kind == kind) {
+                used.insert((influence.input, influence.column), true);
+            }
+        }
+        let what = decides(&node.kind).map_or("filter", |(what, _)| what);
         for ((input, column), compared) in used {
             let facts = &known.nodes[input].columns[column];
             if facts.classification < Classification::Confidential {
@@ -208,7 +227,7 @@ fn filters(known: &Known<'_>) -> Vec<Diagnostic> {
             let class = facts.classification;
             let told = if compared { "what it holds" } else { "whether it has a value" };
             let message =
-                format!("the filter on `{}` ({class}) tells of every row that reaches {} {told}", facts.name, reached.join(", "));
+                format!("the {what} on `{}` ({class}) tells of every row that reaches {} {told}", facts.name, reached.join(", "));
             let path = format!("steps.{}.sql", node.step);
             let refused = compared && class == Classification::Restricted;
             let diagnostic = if refused {

@@ -15,6 +15,7 @@
 //! - A filter does not raise the class of what passes it, but which rows are there tells of the filtered column. Where that
 //!   column is above the clearance of a sink behind it, a confidential one is a warning and a restricted one an error, unless it
 //!   is only tested for null.
+//! - The match of an inner join, the order of a rank and the conditions of a pattern are filters in this sense.
 //! - Quality rules are no filter lineage: what they reject is quarantined or counted. Consent is, by the subject column.
 //! - Masking by redact or null removes data categories; a keyed hash or token leaves `user.unique_id.pseudonymous`.
 

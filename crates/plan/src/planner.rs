@@ -264,7 +264,9 @@ impl Planner<'_> {
         }
         // The grammar is agreed; no engine runs these yet.
         if let Step::Alert(_) = step {
-            self.diagnostics.push(Diagnostic::error("not-run-yet", path, "this version does not run alert steps yet").with_help("leave it out"));
+            self.diagnostics.push(
+                Diagnostic::error("not-run-yet", path, "this version does not run alert steps yet").with_help("leave it out"),
+            );
             return false;
         }
         if let Step::Quality(quality) = step
@@ -282,7 +284,9 @@ impl Planner<'_> {
                 Some(known.consent(name, step, &self.pipeline.purpose, input, &mut self.diagnostics))
             }
             (Step::Mask(step), _, Some(input)) => known.mask(name, step, input, &mut self.diagnostics),
-            (Step::Sql(step), Reads::Tables(query), Some(_)) => known.sql(name, &step.query, *query, &inputs, &mut self.diagnostics),
+            (Step::Sql(step), Reads::Tables(query), Some(_)) => {
+                known.sql(name, &step.query, *query, &inputs, &mut self.diagnostics)
+            }
             _ => None,
         };
         match planned {
@@ -350,5 +354,6 @@ impl Planner<'_> {
 
 fn only_looked_up(path: String, table: &str) -> Diagnostic {
     let message = format!("`{table}` is reference data; rows can only be looked up in it");
-    Diagnostic::error("table-read", path, message).with_help(format!("join it in a sql step: FROM rows AS r JOIN {table} ON r.key = {table}.key"))
+    Diagnostic::error("table-read", path, message)
+        .with_help(format!("join it in a sql step: FROM rows AS r JOIN {table} ON r.key = {table}.key"))
 }

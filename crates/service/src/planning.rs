@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use weir_api::{Classification, Diagnostic, ProjectId};
 use weir_plan::{Lookup, Plan, Planned};
-use weir_spec::{
-    Column, Contract, Pipeline, connector::GeneratorKind, contract::ContractRef, parse_contract, parse_pipeline,
-};
+use weir_spec::{Column, Contract, Pipeline, connector::GeneratorKind, contract::ContractRef, parse_contract, parse_pipeline};
 use weir_store::{
     Db,
     documents::{self, DocumentKind},
@@ -68,7 +66,11 @@ struct Contracts {
 
 impl Contracts {
     async fn load(db: &impl Db, generators: GeneratorColumns, project: ProjectId, pipeline: Option<&Pipeline>) -> Result<Self> {
-        let wanted: HashSet<&ContractRef> = pipeline.into_iter().flat_map(|pipeline| pipeline.sources.values()).filter_map(|source| source.contract.as_ref()).collect();
+        let wanted: HashSet<&ContractRef> = pipeline
+            .into_iter()
+            .flat_map(|pipeline| pipeline.sources.values())
+            .filter_map(|source| source.contract.as_ref())
+            .collect();
         let mut loaded = Self { referenced: BTreeMap::new(), names: BTreeSet::new(), generators };
         if wanted.is_empty() {
             return Ok(loaded);

@@ -15,7 +15,10 @@ use weir_spec::{Column, connector::GeneratorKind};
 use weir_store::{Store, projects};
 use weir_vault::{MasterKey, ProjectKeys};
 
-use crate::{Clock, Error, Result, SystemClock, confine::Confinement, ingest::IngestLog, jwt::TokenSigner, keys, live::LiveHub, lockout::Strangers};
+use crate::{
+    Clock, Error, Result, SystemClock, confine::Confinement, ingest::IngestLog, jwt::TokenSigner, keys, live::LiveHub,
+    lockout::Strangers,
+};
 
 /// The columns that a generator brings; connectors know them, and services do not know connectors.
 pub type GeneratorColumns = fn(GeneratorKind) -> Vec<Column>;

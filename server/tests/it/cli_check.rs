@@ -80,10 +80,9 @@ fn a_leak_is_told_with_its_path() {
 
 #[test]
 fn a_misspelt_key_does_not_hide_the_leak_beside_it() {
-    let both = VALID.replace("steps:\n", "steps:\n  other: { quality: { from: events, rules: [{ not_nul: id }] } }\n").replace(
-        "sinks:\n",
-        "sinks:\n  leaky: { from: other, stdout: {} }\n",
-    );
+    let both = VALID
+        .replace("steps:\n", "steps:\n  other: { quality: { from: events, rules: [{ not_nul: id }] } }\n")
+        .replace("sinks:\n", "sinks:\n  leaky: { from: other, stdout: {} }\n");
     let folder = folder(&[("both.yaml", &both)]);
     let output = weir(folder.path(), &["check", "both.yaml"]);
     assert_eq!(output.status.code(), Some(2));
@@ -128,13 +127,20 @@ fn contracts_are_found_among_the_files_below_the_pipeline_and_where_told() {
 #[test]
 fn a_contract_with_errors_is_named_where_it_is_missed() {
     let pipeline = VALID.replace("redact: {}", "hash: {}").replace("    schema:\n", "    contract: payments@1\n    xschema:\n");
-    let pipeline: String = pipeline.lines().filter(|line| !line.contains("xschema") && !line.contains("- { name:")).map(|line| format!("{line}\n")).collect();
+    let pipeline: String = pipeline
+        .lines()
+        .filter(|line| !line.contains("xschema") && !line.contains("- { name:"))
+        .map(|line| format!("{line}\n"))
+        .collect();
     let folder = folder(&[("a.yaml", &pipeline), ("contracts/payments.yaml", &CONTRACT.replace("status:", "statsu:"))]);
     for command in ["check", "run"] {
         let output = weir(folder.path(), &[command, "a.yaml"]);
         assert_eq!(output.status.code(), Some(2), "{command}");
         let told = text(&output.stdout) + &text(&output.stderr);
-        assert!(told.contains("unknown contract `payments@1`") && told.contains("contracts/payments.yaml:6:1"), "{command}: {told}");
+        assert!(
+            told.contains("unknown contract `payments@1`") && told.contains("contracts/payments.yaml:6:1"),
+            "{command}: {told}"
+        );
     }
 }
 

@@ -14,13 +14,7 @@ use hdrhistogram::Histogram;
 use weir_connectors::{PartitionPosition, SealedEpoch};
 use weir_plan::Plan;
 
-use super::{
-    Requests,
-    dispatch::BarrierNote,
-    exchange::receive,
-    lane::LaneReport,
-    reader::Mailbox,
-};
+use super::{Requests, dispatch::BarrierNote, exchange::receive, lane::LaneReport, reader::Mailbox};
 use crate::{
     checkpoint::{Checkpoint, CheckpointCommit, OperatorState},
     counts::{NodeCounts, RuleCounts},
@@ -81,8 +75,8 @@ impl Committer {
             let (last, stopped) = (job.note.last, job.note.stopped);
             self.last.seconds = seconds_before + self.started.elapsed().as_secs_f64();
             let positions = self.positions(&job.note);
-            let moved = job.happened.counts.iter().any(|counts| counts.rows_in + counts.emitted > 0)
-                || positions != self.last.positions;
+            let moved =
+                job.happened.counts.iter().any(|counts| counts.rows_in + counts.emitted > 0) || positions != self.last.positions;
             if moved || self.last.checkpoints == 0 {
                 self.checkpoint(job, positions, first)?;
                 first = false;

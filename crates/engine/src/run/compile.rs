@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use weir_connectors::{SinkContext, SinkWriter, SourceContext, open_source, sink_writer};
+use weir_connectors::{ConnectorError, SinkContext, SinkWriter, SourceContext, open_source, sink_writer};
 use weir_plan::{NodeKind, Plan};
 
 use super::{
@@ -63,6 +63,10 @@ pub fn compile(
         check_definitions(checkpoint, &definitions)?;
     }
     let layout = Layout::of(plan);
+    if !layout.is_stateless() {
+        let folder = host.state_dir();
+        std::fs::create_dir_all(&folder).map_err(|error| EngineError::connector("state", ConnectorError::io(&folder, error)))?;
+    }
     let flow = Arc::new(flow(plan));
     let visits = Arc::new(visits(plan, &flow));
     let shared = Shared::restore(plan, host, options, restored, !layout.is_stateless(), cancel)?;
@@ -109,13 +113,13 @@ pub fn compile(
     }
 
     let parts = Parts { plan, host, options, restored, shared: &shared, visits: &visits, layout: &layout };
-    let common = Common {
+    let mut common = Common {
         consumers,
         fan: Arc::clone(&flow),
         leaving: Arc::new(layout.leaving()),
         inputs: Arc::new(plan.nodes.iter().map(|node| node.inputs.clone()).collect()),
         live: Arc::clone(&live),
-        watermarks: plan.nodes.iter().map(|node| if matches!(node.kind, NodeKind::Table(_)) { i64::MAX } else { i64::MIN }).collect(),
+        watermarks: (0..plan.nodes.len()).map(|node| shared.watermark(plan, node)).collect(),
     };
     let mut wires = Wires::new(&layout);
     let (mut lanes, mut keyed_lanes, mut to_lanes, mut to_writer) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -126,7 +130,11 @@ pub fn compile(
                 true => lane_node(&parts, node, index),
                 false => Ok(LaneNode::Elsewhere),
             });
-            let chain = common.chain(nodes.collect::<Result<_, _>>()?);
+            let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+            if index == 0 {
+                common.resume(plan, &segment.nodes, &nodes);
+            }
+            let chain = common.chain(nodes);
             let outboxes = wires.outboxes(plan, &layout, number, index, cancel)?;
             let nodes: Arc<[usize]> = segment.nodes.clone().into();
             let (output, from_lane) = bounded(DONE_QUEUE);
@@ -149,7 +157,10 @@ pub fn compile(
                 let into = layout.edges.iter().enumerate().filter(|(_, edge)| edge.to_segment == number);
                 let marks = into.map(|(edge, of)| EdgeMarks {
                     edge,
-                    lanes: vec![i64::MIN; if of.from_segment == SOURCES { 1 } else { layout.segments[of.from_segment].lanes }],
+                    lanes: vec![
+                        common.watermarks[of.from];
+                        if of.from_segment == SOURCES { 1 } else { layout.segments[of.from_segment].lanes }
+                    ],
                 });
                 let lane = KeyedLane {
                     index,
@@ -160,6 +171,7 @@ pub fn compile(
                     inbox: Inbox::new("keyed lane", wires.take_inputs(&layout, number, index), cancel.clone()),
                     outboxes,
                     cancel: cancel.clone(),
+                    fresh: true,
                 };
                 keyed_lanes.push((lane, output));
             }
@@ -183,6 +195,17 @@ struct Common {
 }
 
 impl Common {
+    /// Where the watermarks of a segment's nodes stood at the last checkpoint, now that those of its inputs are known.
+    fn resume(&mut self, plan: &Plan, segment: &[usize], nodes: &[LaneNode]) {
+        for &node in segment.iter().filter(|&&node| !plan.nodes[node].inputs.is_empty()) {
+            let least = plan.nodes[node].inputs.iter().map(|&input| self.watermarks[input]).min().unwrap_or(i64::MIN);
+            self.watermarks[node] = match &nodes[node] {
+                LaneNode::Operator(stage) if least > i64::MIN => stage.operator.output_watermark(least),
+                _ => least,
+            };
+        }
+    }
+
     fn chain(&self, nodes: Vec<LaneNode>) -> Chain {
         Chain {
             watermarks: self.watermarks.clone(),

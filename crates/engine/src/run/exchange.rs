@@ -107,8 +107,10 @@ impl Outbox {
         own_lane: usize,
         cancel: Cancel,
     ) -> Result<Self, EngineError> {
-        let edges =
-            edges.into_iter().map(|(edge, route, schema)| Ok((edge, Splitter::new(route, &schema)?))).collect::<Result<_, _>>()?;
+        let edges = edges
+            .into_iter()
+            .map(|(edge, route, schema)| Ok((edge, Splitter::new(route, &schema)?)))
+            .collect::<Result<_, _>>()?;
         Ok(Self { edges, lanes, own_lane, cancel })
     }
 

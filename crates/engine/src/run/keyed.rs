@@ -28,6 +28,8 @@ pub struct KeyedLane {
     pub marks: Vec<EdgeMarks>,
     pub outboxes: Vec<Outbox>,
     pub cancel: Cancel,
+    /// No ticket has come yet: operators do not know how far time had come before the last checkpoint.
+    pub fresh: bool,
 }
 
 /// How far the lanes that feed an edge have come.
@@ -86,6 +88,9 @@ impl KeyedLane {
                 }
             }
         }
+        if std::mem::take(&mut self.fresh) {
+            self.advance(turn, &mut flow)?;
+        }
         // By input, and in order within it, so that the outcome does not depend on which lane was read first.
         arrived.sort_by_key(|(edge, _)| *edge);
         for (edge, batch) in arrived {
@@ -96,18 +101,23 @@ impl KeyedLane {
             let from = self.edges[known.edge].from;
             self.chain.watermarks[from] = known.lanes.iter().copied().min().unwrap_or(i64::MIN);
         }
+        self.advance(turn, &mut flow)?;
+        let marks = self.chain.marks();
+        self.outboxes.iter().try_for_each(|outbox| outbox.rows(ticket, turn.source, turn.now, &flow.outgoing, &marks))?;
+        Ok(FromLane::Done { ticket, encoded: flow.encoded, rejected: flow.rejected })
+    }
+
+    /// Lets operators act on the time as it stands.
+    fn advance(&mut self, turn: Turn, flow: &mut Flow) -> Result<(), EngineError> {
         let nodes = Arc::clone(&self.nodes);
         self.chain.advance(&nodes, |chain, node, watermark| {
             let LaneNode::Operator(stage) = &mut chain.nodes[node] else { return Ok(watermark) };
             let (processed, counts) = stage.advance(Time { watermark, now: turn.now })?;
             let held = stage.operator.output_watermark(watermark);
             chain.live.add(node, counts);
-            chain.push(node, processed, Turn { source: node, from: node, ..turn }, &mut flow)?;
+            chain.push(node, processed, Turn { source: node, from: node, ..turn }, flow)?;
             Ok(held)
-        })?;
-        let marks = self.chain.marks();
-        self.outboxes.iter().try_for_each(|outbox| outbox.rows(ticket, turn.source, turn.now, &flow.outgoing, &marks))?;
-        Ok(FromLane::Done { ticket, encoded: flow.encoded, rejected: flow.rejected })
+        })
     }
 
     fn feed(

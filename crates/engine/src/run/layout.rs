@@ -64,7 +64,8 @@ impl Layout {
         for (id, node) in plan.nodes.iter().enumerate() {
             // Reference data is no flow of rows.
             let is_flow = |input: &NodeId| !matches!(plan.nodes[*input].kind, NodeKind::Table(_));
-            let fed_by: Vec<usize> = node.inputs.iter().filter(|input| is_flow(input)).map(|&input| layout.segment_of[input]).collect();
+            let fed_by: Vec<usize> =
+                node.inputs.iter().filter(|input| is_flow(input)).map(|&input| layout.segment_of[input]).collect();
             let routes: Option<Vec<Route>> = match &node.kind {
                 NodeKind::Operator(operator) => Some(operator.exchange.iter().map(route).collect()),
                 // Uniqueness is judged in the order of the input, which keyed lanes do not share.

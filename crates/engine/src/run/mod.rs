@@ -6,7 +6,7 @@ mod compile;
 mod definitions;
 mod dispatch;
 mod exchange;
-mod flow;
+pub(crate) mod flow;
 mod keyed;
 mod lane;
 mod layout;

@@ -49,6 +49,8 @@ pub struct Shared {
     late: Arc<BTreeMap<usize, LatePolicy>>,
     /// Reference data.
     tables: BTreeMap<usize, Arc<LookupTable>>,
+    /// The watermarks of sources at the last checkpoint.
+    resumed: BTreeMap<usize, i64>,
 }
 
 impl Shared {
@@ -64,17 +66,19 @@ impl Shared {
         let mut sources = Vec::new();
         let mut unique = BTreeMap::new();
         let mut late = BTreeMap::new();
+        let mut resumed = BTreeMap::new();
         let mut tables = BTreeMap::new();
         for (index, node) in plan.nodes.iter().enumerate() {
             let state = restored.and_then(|checkpoint| checkpoint.states.get(&node.name));
             match &node.kind {
                 NodeKind::Source(source) if source.event_time.is_some() || timed => {
-                    let known = match state {
+                    let known: Known = match state {
                         Some(OperatorState::Inline(known)) => serde_json::from_value(known.clone()).map_err(|e| {
                             EngineError::Resume(format!("the watermarks of source {} cannot be read: {e}", node.name))
                         })?,
                         _ => Known::default(),
                     };
+                    resumed.extend(known.watermark.map(|watermark| (index, watermark)));
                     sources.push((index, source.event_time.as_ref().map(SourceClock::of), known));
                     if let Some(event_time) = &source.event_time {
                         late.insert(index, event_time.late);
@@ -100,7 +104,16 @@ impl Shared {
             }
         }
         let clock = (!sources.is_empty()).then(|| EventClock::restore(sources, cancel.clone()));
-        Ok(Self { clock, unique, late: Arc::new(late), tables })
+        Ok(Self { clock, unique, late: Arc::new(late), tables, resumed })
+    }
+
+    /// Where the watermark of a node without inputs stood at the last checkpoint.
+    pub fn watermark(&self, plan: &Plan, node: usize) -> i64 {
+        match plan.nodes[node].kind {
+            // Reference data holds nobody back.
+            NodeKind::Table(_) => i64::MAX,
+            _ => self.resumed.get(&node).copied().unwrap_or(i64::MIN),
+        }
     }
 }
 
@@ -167,7 +180,14 @@ pub fn lane_node(parts: &Parts<'_>, index: usize, lane: usize) -> Result<LaneNod
                 .zip(quality.rules.iter().filter(|rule| matches!(rule.check, Check::Unique { .. })))
                 .map(|((config, state), planned)| {
                     let reason = Reason::new(planned.name.as_str(), rule::describe(&planned.check));
-                    Unique::new(config, reason, &node.schema, Arc::clone(state), Arc::clone(&node_visits), layout.segment_of[index] != SOURCES)
+                    Unique::new(
+                        config,
+                        reason,
+                        &node.schema,
+                        Arc::clone(state),
+                        Arc::clone(&node_visits),
+                        layout.segment_of[index] != SOURCES,
+                    )
                 })
                 .collect::<Result<_, _>>()?;
             step(Box::new(QualityStage::new(&node.name, quality.on_fail, rules, unique)))
@@ -220,7 +240,12 @@ pub fn lane_node(parts: &Parts<'_>, index: usize, lane: usize) -> Result<LaneNod
     })
 }
 
-fn operator_context(parts: &Parts<'_>, index: usize, lane: usize, planned: &OperatorNode) -> Result<OperatorContext, EngineError> {
+fn operator_context(
+    parts: &Parts<'_>,
+    index: usize,
+    lane: usize,
+    planned: &OperatorNode,
+) -> Result<OperatorContext, EngineError> {
     let node = &parts.plan.nodes[index];
     let inputs = || node.inputs.iter().map(|&input| &parts.plan.nodes[input]);
     let restored = match parts.restored.and_then(|checkpoint| checkpoint.states.get(&node.name)) {

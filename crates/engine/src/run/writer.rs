@@ -58,8 +58,7 @@ impl Writer {
                     FromLane::Done { encoded, rejected, .. } => {
                         for (sink, rows) in encoded {
                             let name = &self.plan.nodes[sink].name;
-                            let writer =
-                                self.sinks.get_mut(&sink).ok_or_else(|| EngineError::internal(name, "has no writer"))?;
+                            let writer = self.sinks.get_mut(&sink).ok_or_else(|| EngineError::internal(name, "has no writer"))?;
                             writer.write(rows).map_err(|e| EngineError::connector(name, e))?;
                         }
                         for (node, source, rows) in rejected {

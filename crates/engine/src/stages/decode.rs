@@ -6,7 +6,12 @@ use arrow::buffer::BooleanBuffer;
 use weir_connectors::{Chunk, RowDecoder};
 use weir_spec::{connector::LatePolicy, pipeline::OnMalformed};
 
-use super::{Processed, Reason, Rejected, RejectedContent, StageKind, Turn, event_time::{EventTimeCheck, LATE, Marks}, guard, quality::RuleSet};
+use super::{
+    Processed, Reason, Rejected, RejectedContent, StageKind, Turn,
+    event_time::{EventTimeCheck, LATE, Marks},
+    guard,
+    quality::RuleSet,
+};
 use crate::{
     batch::{Batch, Origin},
     counts::{NodeCounts, RuleCounts},

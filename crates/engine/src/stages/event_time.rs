@@ -295,7 +295,10 @@ mod tests {
 
     #[test]
     fn late_rows_are_counted_whether_or_not_they_go_on() {
-        use arrow::{array::RecordBatch, datatypes::{DataType, Field, Schema, TimeUnit}};
+        use arrow::{
+            array::RecordBatch,
+            datatypes::{DataType, Field, Schema, TimeUnit},
+        };
         for policy in [LatePolicy::Pass, LatePolicy::Drop, LatePolicy::Quarantine] {
             let times = TimestampMicrosecondArray::from(vec![Some(10), Some(20), Some(5), None]).with_timezone("UTC");
             let field = Field::new("at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true);
@@ -304,7 +307,8 @@ mod tests {
             let batch = Batch::new(rows, Arc::new(origin), None);
             let source = SourceClock { max_delay: 0, idle_after: None, max_ahead: i64::MAX };
             let clock = EventClock::restore([(0, Some(source), Known::default())], Cancel::default());
-            let mut check = EventTimeCheck { column: 0, policy, max_delay: 0, clock, judged_later: false, counts: RuleCounts::default() };
+            let mut check =
+                EventTimeCheck { column: 0, policy, max_delay: 0, clock, judged_later: false, counts: RuleCounts::default() };
             let timely = check.check(&batch, false, Turn { ticket: 0, source: 0, from: 0, now: 0 }).unwrap();
             assert_eq!(timely.late.map(|late| late.set_indices().collect::<Vec<_>>()), Some(vec![2]), "{policy:?}");
             let mut counts = BTreeMap::new();

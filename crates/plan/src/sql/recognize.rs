@@ -187,10 +187,10 @@ pub(super) fn bind(
 
 fn known(ident: &Ident, schema: &SchemaRef) -> Found<usize> {
     let name = normalized(ident);
-    schema.index_of(&name).or_else(|_| {
+    schema.index_of(&name).map_err(|_| {
         let names = schema.fields().iter().map(|field| field.name().as_str());
         let issue = Issue::new("unknown-column", format!("unknown column `{name}`"));
-        Err(vec![issue.help(suggest::among("column", &name, names)).at(ident.span)])
+        vec![issue.help(suggest::among("column", &name, names)).at(ident.span)]
     })
 }
 

@@ -204,11 +204,9 @@ impl Walk {
                 self.refuse(what, if span == Span::empty() { here } else { span });
             }
         }
-        match select.from.as_slice() {
-            [] => self
-                .issues
-                .push(Issue::new("sql-unsupported", "SELECT without FROM").help("name a source or a step in FROM").at(here)),
-            [..] => {}
+        if select.from.is_empty() {
+            self.issues
+                .push(Issue::new("sql-unsupported", "SELECT without FROM").help("name a source or a step in FROM").at(here));
         }
         for table in &select.from {
             self.table(&table.relation);

@@ -831,4 +831,16 @@ fn a_restricted_column_does_not_leak_through_operators() {
     assert_eq!(leaks("SELECT country, count(*) AS x FROM orders GROUP BY country"), "");
     assert_eq!(leaks("SELECT country, count(*) AS x FROM orders GROUP BY country HAVING sum(amount) > 1000"), "filter-leak");
     assert_eq!(leaks("SELECT p.price AS x FROM orders AS o JOIN pays AS p ON o.id = p.id AND p.price > o.amount"), "filter-leak");
+    // A join and a rank are filters too.
+    assert_eq!(
+        leaks("SELECT c.name AS x FROM orders AS o JOIN countries AS c ON CAST(o.amount AS string) = c.code"),
+        "filter-leak"
+    );
+    assert_eq!(leaks("SELECT c.name AS x FROM orders AS o LEFT JOIN countries AS c ON o.country = c.code"), "");
+    assert_eq!(
+        leaks(
+            "SELECT id AS x FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY country ORDER BY amount DESC) AS rn FROM orders) AS r WHERE rn <= 3"
+        ),
+        "filter-leak"
+    );
 }

@@ -192,7 +192,9 @@ fn a_source_in_doubt_silences_only_what_reads_it() {
     let text = document(LEAK, LEAKS)
         .replace("sources:\n", "sources:\n  others: { file: { path: x }, contract: payments, subject: customer_id }\n");
     let text = text.replace("steps:\n", "steps:\n  b: { consent: { from: others } }\n  c: { sql: SELECT nothing FROM b }\n");
-    check(&text.replace("sinks:\n", "sinks:\n  d: { from: c, file: { path: d } }\n"), expect![[r#"
+    check(
+        &text.replace("sinks:\n", "sinks:\n  d: { from: c, file: { path: d } }\n"),
+        expect![[r#"
         7:42 error[bad-value] sources.others.contract: `contract`: `payments` does not name a contract
           = write the contract's name, `@` and its major version: `payments@1`
         20:3 error[leak] sinks.leaks: `email` is confidential and would reach sink `leaks`, which is cleared for internal
@@ -213,7 +215,8 @@ fn a_source_in_doubt_silences_only_what_reads_it() {
           = sinks:
           =   leaks:
           =     clearance: confidential
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -243,7 +246,9 @@ fn wrong_sql_and_a_wrong_key_are_told_together() {
 #[test]
 fn without_a_readable_purpose_nothing_is_said_of_purposes_and_consent() {
     let text = document(LEAK, LEAKS).replace("basis: legitimate_interest", "basis: consent");
-    check(&text.replace("purpose: essential.fraud_detection", "porpose: essential.fraud_detection"), expect![[r#"
+    check(
+        &text.replace("purpose: essential.fraud_detection", "porpose: essential.fraud_detection"),
+        expect![[r#"
         4:1 error[unknown-key] porpose: unknown key `porpose` in a pipeline
           = did you mean `purpose`?
         16:3 error[leak] sinks.leaks: `email` is confidential and would reach sink `leaks`, which is cleared for internal
@@ -264,21 +269,28 @@ fn without_a_readable_purpose_nothing_is_said_of_purposes_and_consent() {
           = sinks:
           =   leaks:
           =     clearance: confidential
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_section_that_cannot_be_read_is_one_error() {
-    check(&document(LEAK, LEAKS).replace("\nsteps:", "\nstep:"), expect![[r#"
+    check(
+        &document(LEAK, LEAKS).replace("\nsteps:", "\nstep:"),
+        expect![[r#"
         7:3 warning[unused] sources.payments: nothing reads the source `payments`
           = read it in a step or a sink, or remove it
         12:1 error[unknown-key] step: unknown key `step` in a pipeline
           = did you mean `steps`?
-    "#]]);
-    check(&document(LEAK, LEAKS).replace("\nsources:", "\nsource:"), expect![[r#"
+    "#]],
+    );
+    check(
+        &document(LEAK, LEAKS).replace("\nsources:", "\nsource:"),
+        expect![[r#"
         6:1 error[unknown-key] source: unknown key `source` in a pipeline
           = did you mean `sources`?
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

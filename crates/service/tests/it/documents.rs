@@ -208,7 +208,10 @@ async fn a_path_outside_the_projects_folder_is_refused_where_it_stands() {
 
     // Beside an error of the document itself, too.
     let both = validated(escaping.replace("token: {}", "tokn: {}")).await.unwrap().diagnostics;
-    assert_eq!(both.iter().filter(|finding| finding.is_error()).map(|f| f.code.as_str()).collect::<Vec<_>>(), ["unknown-key", "path-outside"]);
+    assert_eq!(
+        both.iter().filter(|finding| finding.is_error()).map(|f| f.code.as_str()).collect::<Vec<_>>(),
+        ["unknown-key", "path-outside"]
+    );
 
     pipelines::create(&cx, create(&escaping)).await.unwrap();
     let refused = pipelines::deploy(&cx, &slug("card-fraud"), DeployPipeline::default()).await;

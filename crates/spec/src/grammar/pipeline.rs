@@ -289,7 +289,12 @@ static QUALITY: Object = Object::new(
             Shape::List(&List { of: Shape::Object(&RULE), min: 1, or_one: false }),
             "The rules; all that a row breaks are kept.",
         ),
-        defaulted("over", Shape::Duration(1_000, 31 * DAY), "\"1m\"", "How long the windows are that `metrics` are measured over."),
+        defaulted(
+            "over",
+            Shape::Duration(1_000, 31 * DAY),
+            "\"1m\"",
+            "How long the windows are that `metrics` are measured over.",
+        ),
         optional(
             "metrics",
             Shape::List(&List { of: Shape::Object(&WINDOW_RULE), min: 1, or_one: false }),

@@ -114,7 +114,11 @@ impl Text {
             )),
             Self::Metric => Metric::from_str(text).map(drop).map_err(|message| {
                 let known = "row_count, completeness, uniqueness, mean, sum, min, max, stddev or quantile";
-                refusal("bad-value", message, Some(format!("write {known}, with a column: `mean(amount)`, `quantile(amount, 0.95)`")))
+                refusal(
+                    "bad-value",
+                    message,
+                    Some(format!("write {known}, with a column: `mean(amount)`, `quantile(amount, 0.95)`")),
+                )
             }),
             Self::Version => version(text),
             Self::OdcsVersion => odcs_version(text),

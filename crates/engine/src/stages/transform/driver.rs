@@ -70,8 +70,7 @@ impl OperatorStage {
     }
 
     fn account(&mut self, rows_in: u64, output: Output) -> Result<(Processed, NodeCounts), EngineError> {
-        let mut processed =
-            Processed { absorbed: output.absorbed, dropped: output.dropped, ..Processed::default() };
+        let mut processed = Processed { absorbed: output.absorbed, dropped: output.dropped, ..Processed::default() };
         for rows in output.late {
             processed.late += rows.rows.len() as u64;
             if self.late.get(&rows.batch.origin.source).copied().unwrap_or_default() == LatePolicy::Quarantine {

@@ -402,12 +402,12 @@ impl Lowering<'_, '_> {
             // A condition decides whether the right side is null.
             .chain(compared.iter().filter(|_| kind == JoinKind::Left).map(|&place| indirect(place, LineageKind::Conditional)))
             .collect();
-        for place in 0..width + r.columns.len() {
+        for (place, (name, _)) in fields.iter().enumerate() {
             let (input, column) = origin(place);
             let conditional = |influence: &&Influence| place >= width || influence.kind != LineageKind::Conditional;
             let influences =
                 std::iter::once(Influence::identity(input, column)).chain(shared.iter().filter(conditional).cloned());
-            let how = (fields[place].0 != self.chain.nodes[input].columns[column].name).then(|| format!("`{}`", fields[place].0));
+            let how = (*name != self.chain.nodes[input].columns[column].name).then(|| format!("`{name}`"));
             flow.columns.push(ColumnFlow { influences: influences.collect(), how });
         }
         if kind == JoinKind::Inner {
