@@ -57,7 +57,8 @@ fn known<'p>(scope: &Scope<'p>) -> impl Iterator<Item = &'p str> {
 
 fn unknown_name(scope: &Scope<'_>, input: &Input, reader: &str, found: &mut Vec<Diagnostic>) {
     // Where the section that may have it could not be read, nobody knows.
-    if known(scope).any(|name| name == input.name) || ["sources", "steps", "tables"].iter().any(|section| !scope.is_read(section)) {
+    if known(scope).any(|name| name == input.name) || ["sources", "steps", "tables"].iter().any(|section| !scope.is_read(section))
+    {
         return;
     }
     let message = format!("`{reader}` reads {}, but no source or step has this name", quoted(&input.name));
