@@ -278,8 +278,6 @@ fn a_section_that_cannot_be_read_is_one_error() {
     check(
         &document(LEAK, LEAKS).replace("\nsteps:", "\nstep:"),
         expect![[r#"
-        7:3 warning[unused] sources.payments: nothing reads the source `payments`
-          = read it in a step or a sink, or remove it
         12:1 error[unknown-key] step: unknown key `step` in a pipeline
           = did you mean `steps`?
     "#]],
