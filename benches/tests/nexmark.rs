@@ -64,7 +64,7 @@ fn oracle(python: &Path, arguments: &[&str], input: &str) -> Result<String, Stri
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    if output.status.success() { Ok(said) } else { Err(said + &String::from_utf8_lossy(&output.stderr)) }
+    if output.status.success() { Ok(said) } else { Err(format!("{said}{}", String::from_utf8_lossy(&output.stderr))) }
 }
 
 /// The events as Parquet, one file a stream, straight from the generator.

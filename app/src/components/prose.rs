@@ -14,7 +14,7 @@ pub fn prose(text: &str) -> AnyView {
 
 fn parts(text: &str) -> Vec<(bool, String)> {
     let pieces: Vec<&str> = text.split('`').collect();
-    if pieces.len() % 2 == 0 {
+    if pieces.len().is_multiple_of(2) {
         return vec![(false, text.to_owned())];
     }
     let parts = pieces.into_iter().enumerate().map(|(place, piece)| (place % 2 == 1, piece.to_owned()));

@@ -19,6 +19,8 @@
 //! - Quality rules are no filter lineage: what they reject is quarantined or counted. Consent is, by the subject column.
 //! - Masking by redact or null removes data categories; a keyed hash or token leaves `user.unique_id.pseudonymous`.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod consent;
 pub mod describe;
 mod flow;

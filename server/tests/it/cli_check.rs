@@ -136,7 +136,7 @@ fn a_contract_with_errors_is_named_where_it_is_missed() {
     for command in ["check", "run"] {
         let output = weir(folder.path(), &[command, "a.yaml"]);
         assert_eq!(output.status.code(), Some(2), "{command}");
-        let told = text(&output.stdout) + &text(&output.stderr);
+        let told = format!("{}{}", text(&output.stdout), text(&output.stderr));
         assert!(
             told.contains("unknown contract `payments@1`") && told.contains("contracts/payments.yaml:6:1"),
             "{command}: {told}"

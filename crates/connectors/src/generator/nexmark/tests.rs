@@ -175,7 +175,7 @@ fn rows_have_the_published_sizes_on_average() {
         (average(&auctions, 48, &["item_name", "description", "extra"]), 500.0),
         (average(&people, 8, &["name", "email_address", "credit_card", "city", "state", "extra"]), 200.0),
     ] {
-        assert!((found - published as f64).abs() < published * 0.02, "{found} where {published} was published");
+        assert!((found - published).abs() < published * 0.02, "{found} where {published} was published");
     }
 }
 

@@ -14,11 +14,8 @@ const SIGN: u64 = 1 << 63;
 /// Whether values of this type fit into words.
 pub(super) fn fits_word(of: &DataType) -> bool {
     use DataType::*;
-    match of {
-        Boolean | Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 | UInt64 | Float32 | Float64 => true,
-        Date32 | Date64 | Time32(_) | Time64(_) | Timestamp(_, _) | Duration(_) => true,
-        _ => false,
-    }
+    let number = matches!(of, Boolean | Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 | UInt64 | Float32 | Float64);
+    number || matches!(of, Date32 | Date64 | Time32(_) | Time64(_) | Timestamp(_, _) | Duration(_))
 }
 
 /// Whether values of this type are whole numbers or decimals of at most 128 bits.

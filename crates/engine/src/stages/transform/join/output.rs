@@ -29,6 +29,7 @@ pub struct Arena {
     known: AHashMap<(Slot, u32), u32>,
 }
 
+#[expect(clippy::len_without_is_empty, reason = "nobody asks")]
 impl Arena {
     pub fn len(&self) -> usize {
         self.ends.len()

@@ -269,12 +269,11 @@ fn accumulate(function: &AggregateFunction, values: &mut [Value], value: Value) 
     use AggregateFunction as F;
     match function {
         F::LastValue => values[0] = value,
-        F::FirstValue => {
-            if int(&values[0]) == 0 {
-                values[0] = Value::Int(1);
-                values[1] = value;
-            }
+        F::FirstValue if int(&values[0]) == 0 => {
+            values[0] = Value::Int(1);
+            values[1] = value;
         }
+        F::FirstValue => {}
         _ if value.is_null() => {}
         F::Count => values[0] = Value::Int(int(&values[0]) + 1),
         F::Sum => values[0] = sum(&values[0], &value),
