@@ -19,7 +19,7 @@ use super::{
     parts::{Parts, Shared, lane_node},
     reader::{Mailbox, OpenSource},
 };
-use crate::{checkpoint::Checkpoint, error::EngineError, host::Host, live::Live, ordered::Cancel};
+use crate::{checkpoint::Checkpoint, error::EngineError, host::Host, live::Live, ordered::Cancel, stages::sink::written_schema};
 
 /// Tickets that wait before a lane of the sources.
 const LANE_QUEUE: usize = 2;
@@ -103,7 +103,7 @@ pub fn compile(
             NodeKind::Sink(planned) => {
                 let context =
                     SinkContext { base_dir: options.base_dir.clone(), run_tag: format!("{}-{}", options.tag, node.name) };
-                let mut writer = sink_writer(&planned.sink, Arc::clone(&node.schema), &context).map_err(failed)?;
+                let mut writer = sink_writer(&planned.sink, written_schema(planned, &node.schema), &context).map_err(failed)?;
                 let last = restored.and_then(|checkpoint| checkpoint.pre_commits.get(&node.name));
                 writer.recover(last).map_err(failed)?;
                 sinks.insert(index, writer);

@@ -31,7 +31,7 @@ use crate::{
             QualityStage, RuleSet, UniqueStates, rule,
             unique::{Unique, UniqueConfig, UniqueState},
         },
-        sink::SinkStage,
+        sink::{SinkStage, written_schema},
         transform::{
             self, driver::OperatorStage, expand::ExpandStage, join::lookup_table::LookupTable, operator::OperatorContext,
             sql::SqlStage, window::WindowStage,
@@ -234,8 +234,9 @@ pub fn lane_node(parts: &Parts<'_>, index: usize, lane: usize) -> Result<LaneNod
         }
         NodeKind::Sink(planned) => LaneNode::Sink(SinkStage {
             node: node.name.clone(),
-            encoder: row_encoder(&planned.sink, Arc::clone(&node.schema)).map_err(failed)?,
+            encoder: row_encoder(&planned.sink, written_schema(planned, &node.schema)).map_err(failed)?,
             counts: NodeCounts::default(),
+            with_changes: Some(written_schema(planned, &node.schema)).filter(|written| *written != node.schema),
         }),
     })
 }
