@@ -6,7 +6,7 @@ use std::{
 };
 
 use weir_api::DeploymentId;
-use weir_engine::{Checkpoint, Control, EngineError, Outcome, Summary, summary::EvidenceSummary};
+use weir_engine::{Checkpoint, Control, EngineError, Options, Outcome, Summary, finish_commit, summary::EvidenceSummary};
 use weir_plan::{Plan, Planned};
 use weir_service::{Cx, Services, foreground, heads};
 use weir_spec::{Diagnostic, parse_pipeline};
@@ -55,14 +55,30 @@ pub struct Report {
     pub result: Result<Outcome, EngineError>,
 }
 
+/// Where a run begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the last checkpoint, if there is one.
+    Resume,
+    /// Anew: checkpoints, operators' state and positions are forgotten. What sinks have committed stays where it is, and the run writes
+    /// beside it, under later epochs. The evidence stays, and tells that the pipeline was started anew, and by whom.
+    Fresh,
+}
+
 /// Runs a checked document until its bounded sources end or somebody stops it. `cx` is the operator in the pipeline's project.
 /// Errors with `Document` when the document was refused.
 pub async fn run(cx: &Cx, data: &Path, checked: CheckedFile, control: &Control) -> Result<Outcome, WorkerError> {
-    Ok(run_reported(cx, data, checked, control).await?.result?)
+    Ok(run_reported(cx, data, checked, Start::Resume, control).await?.result?)
 }
 
 /// Like [`run`], with the summary also of a run that failed. An error means that no run had begun.
-pub async fn run_reported(cx: &Cx, data: &Path, checked: CheckedFile, control: &Control) -> Result<Report, WorkerError> {
+pub async fn run_reported(
+    cx: &Cx,
+    data: &Path,
+    checked: CheckedFile,
+    start: Start,
+    control: &Control,
+) -> Result<Report, WorkerError> {
     let Some(plan) = checked.plan else { return Err(WorkerError::Document(checked.diagnostics)) };
     let services: Arc<Services> = Arc::clone(cx.services());
     let project = cx.project()?.clone();
@@ -70,11 +86,14 @@ pub async fn run_reported(cx: &Cx, data: &Path, checked: CheckedFile, control: &
     // Held until the run has ended; a process that dies gives it back.
     let _lock = ProcessLock::acquire(data, &format!("{}.{}", project.slug, plan.pipeline), &what)?;
     let owner = format!("weir-run:{}", plan.pipeline);
-    let begun = foreground::begin(cx, &checked.text, &plan, &owner, LEASE).await?;
+    let begun = foreground::begin(cx, &checked.text, &plan, &owner, LEASE, start == Start::Fresh).await?;
     let consent = ConsentFeed::start(services.store().clone(), project.id, &tokio::runtime::Handle::current());
     let folders = Folders::of(data, begun.deployment.id);
     let (plan, run) = (Arc::new(plan), begun.run.id.to_string());
     let base_dir = checked.base_dir;
+    if start == Start::Fresh {
+        forget(cx, &begun, &plan, &base_dir, &folders).await?;
+    }
     let assignment = Assignment { run: begun.run, lease: begun.lease, plan: Arc::clone(&plan), base_dir, folders };
     let signer = tokio::spawn(sign_every_minute(Arc::clone(&services)));
     let result = carry(&services, consent, assignment, control, OnRetryable::End).await;
@@ -85,6 +104,30 @@ pub async fn run_reported(cx: &Cx, data: &Path, checked: CheckedFile, control: &
         Err(_) => as_of_the_last_checkpoint(&services, &plan, &run, begun.deployment.id).await?,
     };
     Ok(Report { summary, result })
+}
+
+/// Forgets where the pipeline stood. In this order, so that a death between any two steps loses no output that is on record.
+async fn forget(
+    cx: &Cx,
+    begun: &foreground::ForegroundRun,
+    plan: &Arc<Plan>,
+    base_dir: &Path,
+    folders: &Folders,
+) -> Result<(), WorkerError> {
+    // A checkpoint that cannot be read promises nothing that could be finished.
+    let stored = checkpoints::load(cx.services().store(), begun.deployment.id).await.ok().flatten();
+    if let Some(last) = stored.and_then(|stored| serde_json::from_slice::<Checkpoint>(&stored.content).ok()) {
+        let tag = begun.deployment.id.to_string();
+        let options = Options { run: begun.run.id.to_string(), base_dir: base_dir.to_owned(), tag };
+        let plan = Arc::clone(plan);
+        let finishing = tokio::task::spawn_blocking(move || finish_commit(&plan, &options, &last));
+        finishing.await.map_err(|e| EngineError::internal("sinks", e))??;
+    }
+    foreground::start_anew(cx, begun, plan).await?;
+    match std::fs::remove_dir_all(&folders.state) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(WorkerError::io(&folders.state, error)),
+        _ => Ok(()),
+    }
 }
 
 async fn as_of_the_last_checkpoint(

@@ -159,6 +159,11 @@ impl Host for StoreHost {
         }
     }
 
+    fn newest_epoch(&self) -> Result<u64, EngineError> {
+        let newest = self.store.wait(checkpoints::newest_epoch(self.store.store(), self.deployment)).map_err(failed)?;
+        Ok(newest.unwrap_or_default())
+    }
+
     fn commit(&self, commit: CheckpointCommit) -> Result<(), EngineError> {
         let CheckpointCommit { checkpoint, began_at, quarantine, decision } = commit;
         let new_keys = self.keyring.drain_new();

@@ -21,6 +21,10 @@ pub trait Host: Send + Sync {
     /// The last committed checkpoint of this pipeline, whichever run made it.
     fn restore(&self) -> Result<Option<Checkpoint>, EngineError>;
 
+    /// The epoch of the newest checkpoint ever committed, restorable or not; 0 before the first. New epochs come after it, so that
+    /// files named by epoch never meet.
+    fn newest_epoch(&self) -> Result<u64, EngineError>;
+
     /// Commits a checkpoint, its quarantined rows, new subject keys and its decision record in one transaction. When this
     /// returns, the checkpoint is durable; when it fails, nothing of it is.
     fn commit(&self, commit: CheckpointCommit) -> Result<(), EngineError>;

@@ -38,5 +38,5 @@ pub use consent_table::{ConsentState, ConsentTable};
 pub use counts::NodeCounts;
 pub use error::EngineError;
 pub use host::Host;
-pub use run::{Control, Options, Outcome, Status, run};
+pub use run::{Control, Options, Outcome, Status, finish_commit, run};
 pub use summary::Summary;

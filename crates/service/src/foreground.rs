@@ -4,6 +4,7 @@ use weir_api::{CreatePipeline, RunState, Slug, UpdatePipeline};
 use weir_authz::{Action, Resource, ResourceKind};
 use weir_plan::Plan;
 use weir_store::{
+    checkpoints,
     deployments::{self, Deployment, Desired},
     documents::{self, DocumentKind},
     leases::{self, Lease},
@@ -22,8 +23,16 @@ pub struct ForegroundRun {
 
 /// Keeps the document as the pipeline's newest version, deploys it without asking the supervisor for it, and takes a run of it.
 /// `owner` must be the same for every process that may carry this pipeline in the foreground: a lock must see to it that there is
-/// one at a time. Errors with `Conflict` when a server runs the pipeline.
-pub async fn begin(cx: &Cx, text: &str, plan: &Plan, owner: &str, lease: std::time::Duration) -> Result<ForegroundRun> {
+/// one at a time. A run that a dead process left behind goes on, unless the document has changed since or the pipeline starts `anew`;
+/// then call [`start_anew`] next. Errors with `Conflict` when a server runs the pipeline.
+pub async fn begin(
+    cx: &Cx,
+    text: &str,
+    plan: &Plan,
+    owner: &str,
+    lease: std::time::Duration,
+    anew: bool,
+) -> Result<ForegroundRun> {
     let project = cx.project()?.id;
     let name: Slug = plan.pipeline.parse().map_err(|e: weir_api::InvalidId| Error::invalid("name", e.to_string()))?;
     keep_document(cx, &name, text).await?;
@@ -51,12 +60,12 @@ pub async fn begin(cx: &Cx, text: &str, plan: &Plan, owner: &str, lease: std::ti
         let Some(taken) = leases::acquire(change.tx(), alive.id, owner, lease, now).await? else {
             return Err(Error::Conflict(format!("the pipeline {name} is run by another process; wait until it ends")));
         };
-        if alive.version == version.info.version && alive.state == RunState::Running {
+        if alive.version == version.info.version && alive.state == RunState::Running && !anew {
             change.after(format!("pipeline:{name}@{} goes on", alive.version));
             change.commit().await?;
             return Ok(ForegroundRun { deployment, run: alive, lease: taken });
         }
-        // A dead process left it behind, and the document has changed since.
+        // A dead process left it behind, and it does not go on.
         runs::end(change.tx(), &taken, RunState::Stopped, None, now).await?;
     }
     let new = NewRun {
@@ -74,6 +83,20 @@ pub async fn begin(cx: &Cx, text: &str, plan: &Plan, owner: &str, lease: std::ti
     change.after(format!("pipeline:{name}@{} in the foreground plan:{}", run.version, hex::encode(plan.document_hash)));
     change.commit().await?;
     Ok(ForegroundRun { deployment, run, lease: taken })
+}
+
+/// Forgets the checkpoints of the pipeline whose run this is, and puts on record who wanted that.
+pub async fn start_anew(cx: &Cx, begun: &ForegroundRun, plan: &Plan) -> Result<()> {
+    let resource = Resource::in_project(ResourceKind::Pipeline, begun.deployment.project).id(&plan.pipeline);
+    let may_deploy = cx.authorize(Action::PipelineDeploy, &resource.for_purpose(plan.purpose.clone())).await?;
+    let mut change = cx.change(&may_deploy).await?;
+    begun.lease.hold(change.tx()).await?;
+    let newest = checkpoints::newest_epoch(change.tx(), begun.deployment.id).await?;
+    checkpoints::forget(change.tx(), &may_deploy, &begun.deployment).await?;
+    let forgotten = newest.map_or("no checkpoint yet".to_owned(), |epoch| format!("its checkpoints up to epoch {epoch} forgotten"));
+    change.after(format!("pipeline:{} started anew, {forgotten}", plan.pipeline));
+    change.commit().await?;
+    Ok(())
 }
 
 async fn keep_document(cx: &Cx, name: &Slug, text: &str) -> Result<()> {

@@ -9,15 +9,18 @@ use sea_orm::{
 };
 use uuid::Uuid;
 use weir_api::{DeploymentId, RunId};
+use weir_authz::{Action, Grant};
 use weir_evidence::{Body, Hash, record::CheckpointDecision};
 
 use crate::{
     db::{Db, Tx},
+    deployments::Deployment,
     entity::checkpoints,
     error::{Result, StoreError},
     evidence::{self, NewLeaf},
     leases::{self, Lease},
     metrics::{self, Moment},
+    permit::needs_in,
     quarantine::{self, NewSegment, Origin},
     runs::{self, RowTotals},
     stored::{from_json, hash32, signed, to_json, unsigned},
@@ -175,6 +178,24 @@ pub async fn list(db: &impl Db, run: RunId, before: Option<u64>, limit: u32) -> 
     }
     let rows = query.order_by_desc(Epoch).limit(u64::from(limit)).into_model::<InfoRow>().all(db.conn()).await?;
     rows.into_iter().map(info).collect()
+}
+
+/// Forgets what restarts begin from, so that the pipeline begins anew. The list of checkpoints and the evidence stay, and epochs go on
+/// counting: [`newest_epoch`].
+pub async fn forget(tx: &Tx, grant: &Grant, deployment: &Deployment) -> Result<()> {
+    needs_in(grant, &[Action::PipelineDeploy], deployment.project)?;
+    checkpoints::Entity::update_many()
+        .col_expr(checkpoints::Column::Content, Option::<Vec<u8>>::None.into())
+        .col_expr(checkpoints::Column::ContentHash, Option::<Vec<u8>>::None.into())
+        .filter(checkpoints::Column::DeploymentId.eq(deployment.id.0))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// The epoch of the newest checkpoint ever committed, restorable or not: those of new checkpoints come after it.
+pub async fn newest_epoch(db: &impl Db, deployment: DeploymentId) -> Result<Option<u64>> {
+    last_epoch(db, deployment).await
 }
 
 async fn last_epoch(db: &impl Db, deployment: DeploymentId) -> Result<Option<u64>> {

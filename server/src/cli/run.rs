@@ -11,7 +11,10 @@ use std::time::Duration;
 use weir_api::Slug;
 use weir_engine::{Control, Summary};
 use weir_service::{bootstrap, operator};
-use weir_worker::{WorkerError, foreground};
+use weir_worker::{
+    WorkerError,
+    foreground::{self, Start},
+};
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -24,6 +27,10 @@ pub struct RunArgs {
     project: ProjectArg,
     #[command(flatten)]
     contracts: ContractsArg,
+    /// Start anew: forget checkpoints, state and positions. Files that sinks have committed stay, and new ones come beside them; the
+    /// audit log tells who started anew
+    #[arg(long)]
+    fresh: bool,
     /// Print the summary as one JSON object
     #[arg(long)]
     json: bool,
@@ -45,6 +52,7 @@ pub async fn run(args: RunArgs) -> Outcome {
     let slug = Slug::new(&*args.project.project).map_err(|error| Failure::usage(format!("project: {error}")))?;
     let cx = operator::context(&services).await.map_err(refusal)?.in_project(&slug).await.map_err(refusal)?;
 
+    let start = if args.fresh { Start::Fresh } else { Start::Resume };
     let control = Control::default();
     let stopping = shutdown::on_signal();
     let watcher = tokio::spawn(watch(control.clone(), plan_nodes));
@@ -55,7 +63,7 @@ pub async fn run(args: RunArgs) -> Outcome {
             control.stop();
         }
     });
-    let ended = foreground::run_reported(&cx, &args.data.data, checked, &control).await;
+    let ended = foreground::run_reported(&cx, &args.data.data, checked, start, &control).await;
     stopper.abort();
     watcher.abort();
     let report = ended.map_err(|error| match error {

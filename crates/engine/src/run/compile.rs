@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use weir_connectors::{ConnectorError, SinkContext, SinkWriter, SourceContext, open_source, sink_writer};
+use weir_connectors::{ConnectorError, SinkWriter, SourceContext, open_source};
 use weir_plan::{NodeKind, Plan};
 
 use super::{
@@ -18,8 +18,9 @@ use super::{
     layout::{Layout, SOURCES},
     parts::{Parts, Shared, lane_node},
     reader::{Mailbox, OpenSource},
+    sinks,
 };
-use crate::{checkpoint::Checkpoint, error::EngineError, host::Host, live::Live, ordered::Cancel, stages::sink::written_schema};
+use crate::{checkpoint::Checkpoint, error::EngineError, host::Host, live::Live, ordered::Cancel};
 
 /// Tickets that wait before a lane of the sources.
 const LANE_QUEUE: usize = 2;
@@ -79,7 +80,6 @@ pub fn compile(
 
     let mut readers = Vec::new();
     let mut mailboxes = BTreeMap::new();
-    let mut sinks = BTreeMap::new();
     let mut positions = BTreeMap::new();
     for (index, node) in plan.nodes.iter().enumerate() {
         let failed = |e| EngineError::connector(&node.name, e);
@@ -100,17 +100,11 @@ pub fn compile(
                 positions.insert(index, resume.into_iter().map(|position| (position.partition.clone(), position)).collect());
                 readers.push(OpenSource { node: index, name: node.name.clone(), reader, mailbox });
             }
-            NodeKind::Sink(planned) => {
-                let context =
-                    SinkContext { base_dir: options.base_dir.clone(), run_tag: format!("{}-{}", options.tag, node.name) };
-                let mut writer = sink_writer(&planned.sink, written_schema(planned, &node.schema), &context).map_err(failed)?;
-                let last = restored.and_then(|checkpoint| checkpoint.pre_commits.get(&node.name));
-                writer.recover(last).map_err(failed)?;
-                sinks.insert(index, writer);
-            }
             _ => {}
         }
     }
+    let mut sinks = sinks::open(plan, options)?;
+    sinks::recover(plan, &mut sinks, restored)?;
 
     let parts = Parts { plan, host, options, restored, shared: &shared, visits: &visits, layout: &layout };
     let mut common = Common {

@@ -62,7 +62,7 @@ pub fn check_definitions(checkpoint: &Checkpoint, now: &BTreeMap<String, String>
         return Ok(());
     }
     Err(EngineError::Resume(format!(
-        "the document has changed where stored state depends on it: {}. Undo the change, give the node a new name, or start anew with another data folder",
+        "the document has changed where stored state depends on it: {}. Undo the change, give the node a new name, or start anew: `weir run --fresh`, on a server deploy it under a new pipeline name",
         changed.join("; ")
     )))
 }

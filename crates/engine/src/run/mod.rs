@@ -12,7 +12,10 @@ mod lane;
 mod layout;
 mod parts;
 mod reader;
+mod sinks;
 mod writer;
+
+pub use sinks::finish_commit;
 
 use std::{
     path::PathBuf,
@@ -118,7 +121,7 @@ pub fn run(plan: &Arc<Plan>, host: &Arc<dyn Host>, options: &Options, control: &
     let (barrier_tx, barrier_rx) = crossbeam_channel::unbounded();
     let (jobs_tx, jobs_rx) = bounded(1);
     let last = restored.unwrap_or_default();
-    let next_epoch = last.epoch + 1;
+    let next_epoch = host.newest_epoch()?.max(last.epoch) + 1;
 
     let outcome = std::thread::scope(|scope| {
         let mut inputs = Vec::new();

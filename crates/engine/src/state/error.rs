@@ -16,7 +16,7 @@ pub enum StateError {
     Incomplete { lane: usize, lanes: usize },
     #[error("state file {file} was written in layout {version}, this Weir reads {}; start with fresh state", super::VERSION)]
     OtherVersion { file: String, version: u32 },
-    #[error("state file {file} belongs to another operator or to another definition of it; start with fresh state")]
+    #[error("state file {file} belongs to another operator or to another definition of it; start anew: `weir run --fresh`")]
     OtherOperator { file: String },
     #[error("state file {file} was sealed under key {needed}, but key {given} was given; provide the key of the project")]
     WrongKey { file: String, needed: weir_vault::KeyId, given: weir_vault::KeyId },

@@ -1,0 +1,42 @@
+//! The sinks of a plan, opened outside or at the beginning of a run.
+
+use std::collections::BTreeMap;
+
+use weir_connectors::{SinkContext, SinkWriter, sink_writer};
+use weir_plan::{NodeKind, Plan};
+
+use super::Options;
+use crate::{checkpoint::Checkpoint, error::EngineError, stages::sink::written_schema};
+
+/// The writers of all sinks, by node.
+pub fn open(plan: &Plan, options: &Options) -> Result<BTreeMap<usize, Box<dyn SinkWriter>>, EngineError> {
+    let mut writers = BTreeMap::new();
+    for (index, node) in plan.nodes.iter().enumerate() {
+        if let NodeKind::Sink(planned) = &node.kind {
+            let context = SinkContext { base_dir: options.base_dir.clone(), run_tag: format!("{}-{}", options.tag, node.name) };
+            let writer = sink_writer(&planned.sink, written_schema(planned, &node.schema), &context);
+            writers.insert(index, writer.map_err(|e| EngineError::connector(&node.name, e))?);
+        }
+    }
+    Ok(writers)
+}
+
+/// Lets each sink finish what the checkpoint has promised and remove what no checkpoint promises.
+pub fn recover(
+    plan: &Plan,
+    writers: &mut BTreeMap<usize, Box<dyn SinkWriter>>,
+    checkpoint: Option<&Checkpoint>,
+) -> Result<(), EngineError> {
+    for (&index, writer) in writers {
+        let node = &plan.nodes[index].name;
+        let last = checkpoint.and_then(|checkpoint| checkpoint.pre_commits.get(node));
+        writer.recover(last).map_err(|e| EngineError::connector(node, e))?;
+    }
+    Ok(())
+}
+
+/// Finishes the output that a checkpoint has promised, without a run: before the checkpoint is forgotten. Nobody else may run the
+/// pipeline meanwhile.
+pub fn finish_commit(plan: &Plan, options: &Options, checkpoint: &Checkpoint) -> Result<(), EngineError> {
+    recover(plan, &mut open(plan, options)?, Some(checkpoint))
+}
