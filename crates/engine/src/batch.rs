@@ -31,11 +31,14 @@ pub struct Batch {
     pub offsets: Option<Arc<[u32]>>,
     /// What happened to each row, where rows are changes of a table; absent when all are inserted.
     pub changes: Option<Arc<[Change]>>,
+    /// Of a row that came behind the watermark of its source: that watermark; of others `i64::MIN`. Absent when none did, and where
+    /// no operator asks.
+    pub behind: Option<Arc<[i64]>>,
 }
 
 impl Batch {
     pub fn new(rows: RecordBatch, origin: Arc<Origin>, offsets: Option<Vec<u32>>) -> Self {
-        Self { rows, origin, offsets: offsets.map(Into::into), changes: None }
+        Self { rows, origin, offsets: offsets.map(Into::into), changes: None, behind: None }
     }
 
     pub fn num_rows(&self) -> usize {
@@ -50,7 +53,7 @@ impl Batch {
     /// The same rows with other columns.
     pub fn with_rows(&self, rows: RecordBatch) -> Self {
         debug_assert_eq!(rows.num_rows(), self.num_rows());
-        Self { rows, origin: Arc::clone(&self.origin), offsets: self.offsets.clone(), changes: self.changes.clone() }
+        Self { rows, ..self.clone() }
     }
 
     /// The rows whose bit is set.
@@ -65,7 +68,8 @@ impl Batch {
             None => keep.set_indices().map(|i| i as u32).collect(),
         };
         let changes = self.changes.as_ref().map(|changes| keep.set_indices().map(|i| changes[i]).collect());
-        Ok(Self { rows, origin: Arc::clone(&self.origin), offsets: Some(offsets), changes })
+        let behind = self.behind.as_ref().map(|behind| keep.set_indices().map(|i| behind[i]).collect());
+        Ok(Self { rows, origin: Arc::clone(&self.origin), offsets: Some(offsets), changes, behind })
     }
 
     /// `len` rows from row `first` on, without copying them.
@@ -75,7 +79,8 @@ impl Batch {
             None => (first as u32..(first + len) as u32).collect(),
         };
         let changes = self.changes.as_ref().map(|changes| Arc::from(&changes[first..first + len]));
-        Self { rows: self.rows.slice(first, len), origin: Arc::clone(&self.origin), offsets: Some(offsets), changes }
+        let behind = self.behind.as_ref().map(|behind| Arc::from(&behind[first..first + len]));
+        Self { rows: self.rows.slice(first, len), origin: Arc::clone(&self.origin), offsets: Some(offsets), changes, behind }
     }
 
     /// Rows of one origin, one batch after the other.
@@ -83,11 +88,9 @@ impl Batch {
         let rows = concat_batches(schema, batches.iter().map(|batch| &batch.rows))?;
         let offset = |batch: &Self, row: usize| (batch.offset(row) - origin.first_row) as u32;
         let offsets = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| offset(batch, row))).collect();
-        let changes = changes_of(
-            batches,
-            batches.iter().enumerate().flat_map(|(which, batch)| (0..batch.num_rows()).map(move |row| (which, row))),
-        );
-        Ok(Self { rows, origin: Arc::clone(origin), offsets: Some(offsets), changes })
+        let order = batches.iter().enumerate().flat_map(|(which, batch)| (0..batch.num_rows()).map(move |row| (which, row)));
+        let (changes, behind) = (changes_of(batches, order.clone()), behind_of(batches, order));
+        Ok(Self { rows, origin: Arc::clone(origin), offsets: Some(offsets), changes, behind })
     }
 
     /// Rows of one origin in the order of their offsets; of rows with the same offset, those of the earlier batch come first.
@@ -101,8 +104,9 @@ impl Batch {
         let rows: Vec<&RecordBatch> = batches.iter().map(|batch| &batch.rows).collect();
         let rows = interleave_record_batch(&rows, &order.iter().map(|&(_, which, row)| (which, row)).collect::<Vec<_>>())?;
         let offsets = order.iter().map(|(offset, _, _)| (offset - origin.first_row) as u32).collect();
-        let changes = changes_of(batches, order.iter().map(|&(_, which, row)| (which, row)));
-        Ok(Self { rows, origin: Arc::clone(origin), offsets: Some(offsets), changes })
+        let order = order.iter().map(|&(_, which, row)| (which, row));
+        let (changes, behind) = (changes_of(batches, order.clone()), behind_of(batches, order));
+        Ok(Self { rows, origin: Arc::clone(origin), offsets: Some(offsets), changes, behind })
     }
 
     /// The rows at these indices.
@@ -120,6 +124,14 @@ fn changes_of(batches: &[Batch], rows: impl Iterator<Item = (usize, usize)>) -> 
     batches.iter().any(|batch| batch.changes.is_some()).then(|| {
         rows.map(|(which, row)| batches[which].changes.as_ref().map_or(Change::Insert, |changes| changes[row])).collect()
     })
+}
+
+/// The watermarks that these rows of several batches lie behind.
+fn behind_of(batches: &[Batch], rows: impl Iterator<Item = (usize, usize)>) -> Option<Arc<[i64]>> {
+    batches
+        .iter()
+        .any(|batch| batch.behind.is_some())
+        .then(|| rows.map(|(which, row)| batches[which].behind.as_ref().map_or(i64::MIN, |behind| behind[row])).collect())
 }
 
 #[cfg(test)]

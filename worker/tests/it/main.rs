@@ -7,3 +7,4 @@ mod golden;
 mod harness;
 mod recovery;
 mod runs;
+mod unordered;

@@ -92,8 +92,9 @@ impl Splitter {
             }
             let offsets = rows.iter().map(|&row| (batch.offset(row as usize) - batch.origin.first_row) as u32).collect();
             let changes = batch.changes.as_ref().map(|changes| rows.iter().map(|&row| changes[row as usize]).collect());
+            let behind = batch.behind.as_ref().map(|behind| rows.iter().map(|&row| behind[row as usize]).collect());
             let rows = take_record_batch(&batch.rows, &UInt32Array::from(rows)).map_err(failed)?;
-            Ok(Batch { rows, origin: Arc::clone(&batch.origin), offsets: Some(offsets), changes })
+            Ok(Batch { rows, origin: Arc::clone(&batch.origin), offsets: Some(offsets), changes, behind })
         };
         rows.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()).map(|(lane, rows)| Ok((lane, taken(rows)?))).collect()
     }

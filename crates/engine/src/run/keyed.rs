@@ -93,13 +93,13 @@ impl KeyedLane {
         }
         // By input, and in order within it, so that the outcome does not depend on which lane was read first.
         arrived.sort_by_key(|(edge, _)| *edge);
-        for (edge, batch) in arrived {
-            let Edge { from, to, input, .. } = self.edges[edge];
-            self.feed(to, input, batch, Turn { from, ..turn }, &mut flow)?;
-        }
         for known in &self.marks {
             let from = self.edges[known.edge].from;
             self.chain.watermarks[from] = known.lanes.iter().copied().min().unwrap_or(i64::MIN);
+        }
+        for (edge, batch) in arrived {
+            let Edge { from, to, input, .. } = self.edges[edge];
+            self.feed(to, input, batch, Turn { from, ..turn }, &mut flow)?;
         }
         self.advance(turn, &mut flow)?;
         let marks = self.chain.marks();
@@ -129,7 +129,8 @@ impl KeyedLane {
         flow: &mut Flow,
     ) -> Result<(), EngineError> {
         let LaneNode::Operator(stage) = &mut self.chain.nodes[node] else { return self.chain.feed(node, batch, turn, flow) };
-        let (processed, counts) = stage.process(input, &batch)?;
+        let watermark = self.chain.inputs[node].iter().map(|&input| self.chain.watermarks[input]).min().unwrap_or(i64::MIN);
+        let (processed, counts) = stage.process(input, &batch, Time { watermark, now: turn.now })?;
         self.chain.live.add(node, counts);
         // Rows rejected here are rows of the input; rows put out are the operator's own.
         flow.rejected.extend(processed.rejected.into_iter().map(|rows| (node, batch.origin.source, rows)));

@@ -21,7 +21,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -50,6 +50,8 @@ pub struct Options {
 #[derive(Clone, Debug, Default)]
 pub struct Control {
     stop: Arc<AtomicBool>,
+    /// Chunks of a source after which the run stops by itself; 0 for never.
+    stop_after: Arc<AtomicU64>,
     abort: Cancel,
     live: Arc<Mutex<Option<Arc<Live>>>>,
 }
@@ -58,6 +60,18 @@ impl Control {
     /// Asks the run to take a last checkpoint and end.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
+    }
+
+    /// Asks the run to stop as soon as one of its sources has given this many chunks.
+    pub fn stop_after(&self, chunks: u64) {
+        self.stop_after.store(chunks, Ordering::SeqCst);
+    }
+
+    /// A source has given this many chunks.
+    fn given(&self, chunks: u64) {
+        if self.stop_after.load(Ordering::Relaxed) == chunks {
+            self.stop();
+        }
     }
 
     pub fn is_stopping(&self) -> bool {

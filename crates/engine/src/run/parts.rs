@@ -230,6 +230,7 @@ pub fn lane_node(parts: &Parts<'_>, index: usize, lane: usize) -> Result<LaneNod
                 partition: format!("{}/{lane}", node.step).into(),
                 emitted: counts.out,
                 counts: NodeCounts::default(),
+                watermark: i64::MIN,
             }))
         }
         NodeKind::Sink(planned) => LaneNode::Sink(SinkStage {

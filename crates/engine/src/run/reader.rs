@@ -51,6 +51,7 @@ impl ReaderThread {
     pub fn run(mut self) -> Result<(), EngineError> {
         let limit = ReadLimit { rows: self.limit.rows, wait: self.limit.wait.as_duration() };
         let mut ended = false;
+        let mut given = 0;
         let mut partitions: Vec<Arc<str>> = Vec::new();
         loop {
             if self.control.abort.is_cancelled() {
@@ -82,6 +83,8 @@ impl ReaderThread {
                     if !self.send(FromReader::Chunk { chunk, partition, position }) {
                         return Ok(());
                     }
+                    given += 1;
+                    self.control.given(given);
                     self.live.set_lag(self.source.node, self.source.reader.lag());
                 }
                 Read::Idle => self.live.set_lag(self.source.node, self.source.reader.lag()),

@@ -97,6 +97,7 @@ impl DecodeStage {
         let Some(event_time) = &mut self.event_time else { return Ok(None) };
         let timely = event_time.check(batch, done, turn)?;
         self.marks = timely.marks;
+        let batch = &Batch { behind: timely.behind, ..batch.clone() };
         let policy = self.event_time.as_ref().map(|event_time| event_time.policy).unwrap_or_default();
         let mut keep: Option<BooleanBuffer> = None;
         if let Some(runaway) = timely.runaway {
@@ -115,7 +116,10 @@ impl DecodeStage {
             }
             keep = Some(keep.map_or_else(|| !&late, |keep| &keep & &!&late));
         }
-        keep.map(|keep| self.keep(batch, &keep)).transpose()
+        match keep {
+            Some(keep) => self.keep(batch, &keep).map(Some),
+            None => Ok(batch.behind.is_some().then(|| batch.clone())),
+        }
     }
 
     fn reject(&self, stage: StageKind, batch: &Batch, rows: &[u32], reasons: Vec<Vec<Reason>>) -> Result<Rejected, EngineError> {

@@ -7,7 +7,8 @@
 //! - A row more than `max_ahead` beyond both the clock and the newest row of its source runs away: it moves no watermark and is
 //!   quarantined, so that one wrong clock does not make everybody else late.
 //!
-//! Where operators with state read from the source, they decide what is late, window by window; the source then lets such rows pass.
+//! Where operators with state read from the source, they decide what is late, window by window; the source then lets such rows pass,
+//! with the watermark that each of them lies behind.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,25 +75,36 @@ pub struct Known {
 }
 
 impl SourceTime {
+    /// The least watermark of the partitions that count, but for one.
+    fn least(&self, clock: SourceClock, now: i64, except: Option<&str>) -> Option<i64> {
+        let counts = |partition: &str| match (self.heard_at.get(partition), clock.idle_after) {
+            (Some(&heard), Some(idle)) => now.saturating_sub(heard) <= idle,
+            (heard, None) => heard.is_some(),
+            (None, Some(_)) => false,
+        };
+        let active = self.known.newest.iter().filter(|(partition, _)| except != Some(partition.as_str()) && counts(partition));
+        active.map(|(_, newest)| newest.saturating_sub(clock.max_delay)).min()
+    }
+
     fn mark(&mut self, now: i64) -> i64 {
         if self.ended {
             return i64::MAX;
         }
         let Some(clock) = self.clock else { return i64::MIN };
-        let active = self.known.newest.iter().filter(|(partition, _)| match (self.heard_at.get(*partition), clock.idle_after) {
-            (Some(&heard), Some(idle)) => now.saturating_sub(heard) <= idle,
-            (heard, None) => heard.is_some(),
-            (None, Some(_)) => false,
-        });
-        let least = active.map(|(_, newest)| newest.saturating_sub(clock.max_delay)).min();
+        let least = self.least(clock, now, None);
         self.known.watermark = self.known.watermark.max(least);
         self.known.watermark.unwrap_or(i64::MIN)
     }
 }
 
 /// What the clock says to a batch.
+#[derive(Default)]
 struct Observed {
     newest_before: Option<i64>,
+    /// The source's watermark before the batch.
+    watermark: Option<i64>,
+    /// The least watermark of its other partitions.
+    others: Option<i64>,
     runaway: Option<BooleanBuffer>,
     marks: Marks,
 }
@@ -136,11 +148,13 @@ impl EventClock {
     ) -> Result<Observed, EngineError> {
         let newest_here = arrow::compute::max(times);
         self.0.turn(turn.ticket, 1, |sources| {
-            let mut observed = Observed { newest_before: None, runaway: None, marks: Arc::default() };
+            let mut observed = Observed::default();
             if let Some(time) = sources.get_mut(&turn.source)
                 && let Some(clock) = time.clock
             {
                 observed.newest_before = time.known.newest.get(partition).copied();
+                observed.watermark = time.known.watermark;
+                observed.others = time.least(clock, turn.now, Some(partition));
                 let mut newest_here = newest_here;
                 let known = time.known.newest.values().max().copied().unwrap_or(i64::MIN);
                 let bound = |newest: i64| turn.now.max(newest).saturating_add(clock.max_ahead);
@@ -213,6 +227,8 @@ pub const LATE: &str = "late";
 pub struct Timely {
     pub late: Option<BooleanBuffer>,
     pub runaway: Option<BooleanBuffer>,
+    /// See [`Batch::behind`]. Only where operators judge what is late.
+    pub behind: Option<Arc<[i64]>>,
     pub marks: Marks,
 }
 
@@ -231,7 +247,8 @@ impl EventTimeCheck {
             self.counts.failed += late.as_ref().map_or(0, |late| late.count_set_bits() as u64);
             late
         };
-        Ok(Timely { late, runaway: observed.runaway, marks: observed.marks })
+        let behind = self.judged_later.then(|| watermarks_behind(times, &observed, self.max_delay)).flatten();
+        Ok(Timely { late, runaway: observed.runaway, behind, marks: observed.marks })
     }
 
     /// How many rows had an event time and how many of them were late, under [`LATE`].
@@ -262,6 +279,26 @@ fn behind(
         newest = newest.max(time);
     }
     late.map(BooleanBuffer::from)
+}
+
+/// For each row that lies behind the watermark of the source as the row before it left that, this watermark.
+fn watermarks_behind(times: &TimestampMicrosecondArray, observed: &Observed, max_delay: i64) -> Option<Arc<[i64]>> {
+    let mut newest = observed.newest_before.unwrap_or(i64::MIN);
+    let mut watermark = observed.watermark.unwrap_or(i64::MIN);
+    let mut behind = None;
+    for row in 0..times.len() {
+        if times.is_null(row) || observed.runaway.as_ref().is_some_and(|runaway| runaway.value(row)) {
+            continue;
+        }
+        let time = times.value(row);
+        if time < watermark {
+            behind.get_or_insert_with(|| vec![i64::MIN; times.len()])[row] = watermark;
+        }
+        newest = newest.max(time);
+        let own = newest.saturating_sub(max_delay);
+        watermark = watermark.max(observed.others.map_or(own, |others| own.min(others)));
+    }
+    behind.map(Into::into)
 }
 
 #[cfg(test)]
@@ -321,6 +358,37 @@ mod tests {
     fn a_row_without_time_is_not_late_and_moves_nothing() {
         let times = TimestampMicrosecondArray::from(vec![Some(10), None, Some(5)]);
         assert_eq!(behind(&times, i64::MIN, 0, None).map(|late| late.set_indices().collect::<Vec<_>>()), Some(vec![2]));
+    }
+
+    #[test]
+    fn the_watermark_a_row_lies_behind_does_not_depend_on_batches() {
+        let all = [10, 20, 14, 15, 30, 24, 25, 26, 29, 31];
+        let late = vec![(2, 15), (5, 25)];
+        let found = |cuts: &[usize], others: Option<&[i64]>| {
+            let mut probe = Probe::new(None, FAR);
+            if let Some(others) = others {
+                probe.rows(0, "b", others);
+            }
+            let (mut start, mut found) = (0, Vec::new());
+            for &end in cuts.iter().chain([&all.len()]) {
+                let (turn, times) = (probe.turn(0), array(&all[start..end]));
+                let observed = probe.clock.observe(turn, "a", false, &times).unwrap();
+                let behind = watermarks_behind(&times, &observed, 5);
+                let behind = behind.iter().flat_map(|behind| behind.iter().enumerate());
+                found.extend(behind.filter(|(_, mark)| **mark > i64::MIN).map(|(row, mark)| (start + row, *mark)));
+                start = end;
+            }
+            found
+        };
+        for cut in 0..=all.len() {
+            assert_eq!(found(&[cut], None), late, "cut at {cut}");
+            assert_eq!(
+                found(&[cut], Some(&[27])),
+                [(0, 22), (1, 22), (2, 22), (3, 22)],
+                "cut at {cut}, behind a partition at 22"
+            );
+        }
+        assert_eq!(found(&[1, 2, 3, 4, 5, 6, 7, 8, 9], None), late);
     }
 
     /// A clock of one source (node 0), asked batch by batch; the watermark after each.

@@ -28,6 +28,8 @@ pub struct OperatorStage {
     /// Rows put out so far: their offset.
     pub emitted: u64,
     pub counts: NodeCounts,
+    /// How far it was told that time has come.
+    pub watermark: i64,
 }
 
 /// State of an operator as of a barrier, to be written on another thread.
@@ -47,14 +49,32 @@ impl PendingKeyed {
 }
 
 impl OperatorStage {
-    pub fn process(&mut self, input: usize, batch: &Batch) -> Result<(Processed, NodeCounts), EngineError> {
+    /// Takes in rows, `after` which time will have come so far. Before a row that came behind the watermark, time goes on to what
+    /// it was then: whether a row is late does not depend on which others came in its batch.
+    pub fn process(&mut self, input: usize, batch: &Batch, after: Time) -> Result<(Processed, NodeCounts), EngineError> {
         let mut output = Output::default();
-        self.operator.process(input, batch, &mut output)?;
+        let mut begin = 0;
+        for (row, behind) in batch.behind.iter().flat_map(|behind| behind.iter().enumerate()) {
+            let watermark = after.watermark.min(*behind);
+            if watermark > self.watermark {
+                if row > begin {
+                    self.operator.process(input, &batch.slice(begin, row - begin), &mut output)?;
+                }
+                begin = row;
+                self.watermark = watermark;
+                self.operator.advance(Time { watermark, ..after }, &mut output)?;
+            }
+        }
+        match begin {
+            0 => self.operator.process(input, batch, &mut output)?,
+            _ => self.operator.process(input, &batch.slice(begin, batch.num_rows() - begin), &mut output)?,
+        }
         self.account(batch.num_rows() as u64, output)
     }
 
     pub fn advance(&mut self, time: Time) -> Result<(Processed, NodeCounts), EngineError> {
         let mut output = Output::default();
+        self.watermark = self.watermark.max(time.watermark);
         self.operator.advance(time, &mut output)?;
         self.account(0, output)
     }

@@ -43,6 +43,7 @@ impl Stage for ExpandStage {
         let changes = batch.changes.as_ref().map(|changes| expanded.from.iter().map(|&row| changes[row as usize]).collect());
         let mut out = Batch::new(expanded.rows, Arc::clone(&batch.origin), Some(offsets));
         out.changes = changes;
+        out.behind = batch.behind.as_ref().map(|behind| expanded.from.iter().map(|&row| behind[row as usize]).collect());
         processed.out.push(out);
         Ok(processed)
     }

@@ -1,8 +1,9 @@
 //! What every operator with state is to the run that drives it.
 //!
 //! Rows reach an operator's lane by the hash of its keys, in ticket order: first the rows of a ticket, then the time as it stands
-//! after them. So what an operator decides depends on the order of the input alone, not on the speed of threads. A ticket's rows may
-//! come in several batches and from several inputs.
+//! after them; before a row that came behind the watermark, the time as it stood before that row. So what an operator decides depends
+//! on the order of the input alone, not on the speed of threads or the size of batches. A ticket's rows may come in several batches
+//! and from several inputs.
 
 use std::{collections::BTreeMap, sync::Arc};
 
