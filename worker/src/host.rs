@@ -12,12 +12,17 @@ use std::{
 
 use parking_lot::Mutex;
 use weir_api::{DeploymentId, NodeCounters, PartitionOffset, ProjectId, SegmentId};
+use weir_connectors::{PreCommit, PreparedFile};
 use weir_engine::{
     Checkpoint, CheckpointCommit, EngineError, Host, NodeCounts,
-    host::LiveConsent,
+    host::{LiveConsent, Restorable},
     quarantine::{QuarantineSealer, QuarantineSegment},
     steps::{StepCounts, by_step},
     summary::EvidenceSummary,
+};
+use weir_evidence::{
+    Body, Leaf,
+    record::{CheckpointDiscarded, SinkCommit},
 };
 use weir_plan::{NodeKind, Plan};
 use weir_store::{
@@ -48,6 +53,7 @@ const STATE_MEMORY: Option<usize> = Some(2 << 30);
 /// The outside of one pipeline's runs.
 pub struct StoreHost {
     store: BlockingStore,
+    project: ProjectId,
     deployment: DeploymentId,
     plan: Arc<Plan>,
     lease: Mutex<Lease>,
@@ -95,6 +101,7 @@ impl StoreHost {
         Self {
             fingerprint: hex_of(&plan.fingerprint),
             store,
+            project,
             deployment,
             plan,
             lease: Mutex::new(lease),
@@ -132,31 +139,75 @@ impl StoreHost {
     }
 }
 
-impl Host for StoreHost {
-    fn restore(&self) -> Result<Option<Checkpoint>, EngineError> {
-        let stored = self.store.wait(checkpoints::restorable(self.store.store(), self.deployment)).map_err(failed)?;
-        let mut damaged = None;
-        for candidate in stored {
-            match candidate {
-                Ok(stored) => {
-                    let checkpoint: Checkpoint = serde_json::from_slice(&stored.content)
-                        .map_err(|e| EngineError::Resume(format!("checkpoint {} cannot be read: {e}", stored.epoch)))?;
-                    if let Some(damage) = damaged {
-                        return Err(EngineError::Resume(format!(
-                            "{damage}; the one before it is epoch {}, but sinks may have committed beyond it, so going on from there could repeat rows",
-                            stored.epoch
-                        )));
-                    }
-                    self.last_epoch.store(checkpoint.epoch, Ordering::Relaxed);
-                    return Ok(Some(checkpoint));
-                }
-                Err(error) => damaged = Some(error.to_string()),
+impl StoreHost {
+    /// A checkpoint as the engine knows it; of one that is damaged what its evidence tells.
+    fn read(&self, stored: checkpoints::Restorable) -> Result<Restorable, EngineError> {
+        let epoch = stored.epoch;
+        match stored.checkpoint {
+            Ok(stored) => {
+                let checkpoint: Checkpoint = serde_json::from_slice(&stored.content)
+                    .map_err(|e| EngineError::Resume(format!("checkpoint {epoch} cannot be read: {e}")))?;
+                Ok(Restorable { epoch, commits: checkpoint.pre_commits.clone(), checkpoint: Ok(checkpoint) })
             }
+            Err(StoreError::Corrupt(damage)) => {
+                let leaf = self.store.wait(evidence::by_seq(self.store.store(), stored.leaf_seq)).map_err(failed)?;
+                let leaf = leaf.and_then(|leaf| Leaf::from_canonical(&leaf.body).ok());
+                let Some(Body::Checkpoint(decision)) = leaf.map(|leaf| leaf.body) else {
+                    return Err(EngineError::Resume(format!("{damage}, and so is its evidence; start anew: `weir run --fresh`")));
+                };
+                let commits = decision.sinks.into_iter().map(|(sink, commit)| (sink, pre_commit(epoch, commit))).collect();
+                Ok(Restorable { epoch, commits, checkpoint: Err(damage) })
+            }
+            Err(other) => Err(failed(other)),
         }
-        match damaged {
-            Some(damage) => Err(EngineError::Resume(damage)),
-            None => Ok(None),
+    }
+}
+
+/// What a sink has committed, by the evidence, which does not tell temporary names.
+fn pre_commit(epoch: u64, commit: SinkCommit) -> PreCommit {
+    let files = commit.files.into_iter().map(|file| PreparedFile {
+        temporary: String::new(),
+        path: file.path,
+        rows: file.rows,
+        bytes: file.bytes,
+        sha256: file.sha256.map(|hash| hash.to_string()).unwrap_or_default(),
+    });
+    PreCommit { epoch, rows: commit.rows, bytes: commit.bytes, files: files.collect() }
+}
+
+impl Host for StoreHost {
+    fn restorable(&self) -> Result<Vec<Restorable>, EngineError> {
+        let stored = self.store.wait(checkpoints::restorable(self.store.store(), self.deployment)).map_err(failed)?;
+        let restorable: Vec<Restorable> = stored.into_iter().map(|one| self.read(one)).collect::<Result<_, _>>()?;
+        if let Some(newest) = restorable.iter().find(|one| one.checkpoint.is_ok()) {
+            self.last_epoch.store(newest.epoch, Ordering::Relaxed);
         }
+        Ok(restorable)
+    }
+
+    fn discard(&self, epoch: u64, reason: &str, instead: u64) -> Result<(), EngineError> {
+        let lease = self.lease();
+        let body = Body::CheckpointDiscarded(CheckpointDiscarded {
+            run: lease.run.to_string(),
+            pipeline: self.plan.pipeline.clone(),
+            epoch,
+            reason: reason.to_owned(),
+            resumed_from: instead,
+        });
+        let leaf = NewLeaf {
+            project: Some(self.project),
+            at: chrono::Utc::now(),
+            actor: format!("run:{}", lease.run),
+            run: Some(lease.run),
+            body,
+        };
+        let discarded = self.store.transaction(async |tx| {
+            checkpoints::discard(tx, &lease, self.deployment, epoch).await?;
+            evidence::append(tx, vec![leaf]).await
+        });
+        discarded.map_err(failed)?;
+        self.last_epoch.store(instead, Ordering::Relaxed);
+        Ok(())
     }
 
     fn newest_epoch(&self) -> Result<u64, EngineError> {

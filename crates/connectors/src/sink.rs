@@ -69,6 +69,13 @@ pub trait SinkWriter: Send {
     /// Called once before the first write, with the pre-commit of the checkpoint the run resumes from. Finishes that commit
     /// and removes whatever a dead run left uncommitted.
     fn recover(&mut self, last: Option<&PreCommit>) -> Result<(), ConnectorError>;
+
+    /// Whether [`Self::take_back`] can do it. Changes nothing.
+    fn can_take_back(&self, commit: &PreCommit) -> Result<(), ConnectorError>;
+
+    /// Hides what a commit has made visible, because the pipeline goes back to an earlier checkpoint; called before [`Self::recover`]
+    /// with that one. May be repeated. In a `PreparedFile` without a temporary name the commit is known from the evidence alone.
+    fn take_back(&mut self, commit: &PreCommit) -> Result<(), ConnectorError>;
 }
 
 /// What a sink has taken in one epoch.

@@ -99,6 +99,19 @@ impl<W: Write + Send> SinkWriter for StdoutWriter<W> {
     fn recover(&mut self, _last: Option<&PreCommit>) -> Result<(), ConnectorError> {
         Ok(())
     }
+
+    fn can_take_back(&self, commit: &PreCommit) -> Result<(), ConnectorError> {
+        match commit.rows {
+            0 => Ok(()),
+            rows => Err(ConnectorError::Resume(format!(
+                "{rows} rows were printed after the checkpoint to go back to, and what was printed cannot be taken back; start anew: `weir run --fresh`"
+            ))),
+        }
+    }
+
+    fn take_back(&mut self, commit: &PreCommit) -> Result<(), ConnectorError> {
+        self.can_take_back(commit)
+    }
 }
 
 /// What was printed in an epoch.

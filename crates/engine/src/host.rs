@@ -1,8 +1,9 @@
 //! What a run needs of the outside.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use parking_lot::RwLock;
+use weir_connectors::PreCommit;
 use weir_vault::{Key, ProjectKeys, SubjectHasher, SubjectKeyring};
 
 use crate::{
@@ -16,10 +17,23 @@ use crate::{
 /// A table of consent that changes while lanes read it. Lanes hold the lock for one batch at a time.
 pub type LiveConsent = Arc<RwLock<ConsentTable>>;
 
+/// A committed checkpoint that a run may begin from.
+#[derive(Clone, Debug)]
+pub struct Restorable {
+    pub epoch: u64,
+    /// By sink: what this checkpoint has made visible. Known from the evidence where the checkpoint itself cannot be read.
+    pub commits: BTreeMap<String, PreCommit>,
+    /// The checkpoint, or what is wrong with its record.
+    pub checkpoint: Result<Checkpoint, String>,
+}
+
 /// The outside of a run: where checkpoints are committed, where consent and keys come from. One host serves one pipeline.
 pub trait Host: Send + Sync {
-    /// The last committed checkpoint of this pipeline, whichever run made it.
-    fn restore(&self) -> Result<Option<Checkpoint>, EngineError>;
+    /// The checkpoints of this pipeline that a run may begin from, whichever run made them, newest first.
+    fn restorable(&self) -> Result<Vec<Restorable>, EngineError>;
+
+    /// Forgets a checkpoint that is damaged, and puts on record why and which one the run begins from instead.
+    fn discard(&self, epoch: u64, reason: &str, instead: u64) -> Result<(), EngineError>;
 
     /// The epoch of the newest checkpoint ever committed, restorable or not; 0 before the first. New epochs come after it, so that
     /// files named by epoch never meet.

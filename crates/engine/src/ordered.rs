@@ -19,14 +19,22 @@ use crate::error::EngineError;
 
 /// A flag that one failing thread raises so that none waits for ever.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel {
+    raised: Arc<AtomicBool>,
+    /// Raised from further outside.
+    outer: Option<Arc<AtomicBool>>,
+}
 
 impl Cancel {
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.raised.store(true, Ordering::SeqCst);
     }
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.raised.load(Ordering::Relaxed) || self.outer.as_ref().is_some_and(|outer| outer.load(Ordering::Relaxed))
+    }
+    /// A flag that is raised with this one, while raising it leaves this one alone.
+    pub fn inner(&self) -> Self {
+        Self { raised: Arc::default(), outer: Some(Arc::clone(&self.raised)) }
     }
 }
 

@@ -128,6 +128,13 @@ fn one_of_each() -> Vec<Body> {
             version: 13,
         }),
         Body::ConsentImported(ConsentImported { file: Hash::of(b"csv"), rows: 1_000_000, version: 14 }),
+        Body::CheckpointDiscarded(CheckpointDiscarded {
+            run: "r".into(),
+            pipeline: "card-fraud".into(),
+            epoch: 7,
+            reason: "state file s is missing".into(),
+            resumed_from: 6,
+        }),
         Body::ContractRegistered(ContractRegistered { name: "payments".into(), version: 1, document: Hash::of(b"contract") }),
     ]
 }

@@ -149,21 +149,39 @@ pub async fn commit(tx: &Tx, commit: CheckpointCommit) -> Result<Committed> {
     Ok(Committed { leaf_seq, log_size: log.range.size(), root: log.range.root(), lease })
 }
 
-/// The checkpoints that a restart can begin from, newest first; normally the first is taken. One whose content does not match its hash
-/// comes as [`StoreError::Corrupt`], so that the caller can say so before it takes the one before.
-pub async fn restorable(db: &impl Db, deployment: DeploymentId) -> Result<Vec<Result<Checkpoint>>> {
+/// A checkpoint that a restart may begin from.
+#[derive(Debug)]
+pub struct Restorable {
+    pub epoch: u64,
+    /// Where the log has its decision record.
+    pub leaf_seq: u64,
+    /// [`StoreError::Corrupt`] when its content does not match its hash.
+    pub checkpoint: Result<Checkpoint>,
+}
+
+/// The checkpoints that a restart can begin from, newest first; normally the first is taken. One that is damaged comes too, so that the
+/// caller can say so before it takes the one before.
+pub async fn restorable(db: &impl Db, deployment: DeploymentId) -> Result<Vec<Restorable>> {
     let rows = checkpoints::Entity::find()
         .filter(checkpoints::Column::DeploymentId.eq(deployment.0))
         .filter(checkpoints::Column::Content.is_not_null())
         .order_by_desc(checkpoints::Column::Epoch)
         .all(db.conn())
         .await?;
-    Ok(rows.into_iter().map(checkpoint).collect())
+    rows.into_iter()
+        .map(|row| {
+            Ok(Restorable {
+                epoch: unsigned("an epoch", row.epoch)?,
+                leaf_seq: unsigned("a leaf's place", row.leaf_seq)?,
+                checkpoint: checkpoint(row),
+            })
+        })
+        .collect()
 }
 
 /// The last checkpoint of a deployment, whichever run made it.
 pub async fn load(db: &impl Db, deployment: DeploymentId) -> Result<Option<Checkpoint>> {
-    restorable(db, deployment).await?.into_iter().next().transpose()
+    restorable(db, deployment).await?.into_iter().next().map(|newest| newest.checkpoint).transpose()
 }
 
 /// The checkpoints of a run, newest first, `before` an epoch if given.
@@ -188,6 +206,19 @@ pub async fn forget(tx: &Tx, grant: &Grant, deployment: &Deployment) -> Result<(
         .col_expr(checkpoints::Column::Content, Option::<Vec<u8>>::None.into())
         .col_expr(checkpoints::Column::ContentHash, Option::<Vec<u8>>::None.into())
         .filter(checkpoints::Column::DeploymentId.eq(deployment.id.0))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Forgets one checkpoint, which turned out to be damaged: nothing goes on from it any more. Its row and its evidence stay.
+pub async fn discard(tx: &Tx, lease: &Lease, deployment: DeploymentId, epoch: u64) -> Result<()> {
+    lease.hold(tx).await?;
+    checkpoints::Entity::update_many()
+        .col_expr(checkpoints::Column::Content, Option::<Vec<u8>>::None.into())
+        .col_expr(checkpoints::Column::ContentHash, Option::<Vec<u8>>::None.into())
+        .filter(checkpoints::Column::DeploymentId.eq(deployment.0))
+        .filter(checkpoints::Column::Epoch.eq(signed(epoch)))
         .exec(tx.conn())
         .await?;
     Ok(())

@@ -274,6 +274,7 @@ fn searchable(body: &Body) -> (String, String, bool) {
         Body::RunStarted(run) => of("run.start", format!("pipeline:{}", run.pipeline)),
         Body::RunEnded(run) => of("run.end", format!("pipeline:{}", run.pipeline)),
         Body::Checkpoint(checkpoint) => of("run.checkpoint", format!("pipeline:{}", checkpoint.pipeline)),
+        Body::CheckpointDiscarded(discarded) => of("run.checkpoint.discard", format!("pipeline:{}", discarded.pipeline)),
         Body::KeyEvent(key) => of("key.change", format!("key/{}", key.key_id)),
         Body::ConsentChange(consent) => of("consent.write", format!("purpose/{}", consent.purpose)),
         Body::ConsentImported(_) => of("consent.import", "consent".to_owned()),

@@ -17,6 +17,7 @@ mod people;
 mod permissions;
 mod pipelines;
 mod quarantine;
+mod run_damage;
 mod run_fresh;
 mod run_recovery;
 mod run_sentinel;

@@ -8,6 +8,7 @@ mod parquet_input;
 mod partition;
 mod sink;
 mod source;
+mod take_back;
 mod text_input;
 
 use std::path::{Path, PathBuf};

@@ -108,8 +108,7 @@ impl FileWriter {
 
     fn create(&mut self, folder: &str) -> Result<OpenFile, ConnectorError> {
         make_folders(&self.root.join(folder))?;
-        let name = join(folder, &format!("{}{:016x}-{:08}", self.prefix, self.writer, self.sequence));
-        self.sequence += 1;
+        let name = self.new_temporary(folder);
         let path = self.root.join(&name);
         let failed = |error| ConnectorError::io(&path, error);
         let file = HashingFile::new(File::create_new(&path).map_err(failed)?);
@@ -131,6 +130,11 @@ impl FileWriter {
             }
         };
         Ok(OpenFile { output, name, rows: 0, bytes, used_at: 0 })
+    }
+
+    pub(super) fn new_temporary(&mut self, folder: &str) -> String {
+        self.sequence += 1;
+        join(folder, &format!("{}{:016x}-{:08}", self.prefix, self.writer, self.sequence - 1))
     }
 
     fn close(&mut self, folder: &str) -> Result<(), ConnectorError> {
@@ -198,7 +202,7 @@ impl FileWriter {
     }
 
     /// The whole of the name counts, so that the tag `a` does not own the files of the tag `a-b`.
-    fn is_own_temporary(&self, name: &str) -> bool {
+    pub(super) fn is_own_temporary(&self, name: &str) -> bool {
         let Some((writer, number)) = name.strip_prefix(&self.prefix).and_then(|rest| rest.split_once('-')) else { return false };
         let hex = |text: &str, digits: usize| text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit());
         hex(writer, 16) && hex(number, 8)
@@ -235,6 +239,14 @@ impl SinkWriter for FileWriter {
             commit(&self.root, &PreCommit { files, ..last.clone() })?;
         }
         self.remove_dead(&self.root, &BTreeSet::new())
+    }
+
+    fn can_take_back(&self, commit: &PreCommit) -> Result<(), ConnectorError> {
+        self.check_take_back(commit)
+    }
+
+    fn take_back(&mut self, commit: &PreCommit) -> Result<(), ConnectorError> {
+        self.hide(commit)
     }
 }
 
@@ -321,7 +333,7 @@ pub(super) fn commit(root: &Path, pre_commit: &PreCommit) -> Result<(), Connecto
     sync_folders(root, pre_commit.files.iter().map(|file| &file.path))
 }
 
-fn sync_folders(root: &Path, names: impl Iterator<Item = impl AsRef<str>>) -> Result<(), ConnectorError> {
+pub(super) fn sync_folders(root: &Path, names: impl Iterator<Item = impl AsRef<str>>) -> Result<(), ConnectorError> {
     let folders: BTreeSet<PathBuf> = names.filter_map(|name| root.join(name.as_ref()).parent().map(Path::to_owned)).collect();
     folders.iter().try_for_each(|folder| sync_folder(folder))
 }

@@ -55,6 +55,8 @@ pub struct Committer {
     pub mailboxes: BTreeMap<usize, Mailbox>,
     pub last: Checkpoint,
     pub definitions: BTreeMap<String, String>,
+    /// Hears once that the state of the checkpoint the run began from is whole.
+    pub verified: Receiver<()>,
     pub cancel: Cancel,
     pub requests: Arc<Requests>,
 }
@@ -78,6 +80,9 @@ impl Committer {
             let moved =
                 job.happened.counts.iter().any(|counts| counts.rows_in + counts.emitted > 0) || positions != self.last.positions;
             if moved || self.last.checkpoints == 0 {
+                if first {
+                    receive(&self.verified, &self.cancel)?;
+                }
                 self.checkpoint(job, positions, first)?;
                 first = false;
             }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use weir_connectors::{ConnectorError, SinkWriter, SourceContext, open_source};
+use weir_connectors::{ConnectorError, SinkWriter};
 use weir_plan::{NodeKind, Plan};
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     layout::{Layout, SOURCES},
     parts::{Parts, Shared, lane_node},
     reader::{Mailbox, OpenSource},
-    sinks,
+    sinks, sources,
 };
 use crate::{checkpoint::Checkpoint, error::EngineError, host::Host, live::Live, ordered::Cancel};
 
@@ -82,19 +82,10 @@ pub fn compile(
     let mut mailboxes = BTreeMap::new();
     let mut positions = BTreeMap::new();
     for (index, node) in plan.nodes.iter().enumerate() {
-        let failed = |e| EngineError::connector(&node.name, e);
         match &node.kind {
             NodeKind::Source(source) => {
                 let resume = restored.and_then(|checkpoint| checkpoint.positions.get(&node.name)).cloned().unwrap_or_default();
-                let ingest = host.ingest();
-                let context = SourceContext {
-                    base_dir: options.base_dir.clone(),
-                    ingest_dir: ingest.as_ref().map(|(dir, _)| dir.join(&node.name)),
-                    seal_key: ingest.map(|(_, key)| key),
-                };
-                let reader =
-                    open_source(&source.connector, source.format, Arc::clone(&node.schema), &source.declared, &context, &resume)
-                        .map_err(failed)?;
+                let reader = sources::open(node, source, &**host, options, &resume)?;
                 let mailbox = Mailbox::default();
                 mailboxes.insert(index, Arc::clone(&mailbox));
                 positions.insert(index, resume.into_iter().map(|position| (position.partition.clone(), position)).collect());
@@ -103,8 +94,6 @@ pub fn compile(
             _ => {}
         }
     }
-    let mut sinks = sinks::open(plan, options)?;
-    sinks::recover(plan, &mut sinks, restored)?;
 
     let parts = Parts { plan, host, options, restored, shared: &shared, visits: &visits, layout: &layout };
     let mut common = Common {
@@ -174,6 +163,9 @@ pub fn compile(
     }
     let to_writer = Inbox::new("writer", to_writer, cancel.clone());
     let timed = !layout.is_stateless();
+    // Last, because it changes what others see: only when nothing else stands against the run.
+    let mut sinks = sinks::open(plan, options)?;
+    sinks::recover(plan, &mut sinks, restored)?;
     Ok(Compiled { lanes, keyed_lanes, to_lanes, to_writer, readers, mailboxes, sinks, positions, definitions, flow, live, timed })
 }
 

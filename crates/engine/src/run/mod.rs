@@ -6,6 +6,7 @@ mod compile;
 mod definitions;
 mod dispatch;
 mod exchange;
+mod fallback;
 pub(crate) mod flow;
 mod keyed;
 mod lane;
@@ -13,6 +14,7 @@ mod layout;
 mod parts;
 mod reader;
 mod sinks;
+mod sources;
 mod writer;
 
 pub use sinks::finish_commit;
@@ -30,7 +32,7 @@ use crossbeam_channel::bounded;
 use parking_lot::Mutex;
 use weir_plan::Plan;
 
-use crate::{error::EngineError, host::Host, live::Live, ordered::Cancel, summary::Summary};
+use crate::{checkpoint::Checkpoint, error::EngineError, host::Host, live::Live, ordered::Cancel, summary::Summary};
 
 /// How often operators with state hear of the time while no rows come.
 const TICK: Duration = Duration::from_millis(50);
@@ -123,9 +125,36 @@ pub struct BatchTimes {
 }
 
 /// Runs a pipeline to its end on the calling thread and others. Blocking.
+/// It begins from the newest checkpoint that is whole.
 pub fn run(plan: &Arc<Plan>, host: &Arc<dyn Host>, options: &Options, control: &Control) -> Result<Outcome, EngineError> {
+    let mut candidates = host.restorable()?;
+    candidates.reverse();
+    loop {
+        let before = host.newest_epoch()?;
+        let newest = candidates.last().map(|candidate| candidate.checkpoint.as_ref());
+        let damage = match newest.transpose() {
+            Err(what) => fallback::record_damage(what),
+            Ok(checkpoint) => match attempt(plan, host, options, control, checkpoint.cloned(), before) {
+                // With a checkpoint of its own, the run has left the damaged one behind.
+                Err(damage @ EngineError::Damaged { .. }) if checkpoint.is_some() && host.newest_epoch()? == before => damage,
+                result => return result,
+            },
+        };
+        fallback::go_back(plan, host, options, &mut candidates, damage)?;
+    }
+}
+
+/// One run from one checkpoint.
+fn attempt(
+    plan: &Arc<Plan>,
+    host: &Arc<dyn Host>,
+    options: &Options,
+    control: &Control,
+    restored: Option<Checkpoint>,
+    newest_epoch: u64,
+) -> Result<Outcome, EngineError> {
     let started = Instant::now();
-    let restored = host.restore()?;
+    let control = &Control { abort: control.abort.inner(), ..control.clone() };
     let cancel = control.abort.clone();
     let compiled = compile::compile(plan, host, options, restored.as_ref(), &cancel)?;
     *control.live.lock() = Some(Arc::clone(&compiled.live));
@@ -135,7 +164,8 @@ pub fn run(plan: &Arc<Plan>, host: &Arc<dyn Host>, options: &Options, control: &
     let (barrier_tx, barrier_rx) = crossbeam_channel::unbounded();
     let (jobs_tx, jobs_rx) = bounded(1);
     let last = restored.unwrap_or_default();
-    let next_epoch = host.newest_epoch()?.max(last.epoch) + 1;
+    let next_epoch = newest_epoch.max(last.epoch) + 1;
+    let (verified_tx, verified) = bounded(1);
 
     let outcome = std::thread::scope(|scope| {
         let mut inputs = Vec::new();
@@ -175,6 +205,18 @@ pub fn run(plan: &Arc<Plan>, host: &Arc<dyn Host>, options: &Options, control: &
         let watch = failure.clone();
         spawn(scope, "weir-dispatcher", move || watch.watch(|| dispatcher.run()));
 
+        // State is read when it is needed; what is damaged shows now, before anything is built on it.
+        let (checkpoint, watch, plan_of, host_of) = (last.clone(), failure.clone(), Arc::clone(plan), Arc::clone(host));
+        spawn(scope, "weir-verify", move || {
+            watch.watch(|| {
+                fallback::verify(&plan_of, &*host_of, &checkpoint)?;
+                if verified_tx.send(()).is_err() {
+                    tracing::debug!("the run ended before its state was read");
+                }
+                Ok(())
+            })
+        });
+
         let committer = commit::Committer {
             plan: Arc::clone(plan),
             host: Arc::clone(host),
@@ -184,6 +226,7 @@ pub fn run(plan: &Arc<Plan>, host: &Arc<dyn Host>, options: &Options, control: &
             mailboxes: compiled.mailboxes,
             last,
             definitions: compiled.definitions,
+            verified,
             cancel: cancel.clone(),
             requests: Arc::clone(&requests),
         };

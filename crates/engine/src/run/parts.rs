@@ -264,13 +264,21 @@ fn operator_context(
         lane,
         lanes,
         settings: Settings {
-            key: parts.host.keyed_state_key(),
-            operator: Sha256::digest(planned.definition.as_bytes()).into(),
-            folder: parts.host.state_dir(),
             memory_limit: parts.host.state_memory().map(|bytes| bytes / (lanes * operators(parts.plan)).max(1)),
+            ..state_settings(&**parts.host, planned)
         },
         restored,
     })
+}
+
+/// Where and how an operator's state is kept, without a limit.
+pub fn state_settings(host: &dyn Host, planned: &OperatorNode) -> Settings {
+    Settings {
+        key: host.keyed_state_key(),
+        operator: Sha256::digest(planned.definition.as_bytes()).into(),
+        folder: host.state_dir(),
+        memory_limit: None,
+    }
 }
 
 /// How many nodes share the memory for state.

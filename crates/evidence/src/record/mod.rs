@@ -20,7 +20,7 @@ pub use checkpoint::{
     RuleResult, SinkCommit, SourcePosition,
 };
 pub use governance::{ConsentChange, ConsentImported, ConsentState, ContractRegistered, KeyAction, KeyEvent};
-pub use run::{LogStarted, RunEnded, RunStarted, RunStatus};
+pub use run::{CheckpointDiscarded, LogStarted, RunEnded, RunStarted, RunStatus};
 pub use subject::{SubjectHash, SubjectHashError};
 
 use crate::{
@@ -54,6 +54,7 @@ pub enum Body {
     LogStarted(LogStarted),
     RunStarted(RunStarted),
     Checkpoint(Box<CheckpointDecision>),
+    CheckpointDiscarded(CheckpointDiscarded),
     RunEnded(RunEnded),
     /// An administrative act in the console, the API or on the command line, allowed or denied.
     Admin(AdminAction),
@@ -135,6 +136,7 @@ impl Body {
             Self::LogStarted(_) => "log_started",
             Self::RunStarted(_) => "run_started",
             Self::Checkpoint(_) => "checkpoint",
+            Self::CheckpointDiscarded(_) => "checkpoint_discarded",
             Self::RunEnded(_) => "run_ended",
             Self::Admin(_) => "admin",
             Self::QuarantineRead(_) => "quarantine_read",

@@ -45,6 +45,19 @@ pub struct RunEnded {
     pub reason: Option<String>,
 }
 
+/// A run could not go on from a checkpoint, and went back to one before it: what its sinks had made visible after that was taken back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointDiscarded {
+    pub run: String,
+    pub pipeline: String,
+    /// The checkpoint that nothing goes on from any more.
+    pub epoch: u64,
+    /// What is damaged: a record, a state file.
+    pub reason: String,
+    /// The checkpoint that the run goes on from instead.
+    pub resumed_from: u64,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {

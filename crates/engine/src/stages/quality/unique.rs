@@ -275,17 +275,21 @@ fn write_durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     std::fs::File::open(dir)?.sync_all()
 }
 
+/// Errors unless the file is as the checkpoint has it.
+pub fn verify(rule: &str, dir: &Path, file: &StateFile) -> Result<(), EngineError> {
+    read_file(rule, dir, file).map(|_| ())
+}
+
 fn read_file(rule: &str, dir: &Path, file: &StateFile) -> Result<Vec<(u128, i64)>, EngineError> {
+    let damaged = |what: &str| EngineError::Damaged { node: rule.to_owned(), message: format!("state file {} {what}", file.name) };
     let path = dir.join(&file.name);
     let mut bytes = Vec::new();
-    std::fs::File::open(&path)
-        .and_then(|mut opened| opened.read_to_end(&mut bytes))
-        .map_err(|e| EngineError::connector(rule, ConnectorError::io(&path, e)))?;
+    std::fs::File::open(&path).and_then(|mut opened| opened.read_to_end(&mut bytes)).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => damaged("is missing"),
+        _ => EngineError::connector(rule, ConnectorError::io(&path, e)),
+    })?;
     if hex::encode(Sha256::digest(&bytes)) != file.sha256 || bytes.len() % 24 != 0 {
-        return Err(EngineError::Resume(format!(
-            "the state file {} is damaged: its checksum is not that of the checkpoint",
-            path.display()
-        )));
+        return Err(damaged("is damaged: its checksum is not that of the checkpoint"));
     }
     let (entries, _) = bytes.as_chunks::<24>();
     Ok(entries
