@@ -77,7 +77,8 @@ pub async fn carry(
         let (plan, control, host) = (Arc::clone(&plan), control.clone(), Arc::clone(&host));
         let (run, parallelism) = (run.clone(), plan.parallelism);
         tokio::task::spawn_blocking(move || {
-            let resumed_from = host.restorable()?.into_iter().find_map(|one| one.checkpoint.ok()).map(|checkpoint| checkpoint.epoch);
+            let resumed_from =
+                host.restorable()?.into_iter().find_map(|one| one.checkpoint.ok()).map(|checkpoint| checkpoint.epoch);
             let started = RunStarted {
                 run: run.id.to_string(),
                 pipeline: run.pipeline.clone(),

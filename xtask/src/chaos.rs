@@ -2,9 +2,12 @@
 //!
 //! Each document of `tests/chaos` is run undisturbed once: that is its oracle. Then it is run again and again with SIGKILLs at seeded
 //! moments until the kills are used up; a run that ends before its kill begins a new round in a new folder. A comment `# order: any` in a
-//! document says that the order of its rows may differ from run to run; otherwise it must be the same in every file's folder.
+//! document says that the order of its rows may differ from run to run; otherwise it must be the same in every file's folder. With
+//! `# changes: folded` what counts of a changelog is where it ends, not the way there, which depends on who came first. With
+//! `# parallelism: any` every start has another parallelism.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
@@ -47,7 +50,7 @@ pub fn chaos(chaos: &Chaos) -> Result<()> {
     for (name, path) in &known {
         if chaos.documents.is_empty() || chaos.documents.contains(name) {
             let text = fs::read_to_string(path)?.replace(ROWS, &chaos.rows.to_string());
-            let work = Work { weir: &weir, text: &text, root: work_folder(name)? };
+            let work = Work { weir: &weir, text: &text, root: work_folder(name)?, starts: Cell::new(0) };
             let report =
                 work.disturb(name, chaos).with_context(|| format!("{name}, seed {}, in {}", chaos.seed, work.root.display()))?;
             println!("{report}");
@@ -90,6 +93,7 @@ struct Work<'w> {
     weir: &'w Path,
     text: &'w str,
     root: PathBuf,
+    starts: Cell<usize>,
 }
 
 impl Work<'_> {
@@ -135,6 +139,10 @@ impl Work<'_> {
     }
 
     fn start(&self, folder: &Path) -> Result<Child> {
+        if self.text.contains("# parallelism: any") {
+            let parallelism = [2, 3, 1, 4][self.starts.replace(self.starts.get() + 1) % 4];
+            fs::write(folder.join("pipeline.yaml"), self.text.replace("parallelism: 2", &format!("parallelism: {parallelism}")))?;
+        }
         let mut command = Command::new(self.weir);
         command.current_dir(folder).args(["run", "pipeline.yaml", "--data", "data", "--json"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("cannot start weir")
@@ -148,9 +156,16 @@ impl Work<'_> {
         ensure!(summary["status"] == "finished", "the run ended as {}", summary["status"]);
         let verified = Command::new(self.weir).current_dir(folder).args(["audit", "verify", "--data", "data"]).output()?;
         ensure!(verified.status.success(), "the evidence does not verify: {}", String::from_utf8_lossy(&verified.stderr).trim());
-        let counts = json!({ "sources": summary["sources"], "steps": summary["steps"], "sinks": summary["sinks"] });
+        let folded = self.text.contains("# changes: folded");
+        let counts = match folded {
+            true => json!({ "sources": summary["sources"] }),
+            false => json!({ "sources": summary["sources"], "steps": summary["steps"], "sinks": summary["sinks"] }),
+        };
         let mut rows = BTreeMap::new();
         read_rows(&folder.join("out"), Path::new(""), &mut rows)?;
+        if folded {
+            rows.values_mut().for_each(|rows| *rows = fold(rows));
+        }
         if self.text.contains("# order: any") {
             rows.values_mut().for_each(|rows| rows.sort());
         }
@@ -191,6 +206,25 @@ fn read_rows(folder: &Path, relative: &Path, rows: &mut BTreeMap<PathBuf, Vec<St
         }
     }
     Ok(())
+}
+
+/// The rows that are there after all changes, sorted; other rows as they are.
+fn fold(rows: &[String]) -> Vec<String> {
+    let mut there: BTreeMap<String, i64> = BTreeMap::new();
+    for row in rows {
+        let change = ["+I", "+U", "-U", "-D"].into_iter().find_map(|op| {
+            let rest = row.strip_prefix("{\"op\":\"")?.strip_prefix(op)?.strip_prefix("\",")?;
+            Some((format!("{{{rest}"), if op.starts_with('+') { 1 } else { -1 }))
+        });
+        let (row, change) = change.unwrap_or_else(|| (row.clone(), 1));
+        *there.entry(row).or_default() += change;
+    }
+    // What is taken away without having been there shows too.
+    let told = |(row, count): (String, i64)| {
+        let row = if count < 0 { format!("missing: {row}") } else { row };
+        std::iter::repeat_n(row, usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX))
+    };
+    there.into_iter().flat_map(told).collect()
 }
 
 /// Names the first folder that differs and how, never what is in a row.
@@ -235,6 +269,21 @@ mod tests {
     fn left(rows: &[&str], written: u64) -> Left {
         let rows = BTreeMap::from([(PathBuf::from("a"), rows.iter().map(|row| (*row).to_owned()).collect())]);
         Left { rows, counts: json!({ "sinks": { "out": { "written": written } } }) }
+    }
+
+    #[test]
+    fn a_changelog_ends_where_its_changes_lead() {
+        let rows = |rows: &[&str]| rows.iter().map(|row| (*row).to_owned()).collect::<Vec<_>>();
+        let log = rows(&[
+            r#"{"op":"+I","n":1}"#,
+            r#"{"op":"-U","n":1}"#,
+            r#"{"op":"+U","n":2}"#,
+            r#"{"op":"+I","n":7}"#,
+            r#"{"op":"-D","n":7}"#,
+        ]);
+        assert_eq!(fold(&log), [r#"{"n":2}"#]);
+        assert_eq!(fold(&log[1..]), [r#"missing: {"n":1}"#, r#"{"n":2}"#]);
+        assert_eq!(fold(&rows(&["{\"a\":1}", "{\"a\":1}"])).len(), 2, "rows without changes are all there");
     }
 
     #[test]

@@ -93,7 +93,8 @@ pub async fn start_anew(cx: &Cx, begun: &ForegroundRun, plan: &Plan) -> Result<(
     begun.lease.hold(change.tx()).await?;
     let newest = checkpoints::newest_epoch(change.tx(), begun.deployment.id).await?;
     checkpoints::forget(change.tx(), &may_deploy, &begun.deployment).await?;
-    let forgotten = newest.map_or("no checkpoint yet".to_owned(), |epoch| format!("its checkpoints up to epoch {epoch} forgotten"));
+    let forgotten =
+        newest.map_or("no checkpoint yet".to_owned(), |epoch| format!("its checkpoints up to epoch {epoch} forgotten"));
     change.after(format!("pipeline:{} started anew, {forgotten}", plan.pipeline));
     change.commit().await?;
     Ok(())

@@ -21,6 +21,7 @@ mod run_damage;
 mod run_fresh;
 mod run_recovery;
 mod run_sentinel;
+mod run_state;
 mod run_summary;
 mod serve;
 mod session;

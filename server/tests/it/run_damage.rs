@@ -136,7 +136,8 @@ async fn whatever_is_damaged_the_output_is_that_of_an_undisturbed_run() {
         assert!(finished.status.success(), "{kind}: {said}");
         assert!(said.contains("a checkpoint is damaged"), "{kind}: {said}");
         assert!(sorted(dir) == expected, "{kind}: {committed} rows of {} were committed before", expected.len());
-        let hidden = files_below(&dir.join("out")).into_iter().filter(|path| path.file_name().unwrap().to_string_lossy().starts_with('.'));
+        let hidden =
+            files_below(&dir.join("out")).into_iter().filter(|path| path.file_name().unwrap().to_string_lossy().starts_with('.'));
         assert_eq!(hidden.count(), 0, "{kind}: nothing is left hidden");
         assert!(log(dir).contains("checkpoint_discarded"), "{kind}: the log tells");
         assert!(weir(dir).args(["audit", "verify", "--data", "data"]).output().unwrap().status.success());
@@ -151,10 +152,9 @@ async fn what_cannot_be_taken_back_is_refused_and_nothing_is_changed() {
         std::fs::remove_file(newest).unwrap();
     };
     let nothing = |_: &Path| ();
-    for (document, before, said) in [
-        (&*printing, &nothing as &dyn Fn(&Path), "printed cannot be taken back"),
-        (DOCUMENT, &taken, "it was taken away since"),
-    ] {
+    for (document, before, said) in
+        [(&*printing, &nothing as &dyn Fn(&Path), "printed cannot be taken back"), (DOCUMENT, &taken, "it was taken away since")]
+    {
         let killed = prepare(document);
         let dir = killed.path();
         // The newest checkpoint must have put something out.

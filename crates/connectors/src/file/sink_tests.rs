@@ -367,3 +367,40 @@ fn what_cannot_work_is_refused_with_a_word_on_what_to_do() {
         assert!(error.contains(part), "{error}");
     }
 }
+
+#[test]
+fn what_was_committed_can_be_taken_back_and_brought_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let mut sink = writer(folder.path(), &config(), Format::Json);
+    write(&mut sink, &config(), Format::Json, &rows(0, 3));
+    let mut sealed = sink.seal(4).unwrap();
+    let promised = sealed.pre_commit().unwrap();
+    sealed.commit(&promised).unwrap();
+    let committed = files(&out, false);
+    assert_eq!(committed.len(), 1);
+    let by_evidence = PreCommit {
+        files: promised.files.iter().map(|file| PreparedFile { temporary: String::new(), ..file.clone() }).collect(),
+        ..promised.clone()
+    };
+    for known in [&promised, &by_evidence] {
+        for _ in 0..2 {
+            sink.can_take_back(known).unwrap();
+            sink.take_back(known).unwrap();
+            assert_eq!((files(&out, false).len(), files(&out, true).len()), (0, 1), "hidden, and hiding it again does no harm");
+        }
+        let hidden = files(&out, true).into_keys().next().unwrap();
+        fs::rename(out.join(hidden), out.join(&promised.files[0].temporary)).unwrap();
+        sink.recover(Some(&promised)).unwrap();
+        assert_eq!(files(&out, false), committed, "committing again brings it back");
+    }
+    let path = out.join(&promised.files[0].path);
+    fs::write(&path, "somebody else's").unwrap();
+    for known in [&promised, &by_evidence] {
+        let refused = sink.can_take_back(known).unwrap_err().to_string();
+        assert!(refused.contains("not what this sink wrote"), "{refused}");
+        assert!(sink.take_back(known).is_err() && path.exists(), "what is not its own it does not touch");
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(sink.can_take_back(&promised).unwrap_err().to_string().contains("taken away since"));
+}

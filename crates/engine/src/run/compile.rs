@@ -82,16 +82,13 @@ pub fn compile(
     let mut mailboxes = BTreeMap::new();
     let mut positions = BTreeMap::new();
     for (index, node) in plan.nodes.iter().enumerate() {
-        match &node.kind {
-            NodeKind::Source(source) => {
-                let resume = restored.and_then(|checkpoint| checkpoint.positions.get(&node.name)).cloned().unwrap_or_default();
-                let reader = sources::open(node, source, &**host, options, &resume)?;
-                let mailbox = Mailbox::default();
-                mailboxes.insert(index, Arc::clone(&mailbox));
-                positions.insert(index, resume.into_iter().map(|position| (position.partition.clone(), position)).collect());
-                readers.push(OpenSource { node: index, name: node.name.clone(), reader, mailbox });
-            }
-            _ => {}
+        if let NodeKind::Source(source) = &node.kind {
+            let resume = restored.and_then(|checkpoint| checkpoint.positions.get(&node.name)).cloned().unwrap_or_default();
+            let reader = sources::open(node, source, &**host, options, &resume)?;
+            let mailbox = Mailbox::default();
+            mailboxes.insert(index, Arc::clone(&mailbox));
+            positions.insert(index, resume.into_iter().map(|position| (position.partition.clone(), position)).collect());
+            readers.push(OpenSource { node: index, name: node.name.clone(), reader, mailbox });
         }
     }
 

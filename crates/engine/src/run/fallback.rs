@@ -51,7 +51,9 @@ pub fn go_back(
     let commits: Vec<_> = given_up
         .iter()
         .flat_map(|(one, _)| &one.commits)
-        .flat_map(|(sink, commit)| writers.keys().copied().find(|&node| plan.nodes[node].name == *sink).map(|node| (node, commit)))
+        .flat_map(|(sink, commit)| {
+            writers.keys().copied().find(|&node| plan.nodes[node].name == *sink).map(|node| (node, commit))
+        })
         .collect();
     let failed = |node: usize| move |error| EngineError::connector(&plan.nodes[node].name, error);
     for &(node, commit) in &commits {
@@ -65,7 +67,13 @@ pub fn go_back(
     for (one, damage) in &given_up {
         let (epoch, instead, damage) = (one.epoch, before.epoch, damage.to_string());
         let files: usize = one.commits.values().map(|commit| commit.files.len()).sum();
-        tracing::warn!(epoch, instead, damage, files, "a checkpoint is damaged: the one before it is used, and what it had committed is taken back");
+        tracing::warn!(
+            epoch,
+            instead,
+            damage,
+            files,
+            "a checkpoint is damaged: the one before it is used, and what it had committed is taken back"
+        );
         host.discard(epoch, &damage, instead)?;
     }
     Ok(())

@@ -281,7 +281,8 @@ pub fn verify(rule: &str, dir: &Path, file: &StateFile) -> Result<(), EngineErro
 }
 
 fn read_file(rule: &str, dir: &Path, file: &StateFile) -> Result<Vec<(u128, i64)>, EngineError> {
-    let damaged = |what: &str| EngineError::Damaged { node: rule.to_owned(), message: format!("state file {} {what}", file.name) };
+    let damaged =
+        |what: &str| EngineError::Damaged { node: rule.to_owned(), message: format!("state file {} {what}", file.name) };
     let path = dir.join(&file.name);
     let mut bytes = Vec::new();
     std::fs::File::open(&path).and_then(|mut opened| opened.read_to_end(&mut bytes)).map_err(|e| match e.kind() {
