@@ -31,8 +31,20 @@ pub fn error(text: &str) {
     note(format_args!("error: {text}"));
 }
 
+/// Text on stdout for whoever listens: for what goes on without a reader, too.
+pub fn announce(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // Nobody is left to tell.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
 /// Rows under their headings, columns aligned, on stdout.
 pub fn table(headings: &[&str], rows: &[Vec<String>]) {
+    write_out(&table_text(headings, rows));
+}
+
+/// Rows under their headings, columns aligned, each on a line.
+pub fn table_text(headings: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain([headings[column].chars().count()]).max().unwrap_or(0)
@@ -42,10 +54,12 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) {
         let padded: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         padded.join("  ").trim_end().to_owned()
     };
-    line(render(&mut headings.iter().copied()));
+    let mut text = render(&mut headings.iter().copied()) + "\n";
     for row in rows {
-        line(render(&mut row.iter().map(String::as_str)));
+        text.push_str(&render(&mut row.iter().map(String::as_str)));
+        text.push('\n');
     }
+    text
 }
 
 /// Whether a person is watching stderr.

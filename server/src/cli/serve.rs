@@ -99,10 +99,10 @@ async fn sign_regularly(services: Arc<Services>, stopping: CancellationToken) {
 }
 
 /// Tells where to go and how to sign in: the administrator once, the users of the demo at every start. On stdout, so that a script can
-/// wait for it.
+/// wait for it; a script that has read enough and goes away does not end the server.
 fn announce(address: SocketAddr, public_url: Option<&str>, administrator: Option<Credentials>, demo: Vec<DemoUser>) {
     let url = public_url.map_or_else(|| format!("http://{address}"), str::to_owned);
-    output::line(format_args!("Weir is ready at {url}"));
+    let mut text = format!("Weir is ready at {url}\n");
     let new = administrator.is_some();
     let changed = demo.iter().any(|user| user.password.is_none());
     let mut rows: Vec<Vec<String>> = Vec::new();
@@ -111,18 +111,19 @@ fn announce(address: SocketAddr, public_url: Option<&str>, administrator: Option
         let password = user.password.map_or_else(|| "(changed)".to_owned(), |password| password.expose().to_owned());
         vec![user.name, password, user.role.to_string()]
     }));
-    if rows.is_empty() {
-        return;
+    if !rows.is_empty() {
+        text.push('\n');
+        text.push_str(&output::table_text(&["SIGN IN AS", "PASSWORD", "ROLE"], &rows));
+        text.push_str(if new {
+            "\nThe administrator's password is shown this once.\n"
+        } else {
+            "\nThe administrator's password was shown at the first start; `weir user passwd admin` makes a new one.\n"
+        });
+        if changed {
+            text.push_str(
+                "(changed): somebody set another password or disabled the user; `weir user passwd NAME` makes a new one.\n",
+            );
+        }
     }
-    output::line("");
-    output::table(&["SIGN IN AS", "PASSWORD", "ROLE"], &rows);
-    output::line("");
-    if new {
-        output::line("The administrator's password is shown this once.");
-    } else {
-        output::line("The administrator's password was shown at the first start; `weir user passwd admin` makes a new one.");
-    }
-    if changed {
-        output::line("(changed): somebody set another password or disabled the user; `weir user passwd NAME` makes a new one.");
-    }
+    output::announce(&text);
 }
