@@ -216,7 +216,7 @@ impl Host for StoreHost {
     }
 
     fn commit(&self, commit: CheckpointCommit) -> Result<(), EngineError> {
-        let CheckpointCommit { checkpoint, began_at, quarantine, decision } = commit;
+        let CheckpointCommit { checkpoint, began_at, quarantine, observations: _, decision } = commit;
         let new_keys = self.keyring.drain_new();
         let content = serde_json::to_vec(&checkpoint).map_err(|e| EngineError::internal("checkpoint", e))?;
         let committed = self.store.commit_checkpoint(

@@ -18,6 +18,7 @@ use crate::{
     counts::{NodeCounts, RuleCounts},
     error::EngineError,
     host::Host,
+    observation::Observations,
     quarantine::QuarantineSegment,
     state::{LaneState, files_needed},
 };
@@ -88,6 +89,8 @@ pub struct CheckpointCommit {
     pub began_at: std::time::Instant,
     /// Rows rejected since the checkpoint before, sealed.
     pub quarantine: Vec<QuarantineSegment>,
+    /// What was noticed since the checkpoint before.
+    pub observations: Observations,
     /// What was decided since the checkpoint before; becomes a leaf of the evidence log.
     pub decision: CheckpointDecision,
 }

@@ -20,6 +20,7 @@ use crate::{
     counts::{NodeCounts, RuleCounts},
     error::EngineError,
     host::Host,
+    observation::Observations,
     ordered::Cancel,
     quarantine::QuarantineSegment,
     stages::{event_time::Known, transform::driver::PendingKeyed},
@@ -43,6 +44,7 @@ pub struct Epoch {
     pub states: Vec<(usize, OperatorState)>,
     pub keyed: Vec<PendingKeyed>,
     pub clock: BTreeMap<usize, Known>,
+    pub observations: Observations,
 }
 
 pub struct Committer {
@@ -140,7 +142,13 @@ impl Committer {
 
         let decision =
             crate::checkpoint::decision(&plan, &self.run, &checkpoint, &happened.counts, &happened.rules, &*self.host, first)?;
-        self.host.commit(CheckpointCommit { checkpoint: checkpoint.clone(), began_at, quarantine, decision })?;
+        self.host.commit(CheckpointCommit {
+            checkpoint: checkpoint.clone(),
+            began_at,
+            quarantine,
+            observations: happened.observations,
+            decision,
+        })?;
 
         for (&sink, epoch) in &mut sealed {
             let node = &plan.nodes[sink].name;
@@ -196,6 +204,7 @@ impl Epoch {
             states: Vec::new(),
             keyed: Vec::new(),
             clock: BTreeMap::new(),
+            observations: Observations::default(),
         }
     }
 

@@ -1,0 +1,98 @@
+//! What a run notices about its data over time: windows as they were measured and judged, alerts raised and resolved.
+//!
+//! Observations are committed with the checkpoint of the rows they were made from. They hold numbers, rule names and the words of
+//! the document, never a row's values.
+
+use serde::{Deserialize, Serialize};
+use weir_spec::metric::RuleSeverity;
+
+/// A closed window of a quality step with what its rules say of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MeasuredWindow {
+    /// The quality step, as the document names it.
+    pub step: String,
+    /// Microseconds since 1970-01-01T00:00:00Z, half open.
+    pub start: i64,
+    pub end: i64,
+    /// Rows that fell into the window.
+    pub rows: u64,
+    /// Rows that came for a window of this step after it had been closed, since the window before this one.
+    pub late_rows: u64,
+    /// In the order of the document.
+    pub rules: Vec<RuleObservation>,
+}
+
+/// What a rule over windows says of one window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuleObservation {
+    /// The rule's name.
+    pub rule: String,
+    /// What it measures: `mean(amount)`.
+    pub metric: String,
+    pub severity: RuleSeverity,
+    /// The metric's value (freshness in seconds); none where there is none, or where it would tell a value of a column that is
+    /// classified above internal.
+    pub observed: Option<f64>,
+    pub verdict: WindowVerdict,
+    /// What is wrong, in words; only where the rule is broken.
+    pub detail: Option<String>,
+}
+
+/// Whether a rule is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WindowVerdict {
+    Kept,
+    Broken,
+    /// There was nothing to judge: no value, no bounds, or a baseline in the making.
+    Open,
+}
+
+impl WindowVerdict {
+    /// As it is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Broken => "broken",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// An alert began or ended. One cause has at most one open alert.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertEvent {
+    /// The alert step, as the document names it.
+    pub step: String,
+    /// Tells causes of a step from one another: hex of a keyed hash of the rule or of the key columns' values.
+    pub cause: String,
+    pub severity: RuleSeverity,
+    /// What people are told: the document's words.
+    pub message: String,
+    /// What was observed when it was raised, in words and numbers without any row's values.
+    pub detail: Option<String>,
+    /// When this happened: event time where the step goes by it, microseconds since 1970-01-01T00:00:00Z.
+    pub at: i64,
+    pub change: AlertChange,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertChange {
+    Raised,
+    /// The cause is gone; it was seen so often, the first time included, and last at `seen_at`.
+    Resolved { raised_at: i64, seen_at: i64, count: u64 },
+}
+
+/// Everything noticed between two checkpoints, in the order in which it happened.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observations {
+    pub windows: Vec<MeasuredWindow>,
+    pub alerts: Vec<AlertEvent>,
+}
+
+impl Observations {
+    pub fn is_empty(&self) -> bool {
+        self.windows.is_empty() && self.alerts.is_empty()
+    }
+}
