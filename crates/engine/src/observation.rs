@@ -81,7 +81,11 @@ pub struct AlertEvent {
 pub enum AlertChange {
     Raised,
     /// The cause is gone; it was seen so often, the first time included, and last at `seen_at`.
-    Resolved { raised_at: i64, seen_at: i64, count: u64 },
+    Resolved {
+        raised_at: i64,
+        seen_at: i64,
+        count: u64,
+    },
 }
 
 /// Everything noticed between two checkpoints, in the order in which it happened.

@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::{
     key::Key,
     mac::Mac,
-    text::{for_each_text, has_text_form},
+    text::{has_text_form, mac_each},
 };
 
 /// A person: the HMAC-SHA256 of their identifier's text under the project's subject-hash key.
@@ -83,6 +83,11 @@ impl Subjects {
         self.ids.is_empty()
     }
 
+    /// Whether some row is about nobody.
+    pub fn has_nobody(&self) -> bool {
+        self.nulls.as_ref().is_some_and(|nulls| nulls.null_count() > 0)
+    }
+
     /// The subject of a row; none where the column is null.
     pub fn get(&self, row: usize) -> Option<&SubjectId> {
         match &self.nulls {
@@ -117,14 +122,8 @@ impl SubjectHasher {
 
     /// The subjects that a column names.
     pub fn hash_array(&self, array: &ArrayRef) -> Result<Subjects, SubjectError> {
-        let mut ids = Vec::with_capacity(array.len());
-        let known = for_each_text(array, |text| {
-            ids.push(text.map_or(SubjectId([0; 32]), |text| SubjectId(self.0.mac(text))));
-        });
-        if !known {
-            return Err(SubjectError::Type(array.data_type().clone()));
-        }
-        Ok(Subjects { ids, nulls: array.logical_nulls() })
+        let macs = mac_each(&self.0, array).ok_or_else(|| SubjectError::Type(array.data_type().clone()))?;
+        Ok(Subjects { ids: macs.into_iter().map(SubjectId).collect(), nulls: array.logical_nulls() })
     }
 }
 

@@ -22,6 +22,8 @@ use arrow::{
 };
 use chrono::NaiveDateTime;
 
+use crate::mac::{Mac, Macs};
+
 /// Whether values of a type have a text form.
 pub(crate) fn has_text_form(data_type: &DataType) -> bool {
     data_type.is_integer()
@@ -90,6 +92,12 @@ pub(crate) fn for_each_text(array: &dyn Array, mut visit: impl FnMut(Option<&[u8
         _ => return false,
     }
     true
+}
+
+/// The MAC of each value's text, zeros for a null. None if the type has no text form.
+pub(crate) fn mac_each(mac: &Mac, array: &dyn Array) -> Option<Vec<[u8; 32]>> {
+    let mut macs = Macs::with_capacity(mac, array.len());
+    for_each_text(array, |text| macs.push(text)).then(|| macs.finish())
 }
 
 fn integers<T>(array: &PrimitiveArray<T>, mut visit: impl FnMut(Option<&[u8]>))

@@ -57,8 +57,7 @@ impl Stage for ConsentStage {
         let mut refused: Vec<(u32, Verdict, Fate)> = Vec::new();
         {
             let table = self.table.read();
-            for (row, subject) in subjects.iter().enumerate() {
-                let verdict = subject.map_or(Verdict::Unknown, |subject| table.verdict(subject, now));
+            for (row, verdict) in table.verdicts(&subjects, now).into_iter().enumerate() {
                 if verdict == Verdict::Granted {
                     continue;
                 }

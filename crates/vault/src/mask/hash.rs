@@ -6,7 +6,7 @@ use super::{MaskError, MaskOp, RowKeys, check_type, text_output::TextOutput};
 use crate::{
     key::{Key, KeyId},
     mac::Mac,
-    text::for_each_text,
+    text::{for_each_text, mac_each},
 };
 
 const HEX_DIGITS: usize = 64;
@@ -45,12 +45,10 @@ impl MaskOp for Hash {
     fn apply(&self, array: &ArrayRef, _: Option<&RowKeys>) -> Result<ArrayRef, MaskError> {
         check_type(&self.input, array)?;
         let mut output = TextOutput::like(array, HEX_DIGITS);
+        let mut macs = mac_each(&self.mac, array).into_iter().flatten();
         for_each_text(array, |text| {
-            output.push(|out| {
-                if let Some(text) = text {
-                    out.extend_from_slice(hex_digits(&self.mac.mac(text)).as_flattened());
-                }
-            });
+            let mac = macs.next().filter(|_| text.is_some());
+            output.push(|out| mac.iter().for_each(|mac| out.extend_from_slice(hex_digits(mac).as_flattened())));
         });
         output.finish()
     }

@@ -9,7 +9,7 @@ use super::{MaskError, MaskOp, RowKeys, check_type, partial::byte_of_char, text_
 use crate::{
     key::{Key, KeyId},
     mac::Mac,
-    text::for_each_text,
+    text::{for_each_text, mac_each},
 };
 
 const MAC_BYTES: usize = 16;
@@ -30,9 +30,8 @@ impl Token {
         Self { input, mac: Mac::new(key.expose()), key_id: key.id(), prefix, keep_last }
     }
 
-    fn write(&self, value: &[u8], out: &mut Vec<u8>) {
+    fn write(&self, value: &[u8], mac: &[u8; 32], out: &mut Vec<u8>) {
         let mut token = [0; MAC_CHARACTERS];
-        let mac = self.mac.mac(value);
         let written = URL_SAFE_NO_PAD.encode_slice(&mac[..MAC_BYTES], &mut token);
         written.expect("invariant: 16 bytes are 22 characters");
         out.extend_from_slice(self.prefix.as_bytes());
@@ -57,12 +56,10 @@ impl MaskOp for Token {
     fn apply(&self, array: &ArrayRef, _: Option<&RowKeys>) -> Result<ArrayRef, MaskError> {
         check_type(&self.input, array)?;
         let mut output = TextOutput::like(array, self.prefix.len() + MAC_CHARACTERS + 1 + self.keep_last.min(16));
+        let mut macs = mac_each(&self.mac, array).into_iter().flatten();
         for_each_text(array, |text| {
-            output.push(|out| {
-                if let Some(text) = text {
-                    self.write(text, out);
-                }
-            });
+            let value = text.zip(macs.next());
+            output.push(|out| value.iter().for_each(|(value, mac)| self.write(value, mac, out)));
         });
         output.finish()
     }
