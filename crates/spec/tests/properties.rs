@@ -180,6 +180,7 @@ fn from_check(code: &str) -> bool {
             | "duplicate-rule"
             | "unknown-column"
             | "wrong-column-type"
+            | "own-output"
             | "same-folder"
             | "delivery"
     )

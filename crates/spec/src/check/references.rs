@@ -1,5 +1,7 @@
 //! Names: what `from` and SQL refer to, who reads whom, and circles.
 
+use std::collections::HashMap;
+
 use super::Scope;
 use crate::{
     diagnostic::Diagnostic,
@@ -33,20 +35,34 @@ pub fn check(scope: &Scope<'_>, graph: &Graph, found: &mut Vec<Diagnostic>) {
     unread(scope, graph, found);
 }
 
+/// A name means one thing in a document: `from` and SQL go by it, and so do the counts of a run.
 fn duplicate_names(scope: &Scope<'_>, found: &mut Vec<Diagnostic>) {
-    for name in scope.pipeline.steps.keys().filter(|name| scope.pipeline.sources.contains_key(*name)) {
-        let error = Diagnostic::error("duplicate-name", format!("steps.{name}"), format!("`{name}` names a source and a step"));
-        found.push(error.with_help("`from` and SQL could not tell them apart; rename one"));
-    }
-    for name in scope.pipeline.tables.keys() {
-        let other = match (scope.pipeline.sources.contains_key(name), scope.pipeline.steps.contains_key(name)) {
-            (true, _) => "source",
-            (_, true) => "step",
-            _ => continue,
-        };
-        let error =
-            Diagnostic::error("duplicate-name", format!("tables.{name}"), format!("`{name}` names a table and a {other}"));
-        found.push(error.with_help("SQL could not tell them apart; rename one"));
+    let pipeline = scope.pipeline;
+    let sections: [(&str, &str, Vec<&String>); 4] = [
+        ("source", "sources", pipeline.sources.keys().collect()),
+        ("step", "steps", pipeline.steps.keys().collect()),
+        ("table", "tables", pipeline.tables.keys().collect()),
+        ("sink", "sinks", pipeline.sinks.keys().collect()),
+    ];
+    let mut first: HashMap<&str, (&str, String)> = HashMap::new();
+    for (what, section, names) in &sections {
+        for name in names {
+            let path = format!("{section}.{name}");
+            let Some((other, at)) = first.get(name.as_str()) else {
+                first.insert(name, (what, path));
+                continue;
+            };
+            let help = match *what {
+                "sink" => "the counts of a run and its quarantine go by name; rename one",
+                "table" => "SQL could not tell them apart; rename one",
+                _ => "`from` and SQL could not tell them apart; rename one",
+            };
+            let mut error = Diagnostic::error("duplicate-name", path, format!("`{name}` names a {other} and a {what}"));
+            if let Some(span) = scope.spans.resolve(at) {
+                error = error.with_note(format!("the {other} stands in line {}, column {}", span.start.line, span.start.column));
+            }
+            found.push(error.with_help(help));
+        }
     }
 }
 

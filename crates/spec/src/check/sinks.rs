@@ -1,10 +1,13 @@
 //! Keys of a sink that do not go together.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
 
 use super::Scope;
 use crate::{
-    connector::{Compression, Format, SinkConnector},
+    connector::{Compression, Format, SinkConnector, SourceConnector},
     diagnostic::Diagnostic,
     pipeline::{Delivery, Sink},
 };
@@ -27,6 +30,7 @@ pub fn check(scope: &Scope<'_>, found: &mut Vec<Diagnostic>) {
                         Diagnostic::error("same-folder", format!("{path}.file.path"), message).with_help("give each its own"),
                     );
                 }
+                own_output(scope, &path, &folder, found);
                 folders.insert(folder, name);
                 let compression = format!("{path}.file.compression");
                 if sink.format == Format::Parquet && file.compression != Compression::None {
@@ -61,8 +65,37 @@ fn stdout(scope: &Scope<'_>, path: &str, sink: &Sink, found: &mut Vec<Diagnostic
     }
 }
 
+/// A sink whose files a source of the same pipeline reads: whenever it is run again, it would read what it wrote.
+fn own_output(scope: &Scope<'_>, path: &str, folder: &str, found: &mut Vec<Diagnostic>) {
+    for (name, source) in &scope.pipeline.sources {
+        let SourceConnector::File(file) = &source.connector else { continue };
+        // What stands before the first `*`, `?` or `[` of a glob.
+        let fixed: Vec<&str> = file.path.split('/').take_while(|part| !part.contains(['*', '?', '['])).collect();
+        let is_glob = fixed.len() < file.path.split('/').count();
+        let read = normal(&fixed.join("/"));
+        // A name with an ending is a file; nothing lies below it.
+        let is_folder = !is_glob && Path::new(&read).extension().is_none();
+        let reads_it = is_folder && Path::new(folder).starts_with(&read) || read == folder;
+        let reads_in_it = Path::new(&read).starts_with(folder);
+        if !file.path.is_empty() && !folder.is_empty() && (reads_it || reads_in_it) {
+            let message = format!("the source `{name}` reads where this sink writes");
+            let error = Diagnostic::error("own-output", format!("{path}.file.path"), message);
+            found.push(error.with_help("write to a folder that no source of this pipeline reads"));
+        }
+    }
+}
+
+/// Without `.`, `..` and empty parts, as far as the text alone tells.
 fn normal(path: &str) -> String {
-    let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/').filter(|part| !matches!(*part, "" | ".")) {
+        match (part, parts.last()) {
+            ("..", Some(last)) if *last != ".." => {
+                parts.pop();
+            }
+            _ => parts.push(part),
+        }
+    }
     let root = if path.starts_with('/') { "/" } else { "" };
     format!("{root}{}", parts.join("/"))
 }

@@ -88,6 +88,9 @@ impl Text {
         match self {
             Self::Free => Ok(()),
             Self::NonEmpty if text.trim().is_empty() => Err(refusal("bad-value", "this must not be empty".to_owned(), None)),
+            Self::NonEmpty if text.contains('\0') => {
+                Err(refusal("bad-value", "this must not hold the character U+0000".to_owned(), Some("remove it".to_owned())))
+            }
             Self::NonEmpty => Ok(()),
             Self::DocumentName => document_name(text),
             Self::TableName => table_name(text),
