@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use weir_spec::{
-    DataType, Diagnostic, Sink,
+    Classification, DataType, Diagnostic, Sink,
     connector::{Format, SinkConnector},
     consent::ConsentStep,
     mask::{Mask, MaskStep},
@@ -286,6 +286,16 @@ impl Known<'_> {
                     "a folder can be named after strings, integers, booleans and dates",
                     diagnostics,
                 );
+                let named = from.columns.iter().find(|facts| facts.name == *column);
+                if let Some(facts) = named.filter(|facts| facts.classification > Classification::Internal) {
+                    let message = format!("folders cannot be named after `{column}`, which is {}", facts.classification);
+                    let error = Diagnostic::error("partition-class", path, message);
+                    diagnostics.push(
+                        error
+                            .with_note("the names of files are on record in checkpoints and in the audit log, in the clear")
+                            .with_help("partition by a column that is public or internal, such as a hash or a token of this one"),
+                    );
+                }
             }
             if !file.partition_by.is_empty() && from.columns.iter().all(|facts| file.partition_by.contains(&facts.name)) {
                 let message = "every column is a partition column, so the files would be empty";

@@ -15,6 +15,7 @@ mod context;
 mod error;
 mod expression;
 mod extras;
+mod growth;
 mod lower;
 mod query;
 mod recognize;

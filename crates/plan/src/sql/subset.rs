@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::{
 use super::{
     context::{FUNCTIONS, FunctionKind},
     error::{Issue, duplicate},
+    growth,
 };
 use crate::suggest;
 
@@ -61,7 +62,7 @@ pub(crate) struct TableUse {
 
 /// The tables of a query, and everything in it that is outside the subset.
 pub(crate) fn check_query(query: &Query) -> Checked {
-    let mut walk = Walk { stateful: Some(false), ..Walk::default() };
+    let mut walk = Walk::new(Some(false));
     walk.query(query, true);
     Checked { tables: walk.tables, issues: walk.issues, stateful: walk.stateful == Some(true), places: walk.places }
 }
@@ -78,7 +79,7 @@ pub(crate) struct Checked {
 
 /// Everything in a lone expression that is outside the subset.
 pub(crate) fn check_expression(expr: &Expr) -> Vec<Issue> {
-    let mut walk = Walk::default();
+    let mut walk = Walk::new(None);
     walk.expr(expr);
     walk.issues
 }
@@ -91,7 +92,6 @@ pub(crate) struct Places {
     pub group: Option<Span>,
 }
 
-#[derive(Default)]
 struct Walk {
     tables: Vec<TableUse>,
     issues: Vec<Issue>,
@@ -100,9 +100,25 @@ struct Walk {
     /// Whether more than one row at a time was asked for; none where that is refused.
     stateful: Option<bool>,
     places: Places,
+    /// How large a value of a column is, in the SELECT at hand.
+    column: f64,
+    /// The largest value that was made so far, which is what columns of the SELECT around may hold.
+    made: f64,
 }
 
 impl Walk {
+    fn new(stateful: Option<bool>) -> Self {
+        Self {
+            tables: Vec::new(),
+            issues: Vec::new(),
+            with: Vec::new(),
+            stateful,
+            places: Places::default(),
+            column: growth::COLUMN,
+            made: growth::COLUMN,
+        }
+    }
+
     fn refuse(&mut self, what: &str, span: Span) {
         self.issues.push(Issue::new("sql-unsupported", format!("{what} is not supported")).help(SUPPORTED).at(span));
     }
@@ -154,9 +170,12 @@ impl Walk {
                     (SetOperator::Union, _) => self.refuse("UNION BY NAME", right.span()),
                     (op, _) => self.refuse(&op.to_string(), right.span()),
                 }
+                let before = self.made;
                 self.set_expr(left, names);
+                let left = std::mem::replace(&mut self.made, before);
                 // The names of the first arm are the names of the union.
                 self.set_expr(right, false);
+                self.made = self.made.max(left);
             }
             SetExpr::Values(_) => self.refuse("VALUES", body.span()),
             SetExpr::Insert(_) => self.refuse("INSERT", body.span()),
@@ -208,13 +227,19 @@ impl Walk {
             self.issues
                 .push(Issue::new("sql-unsupported", "SELECT without FROM").help("name a source or a step in FROM").at(here));
         }
+        let before = self.made;
+        let mut widest = before;
         for table in &select.from {
             self.table(&table.relation);
+            widest = widest.max(std::mem::replace(&mut self.made, before));
             for join in &table.joins {
                 self.join(&join.join_operator, join.relation.span());
                 self.table(&join.relation);
+                widest = widest.max(std::mem::replace(&mut self.made, before));
             }
         }
+        self.made = widest;
+        let around = std::mem::replace(&mut self.column, widest);
         if names {
             self.names(&select.projection);
         }
@@ -233,6 +258,7 @@ impl Walk {
                 self.expr(expr);
             }
         }
+        self.column = around;
     }
 
     fn join(&mut self, join: &JoinOperator, span: Span) {
@@ -387,6 +413,9 @@ impl Walk {
         let mut walk = ExprWalk { issues: &mut self.issues, depth: 0, stateful: &mut self.stateful, places: &mut self.places };
         // The walk never breaks off.
         let _ = expr.visit(&mut walk);
+        let (size, too_large) = growth::measure(expr, self.column);
+        self.made = self.made.max(size);
+        self.issues.extend(too_large);
     }
 }
 

@@ -290,6 +290,23 @@ fn sinks_must_be_able_to_hold_the_columns() {
 }
 
 #[test]
+fn folders_are_not_named_after_what_must_not_be_on_record() {
+    let sink = |steps: &str, from: &str, column: &str| {
+        document(steps, &format!("  a: {{ from: {from}, file: {{ path: a, partition_by: {column} }}, clearance: restricted }}"))
+    };
+    check(
+        &sink("", "payments", "[country, card]"),
+        expect![[r#"
+            14:65 error[partition-class] sinks.a.file.partition_by[1]: folders cannot be named after `card`, which is restricted
+              | the names of files are on record in checkpoints and in the audit log, in the clear
+              = partition by a column that is public or internal, such as a hash or a token of this one
+        "#]],
+    );
+    let masked = "  safe:\n    mask: { from: payments, columns: { email: { hash: {} } } }\n";
+    assert_eq!(findings(&sink(masked, "safe", "[email]")), "", "a hash is internal");
+}
+
+#[test]
 fn an_error_hides_only_what_comes_after_it() {
     let text = document(
         "  a:

@@ -331,3 +331,51 @@ fn deep_and_long_queries_are_refused() {
         assert!(found.contains("error[sql-too-large]") || found.contains("nested too deeply"), "{found:.200}");
     }
 }
+
+#[test]
+fn what_may_ask_for_more_memory_than_there_is() {
+    expect![[r#"
+        SELECT repeat('x', 2000000000) AS x FROM payments
+            this may make values of 2000000000 bytes; at most 1048576 are allowed
+            = ask for less
+        SELECT repeat(kind, 100000) AS x FROM payments
+            this may make values of 6400000 bytes; at most 1048576 are allowed
+            = ask for less
+        SELECT repeat(kind, items) AS x FROM payments
+            how much repeat(…) makes must be written as a number
+            = a number from the data could ask for more than there is memory
+        SELECT lpad(kind, 300000) AS x FROM payments
+            this may make values of 1200000 bytes; at most 1048576 are allowed
+            = ask for less
+        SELECT replace(replace(repeat('a', 1000), 'a', repeat('b', 1000)), 'b', 'cc') AS x FROM payments
+            this may make values of 2002002 bytes; at most 1048576 are allowed
+            = ask for less
+        SELECT repeat(y, 1000) AS x FROM (SELECT repeat('x', 10000) AS y FROM payments)
+            this may make values of 10000000 bytes; at most 1048576 are allowed
+            = ask for less
+        SELECT kind FROM payments WHERE repeat('x', 2000000000) = kind
+            this may make values of 2000000000 bytes; at most 1048576 are allowed
+            = ask for less
+    "#]]
+    .assert_eq(&refused(&[
+        "SELECT repeat('x', 2000000000) AS x FROM payments",
+        "SELECT repeat(kind, 100000) AS x FROM payments",
+        "SELECT repeat(kind, items) AS x FROM payments",
+        "SELECT lpad(kind, 300000) AS x FROM payments",
+        "SELECT replace(replace(repeat('a', 1000), 'a', repeat('b', 1000)), 'b', 'cc') AS x FROM payments",
+        "SELECT repeat(y, 1000) AS x FROM (SELECT repeat('x', 10000) AS y FROM payments)",
+        "SELECT kind FROM payments WHERE repeat('x', 2000000000) = kind",
+    ]));
+}
+
+#[test]
+fn what_makes_values_of_a_sane_size_is_planned() {
+    for sql in [
+        "SELECT repeat(kind, 100) AS x, lpad(kind, 20, '0') AS y, rpad(kind, 20) AS z FROM payments",
+        "SELECT replace(replace(replace(replace(card, '-', ''), ' ', ''), '.', ''), '/', ' / ') AS x FROM payments",
+        "SELECT regexp_replace(regexp_replace(card, '[0-9]', '#', 'g'), '(a)', '\\\\1\\\\1') AS x FROM payments",
+        "SELECT replace(a, 'x', 'yy') AS a, replace(b, 'x', 'yy') AS b FROM (SELECT replace(kind, 'x', 'yy') AS a, card AS b FROM payments)",
+    ] {
+        assert_eq!(query_findings(sql), "", "{sql}");
+    }
+}
