@@ -23,6 +23,8 @@ use crate::{
 };
 
 const NO_VALUE: &str = "__HIVE_DEFAULT_PARTITION__";
+/// The longest name that file systems take, in bytes.
+const LONGEST_NAME: usize = 255;
 
 pub(super) struct Partitioner {
     by: Vec<(usize, String)>,
@@ -116,7 +118,16 @@ impl Partitioner {
             for ((_, name), value) in self.by.iter().zip(&values) {
                 text.clear();
                 let present = value.write(&mut text, row) && !text.is_empty();
+                let before = path.len();
                 push_folder(&mut path, name, if present { &text } else { NO_VALUE.as_bytes() });
+                let length = path.len() - before - usize::from(before > 0);
+                if length > LONGEST_NAME {
+                    // The value itself is nobody's business in an error.
+                    return Err(ConnectorError::Config(format!(
+                        "a value of `{name}` makes a folder's name of {length} bytes, and file systems take {LONGEST_NAME}; partition by \
+                         a shorter column, or shorten it in a `sql` step"
+                    )));
+                }
             }
             if let (Some((_, unit)), Some(times)) = (self.time, &times) {
                 push_time(&mut path, unit, times, row);

@@ -213,7 +213,7 @@ impl SinkWriter for FileWriter {
     fn write(&mut self, rows: Encoded) -> Result<(), ConnectorError> {
         for part in rows.parts {
             self.rows += part.rows;
-            self.append(&part.path, part.rows, part.payload)?;
+            self.append(&part.path, part.rows, part.payload).map_err(|error| without_values(&self.root, error))?;
         }
         Ok(())
     }
@@ -236,17 +236,17 @@ impl SinkWriter for FileWriter {
             // A file that is there under neither name had its own and was taken away since, by whoever consumes the folder.
             let exists = |name: &String| self.root.join(name).exists();
             let files = last.files.iter().filter(|file| exists(&file.temporary) || exists(&file.path)).cloned().collect();
-            commit(&self.root, &PreCommit { files, ..last.clone() })?;
+            commit(&self.root, &PreCommit { files, ..last.clone() }).map_err(|error| without_values(&self.root, error))?;
         }
-        self.remove_dead(&self.root, &BTreeSet::new())
+        self.remove_dead(&self.root, &BTreeSet::new()).map_err(|error| without_values(&self.root, error))
     }
 
     fn can_take_back(&self, commit: &PreCommit) -> Result<(), ConnectorError> {
-        self.check_take_back(commit)
+        self.check_take_back(commit).map_err(|error| without_values(&self.root, error))
     }
 
     fn take_back(&mut self, commit: &PreCommit) -> Result<(), ConnectorError> {
-        self.hide(commit)
+        self.hide(commit).map_err(|error| without_values(&self.root, error))
     }
 }
 
@@ -262,6 +262,17 @@ struct SealedFiles {
 
 impl SealedEpoch for SealedFiles {
     fn pre_commit(&mut self) -> Result<PreCommit, ConnectorError> {
+        self.finish().map_err(|error| without_values(&self.root, error))
+    }
+
+    fn commit(&mut self, pre_commit: &PreCommit) -> Result<(), ConnectorError> {
+        commit(&self.root, pre_commit).map_err(|error| without_values(&self.root, error))
+    }
+}
+
+impl SealedFiles {
+    /// Closes all files and finds names for them.
+    fn finish(&mut self) -> Result<PreCommit, ConnectorError> {
         let mut closed = std::mem::take(&mut self.closed);
         for (folder, file) in self.open.drain(..) {
             closed.push(file.close(&self.root, &folder)?);
@@ -288,10 +299,6 @@ impl SealedEpoch for SealedFiles {
         sync_folders(&self.root, files.iter().map(|file| &file.temporary))?;
         Ok(PreCommit { epoch: self.epoch, rows: self.rows, bytes, files })
     }
-
-    fn commit(&mut self, pre_commit: &PreCommit) -> Result<(), ConnectorError> {
-        commit(&self.root, pre_commit)
-    }
 }
 
 impl OpenFile {
@@ -308,6 +315,26 @@ impl OpenFile {
     }
 }
 
+/// A path below a sink's folder without the values that its partitions are named after: errors and evidence must not hold them.
+pub(super) fn shown(root: &Path, path: &Path) -> PathBuf {
+    let Ok(below) = path.strip_prefix(root) else { return path.to_owned() };
+    if below.parent().is_none_or(|parent| parent.as_os_str().is_empty()) && !below.to_string_lossy().contains('=') {
+        return path.to_owned();
+    }
+    let hidden = root.join("…");
+    match below.file_name().filter(|name| !name.to_string_lossy().contains('=')) {
+        Some(name) => hidden.join(name),
+        None => hidden,
+    }
+}
+
+fn without_values(root: &Path, error: ConnectorError) -> ConnectorError {
+    match error {
+        ConnectorError::Io { path, error } => ConnectorError::Io { path: shown(root, &path), error },
+        other => other,
+    }
+}
+
 /// Gives the files of a pre-commit their names.
 pub(super) fn commit(root: &Path, pre_commit: &PreCommit) -> Result<(), ConnectorError> {
     for file in &pre_commit.files {
@@ -318,14 +345,14 @@ pub(super) fn commit(root: &Path, pre_commit: &PreCommit) -> Result<(), Connecto
             (true, true) => {
                 return Err(ConnectorError::Config(format!(
                     "{}: a file of that name appeared while the sink was writing; move it away, and give every sink its own folder",
-                    to.display()
+                    shown(root, &to).display()
                 )));
             }
             (false, false) => {
                 return Err(ConnectorError::Resume(format!(
                     "{}: the checkpoint promises this file, but its temporary {} is gone; somebody removed it while the sink was writing",
-                    to.display(),
-                    from.display()
+                    shown(root, &to).display(),
+                    shown(root, &from).display()
                 )));
             }
         }

@@ -404,3 +404,24 @@ fn what_was_committed_can_be_taken_back_and_brought_back() {
     fs::remove_file(&path).unwrap();
     assert!(sink.can_take_back(&promised).unwrap_err().to_string().contains("taken away since"));
 }
+
+#[test]
+fn errors_do_not_say_what_folders_are_named_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = FileSink { partition_by: vec!["country".into()], ..config() };
+    let secret = "Somebody-".repeat(40);
+    let mut columns = rows(0, 1).columns().to_vec();
+    columns[1] = Arc::new(StringArray::from(vec![secret.as_str()]));
+    let long = RecordBatch::try_new(schema(), columns).unwrap();
+    let error = FileEncoder::new(&config, Format::Json, schema()).unwrap().encode(&long).unwrap_err().to_string();
+    assert!(error.contains("a value of `country` makes a folder's name of 368 bytes"), "{error}");
+    assert!(!error.contains("Somebody"), "{error}");
+
+    // A file stands where the folder should be.
+    fs::create_dir_all(folder.path().join("out")).unwrap();
+    fs::write(folder.path().join("out/country=NL"), "").unwrap();
+    let mut writer = writer(folder.path(), &config, Format::Json);
+    let encoded = FileEncoder::new(&config, Format::Json, schema()).unwrap().encode(&rows(0, 1)).unwrap();
+    let error = writer.write(encoded).unwrap_err().to_string();
+    assert!(error.contains("out/…") && !error.contains("NL"), "{error}");
+}

@@ -11,7 +11,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::sink::{FileWriter, sync_folders};
+use super::sink::{FileWriter, shown, sync_folders};
 use crate::{
     error::ConnectorError,
     sink::{PreCommit, PreparedFile},
@@ -45,7 +45,7 @@ impl FileWriter {
                 true => Ok(true),
                 false => Err(ConnectorError::Resume(format!(
                     "{}: the file is not what this sink wrote any more, so it cannot be taken back; move it away and start anew: `weir run --fresh`",
-                    path.display()
+                    shown(&self.root, &path).display()
                 ))),
             };
         }
@@ -55,7 +55,7 @@ impl FileWriter {
         Err(ConnectorError::Resume(format!(
             "{}: a checkpoint that is damaged now has committed this file, and it was taken away since, so going back would write its rows \
              twice; put it back, or start anew: `weir run --fresh`",
-            path.display()
+            shown(&self.root, &path).display()
         )))
     }
 
