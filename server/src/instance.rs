@@ -5,7 +5,7 @@ use chrono::Utc;
 use std::path::Path;
 use std::sync::Arc;
 use weir_service::{Services, ServicesConfig};
-use weir_store::Store;
+use weir_store::{Store, keys};
 use weir_vault::MasterKey;
 use weir_vault::master::MasterKeyOrigin;
 
@@ -18,14 +18,17 @@ pub use weir_service::heads::FILE as HEADS;
 /// The kind under which the database keeps the keys that sign heads.
 pub const EVIDENCE_KEY: &str = "evidence-signing";
 
-/// Opens a data folder, or makes a new one with its keys.
+/// Opens a data folder, or makes a new one with its keys. A folder that has lost its master key gets no new one.
 pub async fn open(data: &Path) -> anyhow::Result<Arc<Services>> {
     let folder = data.display();
     let store = Store::open(data, Utc::now()).await.with_context(|| format!("cannot open the data folder {folder}"))?;
-    let (master_key, origin) = MasterKey::load(&data.join(MASTER_KEY)).context("cannot get the master key")?;
+    let sealed = keys::list(&store, EVIDENCE_KEY, None).await.with_context(|| format!("cannot open the data folder {folder}"))?;
+    let file = data.join(MASTER_KEY);
+    let found = if sealed.is_empty() { MasterKey::load(&file) } else { MasterKey::find(&file) };
+    let (master_key, origin) = found.context("cannot get the master key")?;
     if origin == MasterKeyOrigin::Created {
         tracing::warn!(
-            file = %data.join(MASTER_KEY).display(),
+            file = %file.display(),
             "a new master key was made; keep a copy elsewhere: without it nothing in this folder can be read"
         );
     }

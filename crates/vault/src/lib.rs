@@ -14,7 +14,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::print_stdout))]
 
 mod aead;
-pub mod classify;
 pub mod key;
 pub mod keyring;
 pub mod mac;
@@ -26,7 +25,6 @@ pub mod seal;
 pub mod subject;
 mod text;
 
-pub use classify::strength;
 pub use key::{Key, KeyError, KeyId};
 pub use keyring::{Lookup, RowKeys, StoredKey, SubjectKey, SubjectKeyId, SubjectKeyStore, SubjectKeyring};
 pub use mac::Mac;

@@ -39,6 +39,11 @@ pub enum MasterKeyError {
         "the master key file {path} can be read by others (mode {mode:03o}); run `chmod 600 {path}` and consider who may have read it"
     )]
     ReadableByOthers { path: PathBuf, mode: u32 },
+    #[error(
+        "there is neither {ENVIRONMENT} nor the file {path}, and what is here was sealed under a master key; put the key back from the \
+         copy that was kept elsewhere"
+    )]
+    Missing { path: PathBuf },
     #[error("cannot use the master key file {path}: {source}")]
     Io { path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -52,14 +57,29 @@ impl MasterKey {
         Self::load_from(text.as_ref().map(|text| text.as_str()), path)
     }
 
+    /// As [`MasterKey::load`], but never makes one: a new key opens nothing that an old one has sealed.
+    pub fn find(path: &Path) -> Result<(Self, MasterKeyOrigin), MasterKeyError> {
+        let text = std::env::var(ENVIRONMENT).ok().map(Zeroizing::new);
+        Self::find_from(text.as_ref().map(|text| text.as_str()), path)
+    }
+
     /// As [`MasterKey::load`], with the environment's value given. An empty value counts as none.
     pub fn load_from(environment: Option<&str>, path: &Path) -> Result<(Self, MasterKeyOrigin), MasterKeyError> {
+        match Self::find_from(environment, path) {
+            Err(MasterKeyError::Missing { .. }) => Self::create(path),
+            found => found,
+        }
+    }
+
+    fn find_from(environment: Option<&str>, path: &Path) -> Result<(Self, MasterKeyOrigin), MasterKeyError> {
         if let Some(text) = environment.filter(|text| !text.trim().is_empty()) {
             let key = Key::parse(text).map_err(MasterKeyError::Environment)?;
             return Ok((Self(key), MasterKeyOrigin::Environment));
         }
         match Self::read(path) {
-            Err(MasterKeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Self::create(path),
+            Err(MasterKeyError::Io { source, path }) if source.kind() == io::ErrorKind::NotFound => {
+                Err(MasterKeyError::Missing { path })
+            }
             found => found.map(|key| (key, MasterKeyOrigin::File)),
         }
     }

@@ -35,6 +35,23 @@ fn done(output: &Output) -> String {
 }
 
 #[tokio::test]
+async fn a_lost_master_key_is_not_replaced_by_one_that_opens_nothing() {
+    let data = data().await;
+    let key = data.path().join(instance::MASTER_KEY);
+    let kept = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    let refused = weir(data.path(), &["user", "list"], "");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("put the key back from the copy"), "{said}");
+    assert!(!key.exists(), "a new key would only hide that the old one is gone");
+
+    std::fs::write(&key, kept).unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    done(&weir(data.path(), &["user", "list"], ""));
+}
+
+#[tokio::test]
 async fn a_user_is_added_listed_given_roles_and_a_new_password() {
     let data = data().await;
     let made = done(&weir(data.path(), &["user", "add", "vera", "--role", "viewer"], ""));
