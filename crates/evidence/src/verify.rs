@@ -102,6 +102,12 @@ pub enum Reason {
     WrongSignature { size: u64, origin: HeadOrigin },
     /// Two signed heads of one size with different roots: the log has two histories.
     ConflictingHeads { size: u64, origins: [HeadOrigin; 2] },
+    /// The database files the leaf under something that it does not state: searches would mislead.
+    Misfiled { field: String },
+    /// What the database holds in the leaf's place cannot be read as a leaf.
+    Unreadable { problem: String },
+    /// The leaf lies behind the end of the log as the log itself counts: it was put there.
+    Uncounted { counted: u64 },
     /// A bundle that is damaged, incomplete or edited.
     DamagedBundle { line: u64, problem: String },
 }
@@ -168,6 +174,13 @@ impl fmt::Display for Reason {
                 f,
                 "two signed heads over {size} leaves, one {one} and one {other}, have different roots; the log has two histories"
             ),
+            Self::Misfiled { field } => {
+                write!(f, "the database files it under another {field} than the leaf states; searches by it mislead")
+            }
+            Self::Unreadable { problem } => write!(f, "what the database holds here is not what Weir wrote: {problem}"),
+            Self::Uncounted { counted } => {
+                write!(f, "it lies behind the end of the log, which counts {counted} leaves; it was put there")
+            }
             Self::DamagedBundle { line, problem } => write!(f, "bundle, line {line}: {problem}"),
         }
     }
@@ -236,7 +249,7 @@ impl Verifier {
     }
 
     /// Declares the log broken for a reason found outside the leaves, unless it is already.
-    pub(crate) fn break_at(&mut self, at: Option<u64>, reason: Reason) {
+    pub fn break_at(&mut self, at: Option<u64>, reason: Reason) {
         self.broken.get_or_insert(Broken { at, reason });
     }
 

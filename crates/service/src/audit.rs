@@ -143,14 +143,7 @@ async fn verify_now(cx: &Cx) -> Result<VerifyResult> {
     }
     let trust = Trust { log_id: cx.services.log_id(), keys: cx.services.evidence_keys.clone() };
     let mut verifier = Verifier::new(&trust, known);
-    // Leaves that are appended meanwhile belong to the next verification.
-    let mut leaves = std::pin::pin!(evidence::stream(cx.store(), 0..size));
-    while let Some(leaf) = leaves.next().await {
-        let (seq, bytes, hash) = leaf?;
-        if verifier.leaf(seq, &bytes, &hash).is_break() {
-            break;
-        }
-    }
+    evidence::verify(cx.store(), &mut verifier, || {}).await?;
     let read = verifier.size();
     Ok(match verifier.finish() {
         Verdict::Verified(verified) => VerifyResult {

@@ -8,9 +8,10 @@ use sea_orm::{
     ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, LikeExpr},
 };
-use sqlx::Row;
+use sqlx::{Row, sqlite::SqliteRow};
+use uuid::Uuid;
 use weir_api::{Cursor, Page, ProjectId, RunId};
-use weir_evidence::{Body, CompactRange, Hash, Leaf, Timestamp, record::AdminDecision};
+use weir_evidence::{Body, CompactRange, Hash, Leaf, Timestamp, Verifier, record::AdminDecision, verify::Reason};
 
 use crate::{
     db::{Db, Tx},
@@ -114,7 +115,7 @@ pub async fn append(tx: &Tx, leaves: Vec<NewLeaf>) -> Result<Vec<Appended>> {
             actor: leaf.actor,
             action,
             resource,
-            outcome: if allowed { ALLOWED } else { DENIED }.to_owned(),
+            outcome: outcome(allowed).to_owned(),
             run_id: new.run.map(|run| run.0),
             leaf_hash: hash.as_bytes().to_vec(),
             body: String::from_utf8(body).expect("invariant: canonical JSON is UTF-8"),
@@ -183,7 +184,7 @@ pub async fn search(db: &impl Db, search: &Search) -> Result<Page<StoredLeaf>> {
         all = all.add(like(Column::Resource, &format!("{}%", escaped(resource))));
     }
     if let Some(allowed) = search.allowed {
-        all = all.add(Column::Outcome.eq(if allowed { ALLOWED } else { DENIED }));
+        all = all.add(Column::Outcome.eq(outcome(allowed)));
     }
     if let Some(run) = search.run {
         all = all.add(Column::RunId.eq(run.0));
@@ -219,9 +220,85 @@ pub fn stream(store: &Store, range: Range<u64>) -> impl Stream<Item = Result<(u6
         .fetch(store.rows())
         .map(|row| {
             let row = row?;
-            let hash = hash32("a leaf hash", row.try_get::<&[u8], _>(2)?)?;
-            Ok((unsigned("a leaf's place", row.try_get(0)?)?, row.try_get(1)?, Hash::from_bytes(hash)))
+            let (seq, body, hash) = numbered(&row)?;
+            Ok((seq, body.to_vec(), hash))
         })
+}
+
+/// Gives the verifier every row of the log, whatever its number, and tells it what only the database can: a leaf that is filed under
+/// something else than it states, and rows behind the end of the log. `seen` is called for each leaf that fits.
+pub async fn verify(store: &Store, verifier: &mut Verifier, mut seen: impl FnMut()) -> Result<()> {
+    let mut rows = sqlx::query(
+        "SELECT seq, CAST(body AS BLOB), leaf_hash, project_id, kind, at, actor, action, resource, outcome, run_id \
+         FROM evidence_leaves ORDER BY seq",
+    )
+    .fetch(store.rows());
+    while let Some(row) = rows.next().await {
+        let row = row?;
+        let due = verifier.size();
+        let (seq, body, hash) = match numbered(&row) {
+            Ok(found) => found,
+            Err(StoreError::Corrupt(problem)) => {
+                verifier.break_at(Some(due), Reason::Unreadable { problem });
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        if verifier.leaf(seq, body, &hash).is_break() {
+            return Ok(());
+        }
+        if let Some(field) = misfiled(&row, body) {
+            verifier.break_at(Some(due), Reason::Misfiled { field: field.to_owned() });
+            return Ok(());
+        }
+        seen();
+    }
+    // Counted after the leaves were read: what was appended meanwhile is counted, and not read.
+    match state(store).await {
+        Ok(log) if log.range.size() < verifier.size() => {
+            let counted = log.range.size();
+            verifier.break_at(Some(counted), Reason::Uncounted { counted });
+        }
+        Ok(_) => {}
+        Err(StoreError::Corrupt(problem)) => verifier.break_at(None, Reason::Unreadable { problem }),
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// Number, bytes and stored hash of a row: the first three columns.
+fn numbered(row: &SqliteRow) -> Result<(u64, &[u8], Hash)> {
+    let hash = hash32("a leaf hash", row.try_get::<&[u8], _>(2)?)?;
+    Ok((unsigned("a leaf's place", row.try_get(0)?)?, row.try_get(1)?, Hash::from_bytes(hash)))
+}
+
+/// The first column by which the log is searched that is not what the leaf states. Of a kind that this version does not know, only
+/// the envelope is compared.
+fn misfiled(row: &SqliteRow, body: &[u8]) -> Option<&'static str> {
+    let leaf = Leaf::from_canonical(body).ok()?;
+    let id = |column: &str| -> Option<Option<String>> {
+        let bytes: Option<&[u8]> = row.try_get(column).ok()?;
+        bytes.map(|bytes| Uuid::from_slice(bytes).ok().map(|id| id.to_string())).map_or(Some(None), |id| id.map(Some))
+    };
+    let is = |column: &str, stated: &str| row.try_get::<&str, _>(column).is_ok_and(|found| found == stated);
+    let envelope = [
+        ("project", id("project_id") == Some(leaf.project.clone())),
+        ("time", row.try_get::<i64, _>("at").is_ok_and(|at| at == leaf.at.as_micros())),
+        ("actor", is("actor", &leaf.actor)),
+        ("kind", is("kind", leaf.body.kind())),
+    ];
+    let wrong = envelope.into_iter().find(|(_, fits)| !fits).map(|(field, _)| field);
+    if wrong.is_some() || matches!(leaf.body, Body::Other { .. }) {
+        return wrong;
+    }
+    let (action, resource, allowed) = searchable(&leaf.body);
+    let content = [
+        ("action", is("action", &action)),
+        ("resource", is("resource", &resource)),
+        ("outcome", is("outcome", outcome(allowed))),
+        ("run", id("run_id") == Some(run_of(&leaf.body).map(str::to_owned))),
+    ];
+    content.into_iter().find(|(_, fits)| !fits).map(|(field, _)| field)
 }
 
 /// The hashes of the leaves of a range, in order: what proofs are made of.
@@ -245,6 +322,10 @@ pub async fn hashes(store: &Store, range: Range<u64>) -> Result<Vec<Hash>> {
 const ALLOWED: &str = "allowed";
 const DENIED: &str = "denied";
 
+fn outcome(allowed: bool) -> &'static str {
+    if allowed { ALLOWED } else { DENIED }
+}
+
 /// Reads the frontier and keeps other writers out until the transaction ends.
 async fn lock(tx: &Tx) -> Result<CompactRange> {
     let row = evidence_state::Entity::find_by_id(1).lock_exclusive().one(tx.conn()).await?.ok_or_else(no_state)?;
@@ -264,7 +345,8 @@ fn no_state() -> StoreError {
     StoreError::Corrupt("the state of the evidence log is missing".to_owned())
 }
 
-/// Action, resource and outcome of a leaf, for the columns that the audit log is searched by.
+/// Action, resource and outcome of a leaf, for the columns that the audit log is searched by. Verification compares them with the
+/// stored ones, so what is written here for a kind stays.
 fn searchable(body: &Body) -> (String, String, bool) {
     let of = |action: &str, resource: String| (action.to_owned(), resource, true);
     match body {
@@ -280,6 +362,17 @@ fn searchable(body: &Body) -> (String, String, bool) {
         Body::ConsentImported(_) => of("consent.import", "consent".to_owned()),
         Body::ContractRegistered(contract) => of("contract.register", format!("contract/{}@{}", contract.name, contract.version)),
         Body::Other { kind, .. } => of(kind, String::new()),
+    }
+}
+
+/// The run that a leaf is about.
+fn run_of(body: &Body) -> Option<&str> {
+    match body {
+        Body::RunStarted(run) => Some(&run.run),
+        Body::RunEnded(run) => Some(&run.run),
+        Body::Checkpoint(checkpoint) => Some(&checkpoint.run),
+        Body::CheckpointDiscarded(discarded) => Some(&discarded.run),
+        _ => None,
     }
 }
 

@@ -8,7 +8,6 @@ use super::{DataArg, Failure, Outcome, ProjectArg, output, progress};
 use crate::instance::{DATABASE, EVIDENCE_KEY, HEADS};
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
-use futures::{StreamExt, pin_mut};
 use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -149,15 +148,7 @@ async fn verify_folder(data: &Path, outside: Vec<TreeHead>, trusted: &[PublicKey
 
     let mut verifier = Verifier::new(&trust, heads);
     let bar = progress::bar("verifying", None);
-    let leaves = evidence::stream(&store, 0..i64::MAX as u64);
-    pin_mut!(leaves);
-    while let Some(leaf) = leaves.next().await {
-        let (seq, canonical, stored) = leaf.with_context(|| format!("cannot read leaf {}", verifier.size()))?;
-        if verifier.leaf(seq, &canonical, &stored).is_break() {
-            break;
-        }
-        bar.inc(1);
-    }
+    evidence::verify(&store, &mut verifier, || bar.inc(1)).await.context("cannot read the log")?;
     bar.finish_and_clear();
     Ok(verifier.finish())
 }

@@ -153,6 +153,50 @@ async fn an_inserted_leaf_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_leaf_filed_under_what_it_does_not_state_is_named() {
+    for (change, field) in [
+        ("actor = 'user:somebody-else'", "actor"),
+        ("outcome = 'denied'", "outcome"),
+        ("project_id = zeroblob(16)", "project"),
+        ("resource = 'pipeline:other'", "resource"),
+        ("at = at + 1", "time"),
+        ("run_id = zeroblob(16)", "run"),
+        ("kind = 'admin2'", "kind"),
+    ] {
+        let log = log().await;
+        log.tamper(&[&format!("UPDATE evidence_leaves SET {change} WHERE seq = 2")]).await;
+        log.is_broken(&[], &format!("broken at leaf 2: the database files it under another {field} than the leaf states"));
+    }
+}
+
+#[tokio::test]
+async fn a_leaf_put_before_the_first_or_behind_the_last_is_noticed() {
+    let columns = "project_id, kind, at, actor, action, resource, outcome, run_id, leaf_hash, body";
+    let before = log().await;
+    before.tamper(&[&format!("INSERT INTO evidence_leaves SELECT -1, {columns} FROM evidence_leaves WHERE seq = 1")]).await;
+    before.is_broken(&[], "broken at leaf 0: what the database holds here is not what Weir wrote: ");
+
+    let behind = log().await;
+    let next = behind.leaves().await;
+    let leaf = weir_evidence::Leaf {
+        seq: next as u64,
+        at: weir_evidence::Timestamp::from_micros(1).unwrap(),
+        project: None,
+        actor: "system:start".to_owned(),
+        body: weir_evidence::Body::Other { kind: "invented".to_owned(), body: serde_json::json!({}) },
+    };
+    let (body, hash) = leaf.seal().unwrap();
+    let (body, hash) = (String::from_utf8(body).unwrap(), hash.to_string());
+    behind
+        .tamper(&[&format!(
+            "INSERT INTO evidence_leaves (seq, kind, at, actor, action, resource, outcome, leaf_hash, body) \
+             VALUES ({next}, 'invented', 1, 'system:start', 'invented', '', 'allowed', x'{hash}', '{body}')"
+        )])
+        .await;
+    behind.is_broken(&[], &format!("broken at leaf {next}: it lies behind the end of the log, which counts {next} leaves"));
+}
+
+#[tokio::test]
 async fn a_cut_tail_is_noticed_by_the_heads_beside_the_log() {
     let log = log().await;
     let last = log.leaves().await - 1;
