@@ -208,7 +208,7 @@ pub async fn forget(tx: &Tx, grant: &Grant, deployment: &Deployment) -> Result<(
         .filter(checkpoints::Column::DeploymentId.eq(deployment.id.0))
         .exec(tx.conn())
         .await?;
-    Ok(())
+    runs::forget_counts(tx, deployment.id).await
 }
 
 /// Forgets one checkpoint, which turned out to be damaged: nothing goes on from it any more. Its row and its evidence stay.

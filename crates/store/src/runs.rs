@@ -83,9 +83,18 @@ pub struct RunFilter {
     pub limit: u32,
 }
 
-/// Makes a run that waits for a worker. The supervisor makes it for a deployment, so there is no grant. Errors with
-/// [`StoreError::Exists`] when the deployment has a run that is not over.
+/// Makes a run that waits for a worker. The supervisor makes it for a deployment, so there is no grant. It goes on where the
+/// deployment's run before it stood, and so do its counts. Errors with [`StoreError::Exists`] when the deployment has a run that is not
+/// over.
 pub async fn create(tx: &Tx, new: NewRun, now: DateTime<Utc>) -> Result<Run> {
+    let before = runs::Entity::find()
+        .filter(runs::Column::DeploymentId.eq(new.deployment.0))
+        .order_by_desc(runs::Column::CreatedAt)
+        .order_by_desc(runs::Column::Id)
+        .limit(1)
+        .one(tx.conn())
+        .await?;
+    let counted = |of: fn(&runs::Model) -> i64| before.as_ref().map_or(0, of);
     let row = runs::Model {
         id: RunId::generate().0,
         project_id: new.project.0,
@@ -105,11 +114,11 @@ pub async fn create(tx: &Tx, new: NewRun, now: DateTime<Utc>) -> Result<Run> {
         failure_node: None,
         failure_message: None,
         failed_at: None,
-        counters: None,
-        rows_in: 0,
-        rows_out: 0,
-        rows_quarantined: 0,
-        rows_refused: 0,
+        counters: before.as_ref().and_then(|before| before.counters.clone()),
+        rows_in: counted(|before| before.rows_in),
+        rows_out: counted(|before| before.rows_out),
+        rows_quarantined: counted(|before| before.rows_quarantined),
+        rows_refused: counted(|before| before.rows_refused),
         checkpoints: 0,
         last_checkpoint_at: None,
     };
@@ -225,6 +234,21 @@ async fn set_state(tx: &Tx, id: RunId, state: RunState, ended_at: Option<DateTim
 }
 
 /// What a checkpoint says of its run. The caller has verified the lease.
+/// The deployment's run that is not over has counted nothing: it starts anew.
+pub(crate) async fn forget_counts(tx: &Tx, deployment: DeploymentId) -> Result<()> {
+    runs::Entity::update_many()
+        .col_expr(runs::Column::Counters, Option::<String>::None.into())
+        .col_expr(runs::Column::RowsIn, 0.into())
+        .col_expr(runs::Column::RowsOut, 0.into())
+        .col_expr(runs::Column::RowsQuarantined, 0.into())
+        .col_expr(runs::Column::RowsRefused, 0.into())
+        .filter(runs::Column::DeploymentId.eq(deployment.0))
+        .filter(runs::Column::EndedAt.is_null())
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
 pub(crate) async fn record_checkpoint(tx: &Tx, id: RunId, counters: &str, totals: RowTotals, now: DateTime<Utc>) -> Result<()> {
     runs::Entity::update_many()
         .col_expr(runs::Column::Counters, counters.into())

@@ -165,7 +165,7 @@ async fn a_run_that_is_over_takes_no_checkpoint_and_the_next_goes_on_from_its_la
     assert!(matches!(commit(&w, checkpoint(&lease, 2, 3)).await, Err(StoreError::StaleLease { .. })));
     assert_eq!(w.lease(&run, "b", at(100)).await, None, "what is over is not taken over");
     let ended = runs::by_id(&w.store, run.id).await.unwrap().unwrap();
-    assert_eq!((ended.state, ended.failure, ended.ended_at), (RunState::Failed, Some(failure), Some(at(2))));
+    assert_eq!((ended.state, &ended.failure, ended.ended_at), (RunState::Failed, &Some(failure), Some(at(2))));
 
     let tx = w.store.begin().await.unwrap();
     let next = runs::NewRun {
@@ -178,6 +178,8 @@ async fn a_run_that_is_over_takes_no_checkpoint_and_the_next_goes_on_from_its_la
     };
     let next = runs::create(&tx, next, at(3)).await.unwrap();
     tx.commit().await.unwrap();
+    assert_eq!((next.totals, &next.counters), (ended.totals, &ended.counters), "it counts on from where the one before stood");
+    assert_eq!((next.totals.rows_in, next.checkpoints), (10, 0));
     let lease = w.lease(&next, "b", at(4)).await.unwrap();
     assert_eq!(checkpoints::load(&w.store, run.deployment).await.unwrap().unwrap().epoch, 1);
     commit(&w, checkpoint(&lease, 2, 5)).await.unwrap();
