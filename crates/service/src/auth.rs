@@ -30,17 +30,13 @@ pub struct SignedIn {
 /// Checks name and password and begins a session. Errors: `SignInFailed`, `Locked`. Both take as long and say the same for a
 /// name that nobody has.
 pub async fn sign_in(cx: &Cx, request: SignIn) -> Result<SignedIn> {
-    let services = &cx.services;
     let name = service_users::normal_name(&request.name);
-    let found = users::by_name(cx.store(), &name).await?;
-    let lock = match &found {
-        Some(known) => lockout::remaining(known.user.locked_until, cx.now()),
-        None => services.strangers.remaining(&name, cx.now()),
-    };
-    if let Some(retry_after) = lock {
-        return Err(Error::Locked { retry_after });
-    }
-    let accepted = password::verify(found.as_ref().map(|known| known.password_hash.clone()), request.password).await?;
+    unlocked(cx, &name).await?;
+    let turn = password::turn().await?;
+    // Those before may have locked it meanwhile.
+    let found = unlocked(cx, &name).await?;
+    let stored = found.as_ref().map(|known| known.password_hash.clone());
+    let accepted = password::verify(&turn, stored, request.password).await?;
     let Some(known) = found.filter(|known| accepted && known.user.disabled_at.is_none()) else {
         return match record_failure(cx, &name).await? {
             Some(retry_after) => Err(Error::Locked { retry_after }),
@@ -48,6 +44,16 @@ pub async fn sign_in(cx: &Cx, request: SignIn) -> Result<SignedIn> {
         };
     };
     begin_session(cx, known.user.id).await
+}
+
+/// Who has this name, if anybody. Errors: `Locked`, for names that nobody has as well.
+async fn unlocked(cx: &Cx, name: &str) -> Result<Option<users::Credentials>> {
+    let found = users::by_name(cx.store(), name).await?;
+    let lock = match &found {
+        Some(known) => lockout::remaining(known.user.locked_until, cx.now()),
+        None => cx.services.strangers.remaining(name, cx.now()),
+    };
+    lock.map_or(Ok(found), |retry_after| Err(Error::Locked { retry_after }))
 }
 
 async fn begin_session(cx: &Cx, user: UserId) -> Result<SignedIn> {
@@ -194,16 +200,19 @@ pub async fn change_password(cx: &Cx, request: ChangePassword) -> Result<()> {
     };
     let permitted = cx.authorize(Action::UserUpdate, &service_users::resource(id)).await?;
     password::check("new", &request.new)?;
+    let turn = password::turn().await?;
     let known = users::credentials_of(cx.store(), id).await?.ok_or(Error::Unauthenticated)?;
     if let Some(retry_after) = lockout::remaining(known.user.locked_until, cx.now()) {
         return Err(Error::Locked { retry_after });
     }
-    if !password::verify(Some(known.password_hash), request.current).await? {
+    if !password::verify(&turn, Some(known.password_hash), request.current).await? {
         return match record_failure(cx, &known.user.name).await? {
             Some(retry_after) => Err(Error::Locked { retry_after }),
             None => Err(Error::invalid("current", "is not the current password")),
         };
     }
+    // Hashing the new one takes a turn of its own.
+    drop(turn);
     let hash = password::hash(request.new).await?;
     let mut change = cx.change(&permitted).await?;
     users::set_password(change.tx(), &permitted, id, hash, cx.now()).await?;

@@ -108,7 +108,9 @@ async fn demo_user(cx: &Cx, role: Role) -> Result<DemoUser> {
         create_demo_user(cx, &name, role, password.clone()).await?;
         return Ok(DemoUser { name, role, password: Some(password) });
     };
-    let unchanged = known.user.disabled_at.is_none() && password::verify(Some(known.password_hash), password.clone()).await?;
+    let turn = password::turn().await?;
+    let unchanged =
+        known.user.disabled_at.is_none() && password::verify(&turn, Some(known.password_hash), password.clone()).await?;
     Ok(DemoUser { name, role, password: unchanged.then_some(password) })
 }
 

@@ -33,6 +33,7 @@ impl Confinement {
             let rules = contract.map(|contract| contract.rules).unwrap_or_default();
             paths.extend(rules.iter().filter_map(references).map(|file| (format!("sources.{name}.contract"), file.to_owned())));
         }
+        paths.extend(pipeline.tables.iter().map(|(name, table)| (format!("tables.{name}.file.path"), table.file.path.clone())));
         for (name, step) in &pipeline.steps {
             let Step::Quality(quality) = step else { continue };
             paths.extend(quality.rules.iter().enumerate().filter_map(|(i, rule)| {

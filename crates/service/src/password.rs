@@ -6,7 +6,7 @@ use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use weir_api::Secret;
 
 use crate::{Error, Result};
@@ -48,14 +48,28 @@ pub(crate) fn check(field: &str, password: &Secret) -> Result<()> {
 
 /// The PHC string to store.
 pub(crate) async fn hash(password: Secret) -> Result<String> {
-    off_thread(move || hash_now(&password)).await?
+    off_thread(turn().await?, move || hash_now(&password)).await?
+}
+
+/// Leave to check a password. Whoever counts failures holds it from the look at the lock until the failure is counted: of guesses
+/// that are sent side by side, only as many as there are turns can then overlook a lock.
+#[derive(Clone)]
+pub(crate) struct Turn(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
+
+/// Waits for a turn.
+pub(crate) async fn turn() -> Result<Turn> {
+    let permit =
+        Arc::clone(&TURNS).acquire_owned().await.map_err(|_| Error::Internal("the password workers are gone".to_owned()))?;
+    Ok(Turn(Arc::new(permit)))
 }
 
 /// Whether the password is the one that was hashed. Without a hash the answer is no, after the same work.
-pub(crate) async fn verify(stored: Option<String>, password: Secret) -> Result<bool> {
-    off_thread(move || {
+pub(crate) async fn verify(turn: &Turn, stored: Option<String>, password: Secret) -> Result<bool> {
+    off_thread(turn.clone(), move || {
+        // Made at the first use, whoever that is about.
+        let nobodys = LazyLock::force(&NOBODY);
         let nobody = stored.is_none();
-        let stored = stored.unwrap_or_else(|| NOBODY.clone());
+        let stored = stored.unwrap_or_else(|| nobodys.clone());
         let parsed =
             PasswordHash::new(&stored).map_err(|e| Error::Internal(format!("a stored password hash is damaged: {e}")))?;
         // An overlong password is no password that anyone set; do not spend time on it.
@@ -65,11 +79,10 @@ pub(crate) async fn verify(stored: Option<String>, password: Secret) -> Result<b
     .await?
 }
 
-async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let turn =
-        Arc::clone(&TURNS).acquire_owned().await.map_err(|_| Error::Internal("the password workers are gone".to_owned()))?;
+async fn off_thread<T: Send + 'static>(turn: Turn, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(move || {
         let done = work();
+        // The turn lasts as long as the work, even if nobody waits for it any more.
         drop(turn);
         done
     })
@@ -85,14 +98,15 @@ mod tests {
     async fn the_right_password_alone_is_accepted() {
         let stored = hash(Secret::new("correct horse battery")).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
-        assert!(verify(Some(stored.clone()), Secret::new("correct horse battery")).await.unwrap());
-        assert!(!verify(Some(stored.clone()), Secret::new("correct horse batterz")).await.unwrap());
-        assert!(!verify(Some(stored), Secret::new("")).await.unwrap());
+        let turn = turn().await.unwrap();
+        assert!(verify(&turn, Some(stored.clone()), Secret::new("correct horse battery")).await.unwrap());
+        assert!(!verify(&turn, Some(stored.clone()), Secret::new("correct horse batterz")).await.unwrap());
+        assert!(!verify(&turn, Some(stored), Secret::new("")).await.unwrap());
     }
 
     #[tokio::test]
     async fn nobody_has_no_password_not_even_the_one_they_are_measured_with() {
-        assert!(!verify(None, Secret::new("nobody")).await.unwrap());
+        assert!(!verify(&turn().await.unwrap(), None, Secret::new("nobody")).await.unwrap());
     }
 
     #[test]

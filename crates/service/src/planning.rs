@@ -1,7 +1,11 @@
 //! From a document's text to its plan: the one place that asks `weir-spec` and `weir-plan`.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::LazyLock,
+};
 
+use tokio::sync::Semaphore;
 use weir_api::{Classification, Diagnostic, ProjectId};
 use weir_plan::{Lookup, Plan, Planned};
 use weir_spec::{Column, Contract, Pipeline, connector::GeneratorKind, contract::ContractRef, parse_contract, parse_pipeline};
@@ -11,10 +15,13 @@ use weir_store::{
 };
 
 use crate::{
-    Result, Services,
+    Error, Result, Services,
     services::GeneratorColumns,
     versions::{major, newer},
 };
+
+/// A wide document takes seconds to plan, so that only so many are planned side by side, and none on a thread that serves others.
+static PLANNERS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(4));
 
 /// What there is to say about a pipeline's text.
 pub struct Checked {
@@ -44,9 +51,16 @@ impl Checked {
 /// Reads and plans a pipeline's text against the contracts registered in the project. On a server, its paths must stay in the
 /// project's folders.
 pub async fn check(services: &Services, project: ProjectId, text: &str) -> Result<Checked> {
-    let parsed = parse_pipeline(text);
+    let _turn = PLANNERS.acquire().await.map_err(|_| Error::Internal("planning has ended".to_owned()))?;
+    let text = text.to_owned();
+    let parsed = off_thread(move || parse_pipeline(&text)).await?;
     let contracts = Contracts::load(services.store(), services.generator_columns, project, parsed.understood()).await?;
-    let Planned { mut plan, mut diagnostics } = weir_plan::plan_parsed(&parsed, &contracts);
+    let (parsed, contracts, planned) = off_thread(move || {
+        let planned = weir_plan::plan_parsed(&parsed, &contracts);
+        (parsed, contracts, planned)
+    })
+    .await?;
+    let Planned { mut plan, mut diagnostics } = planned;
     if let (Some(pipeline), Some(confinement)) = (parsed.understood(), services.confinement(project).await?) {
         let mut refusals = confinement.refusals(pipeline, &contracts);
         plan = plan.filter(|_| refusals.is_empty());
@@ -55,6 +69,10 @@ pub async fn check(services: &Services, project: ProjectId, text: &str) -> Resul
         diagnostics.sort_by_key(|finding| (finding.span.map(|span| span.start), finding.severity));
     }
     Ok(Checked { pipeline: parsed.value, plan, diagnostics })
+}
+
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("planning", e))
 }
 
 /// The contracts that a pipeline refers to, read beforehand: planning does no I/O.

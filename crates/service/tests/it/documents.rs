@@ -216,6 +216,14 @@ async fn a_path_outside_the_projects_folder_is_refused_where_it_stands() {
     pipelines::create(&cx, create(&escaping)).await.unwrap();
     let refused = pipelines::deploy(&cx, &slug("card-fraud"), DeployPipeline::default()).await;
     assert!(matches!(&refused, Err(Error::Document(findings)) if findings.iter().any(|one| one.code == "path-outside")));
+
+    // Reference data is read like a source.
+    let tables =
+        "tables:\n  keys:\n    file: { path: ../../master.key }\n    format: csv\n    schema: [{ name: key, type: string }]\n";
+    let looked_up = validated(PIPELINE.replace("sources:\n", &format!("{tables}sources:\n"))).await.unwrap();
+    let refusal = looked_up.diagnostics.iter().find(|finding| finding.code == "path-outside").expect("a refusal");
+    assert_eq!((refusal.path.as_str(), looked_up.deployable), ("tables.keys.file.path", false));
+
     for fine in ["out/../alerts".to_owned(), elsewhere.path().join("out").display().to_string()] {
         assert!(validated(at(&fine)).await.unwrap().deployable, "{fine}");
     }

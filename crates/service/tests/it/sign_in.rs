@@ -39,6 +39,19 @@ async fn failures_lock_for_ever_longer_and_for_names_that_nobody_has_as_well() {
 }
 
 #[tokio::test]
+async fn guesses_sent_side_by_side_lock_as_those_sent_one_after_another() {
+    let world = World::new().await;
+    let right = world.admin_password.expose();
+    for (name, last) in [("admin", right), ("nobody", "whatever")] {
+        let guesses = std::iter::repeat_n("wrong", 30).chain([last]);
+        let answers = futures::future::join_all(guesses.map(|guess| world.sign_in(name, guess))).await;
+        let looked_at = answers.iter().filter(|answer| matches!(answer, Err(Error::SignInFailed))).count();
+        assert_eq!(looked_at, 4, "{name}: only so many failures cost nothing");
+        assert_eq!(status(&answers[30]), 429, "{name}: the last guess came behind the lock, whether it was right or wrong");
+    }
+}
+
+#[tokio::test]
 async fn names_are_compared_in_lower_case() {
     let world = World::new().await;
     assert!(world.sign_in(" Admin ", world.admin_password.expose()).await.is_ok());
