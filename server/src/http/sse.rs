@@ -1,4 +1,7 @@
 //! Server-Sent Events: rates as they come, until the run or the server ends.
+//!
+//! Permission is asked when a stream begins. So that who has signed out, or lost a role, does not listen on, a stream ends after a
+//! while without saying that there is no more: browsers then begin another one, which is asked again.
 
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -11,6 +14,8 @@ use weir_service::live::LiveFeed;
 use weir_service::{Cx, runs};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long a stream lasts.
+const LASTS: Duration = Duration::from_secs(120);
 /// How often a silent run is asked whether it is over.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -42,11 +47,12 @@ pub fn run(cx: Cx, run: RunId, feed: LiveFeed, stopping: CancellationToken) -> i
     respond(readings, stopping)
 }
 
-/// A `rates` event for each reading and an `end` event when there will be no more.
+/// A `rates` event for each reading and an `end` event when there will be no more; neither when the stream's own time is over.
 fn respond(readings: impl Stream<Item = RunRates> + Send + 'static, stopping: CancellationToken) -> impl IntoResponse {
     let events = readings.take_until(stopping.cancelled_owned()).map(|reading| event(&reading));
     let end = stream::once(async { Event::default().event("end").data("{}") });
-    Sse::new(events.chain(end).map(Ok::<_, Infallible>)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+    let events = events.chain(end).take_until(tokio::time::sleep(LASTS));
+    Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
 fn event(reading: &RunRates) -> Event {

@@ -62,7 +62,7 @@ pub async fn identify(parts: &Parts, state: &AppState) -> Result<Cx, ApiError> {
         let token = value.to_str().ok().and_then(bearer).ok_or(Error::Unauthenticated)?;
         return Ok(tokens::authenticate(state.services(), &Secret::new(token), request).await?);
     }
-    let Some(secret) = cookie::session(&parts.headers) else {
+    let Some(secret) = cookie::session(state.public(), &parts.headers) else {
         return Ok(Cx::anonymous(state.services().clone(), request));
     };
     match auth::resume(state.services(), &Secret::new(secret), request.clone()).await {

@@ -29,7 +29,7 @@ pub async fn protect(State(state): State<AppState>, request: Request, next: Next
     match origin_of(request.headers(), state.public().origin()) {
         Site::Ours => next.run(request).await,
         Site::Foreign => ApiError::cross_site().into_response(),
-        Site::Unstated if cookie::session(request.headers()).is_none() => next.run(request).await,
+        Site::Unstated if cookie::session(state.public(), request.headers()).is_none() => next.run(request).await,
         Site::Unstated => match with_token(request, &state).await {
             Ok(request) => next.run(request).await,
             Err(error) => error.into_response(),
