@@ -11,9 +11,12 @@ use arrow::{
     error::ArrowError,
 };
 use datafusion::{
-    common::DFSchema,
+    common::{
+        DFSchema,
+        tree_node::{Transformed, TreeNode},
+    },
     logical_expr::{execution_props::ExecutionProps, physical_planning_context::PhysicalPlanningContext},
-    physical_expr::{PhysicalExpr, create_physical_expr},
+    physical_expr::{PhysicalExpr, create_physical_expr, expressions::BinaryExpr},
 };
 use weir_plan::PlannedRule;
 use weir_spec::quality::{Check, Scalar as Constant, TextFormat};
@@ -208,10 +211,17 @@ pub fn describe(check: &Check) -> String {
     }
 }
 
-/// Compiles a typed expression for batches of a schema.
+/// Compiles a typed expression for batches of a schema. Sums and products that do not fit their type fail rather than wrap.
 pub fn physical(expr: &datafusion::logical_expr::Expr, schema: &SchemaRef) -> datafusion::error::Result<Arc<dyn PhysicalExpr>> {
     let schema = DFSchema::try_from(schema.as_ref().clone())?;
-    create_physical_expr(expr, &schema, &ExecutionProps::new(), &PhysicalPlanningContext::default())
+    let expr = create_physical_expr(expr, &schema, &ExecutionProps::new(), &PhysicalPlanningContext::default())?;
+    let checked = expr.transform_up(|expr| {
+        Ok(match expr.downcast_ref::<BinaryExpr>() {
+            Some(binary) => Transformed::yes(Arc::new(binary.clone().with_fail_on_overflow(true)) as Arc<dyn PhysicalExpr>),
+            None => Transformed::no(expr),
+        })
+    });
+    Ok(checked?.data)
 }
 
 /// A constant as a scalar of a column's type.

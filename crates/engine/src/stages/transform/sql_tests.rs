@@ -96,6 +96,20 @@ fn a_row_that_cannot_be_computed_is_held_and_the_others_go_on() {
 }
 
 #[test]
+fn arithmetic_that_does_not_fit_its_type_holds_the_row_rather_than_wrap() {
+    let rows = [(None, Some(1)), (None, Some(i64::MAX)), (None, Some(i64::MIN))];
+    for (sql, held) in [
+        ("SELECT n + 1 AS v FROM t", 1),
+        ("SELECT n - 1 AS v FROM t", 2),
+        ("SELECT n * 2 AS v FROM t WHERE n <> -9223372036854775808", 1),
+    ] {
+        let fate = run(&mut stage(sql), &[batch(0, &rows)]);
+        let expected = vec![(held, "the column `v` cannot be computed: a number is out of range".to_owned())];
+        assert_eq!(fate.held, expected, "{sql}");
+    }
+}
+
+#[test]
 fn a_condition_that_cannot_be_computed_holds_the_row() {
     let rows = [(Some("7"), None), (Some("x"), None), (Some("-7"), None)];
     let fate = run(&mut stage("SELECT n AS v FROM t WHERE CAST(s AS bigint) > 0"), &[batch(0, &rows)]);
