@@ -31,4 +31,7 @@ pub struct SinkContext {
     /// Names this sink's temporary files, so that a restart clears its own and nobody else's. It must be the same in every run
     /// of one pipeline's sink and different for every other sink that may write to the same folder. Not empty, no slashes.
     pub run_tag: String,
+    /// Where the sink replaces rows by their key: changes of one key come in the order in which they happened. Otherwise they come in
+    /// any order within an epoch, and every row that is taken back is, to the last bit, one that was added.
+    pub changes_in_order: bool,
 }

@@ -23,6 +23,7 @@ pub mod registry;
 pub mod schema;
 pub mod sink;
 pub mod source;
+pub mod sqlite;
 pub mod stdout;
 
 pub use context::{SinkContext, SourceContext};

@@ -18,6 +18,7 @@ use crate::{
     http::HttpReader,
     sink::{RowEncoder, SinkWriter},
     source::{PartitionPosition, RowDecoder, SourceReader},
+    sqlite::{TableEncoder, TableWriter},
     stdout::{StdoutEncoder, StdoutWriter},
 };
 
@@ -68,10 +69,12 @@ pub fn row_decoder(
     })
 }
 
-/// An encoder for a sink whose input has this schema. One per lane.
+/// An encoder for a sink whose input has this schema; of one that replaces rows or writes changes, what happened to each row comes
+/// first, as text (`+I`, `-U`, `+U`, `-D`). One per lane.
 pub fn row_encoder(sink: &Sink, schema: SchemaRef) -> Result<Box<dyn RowEncoder>, ConnectorError> {
     Ok(match &sink.connector {
         SinkConnector::File(config) => Box::new(FileEncoder::new(config, sink.format, schema)?),
+        SinkConnector::Sqlite(config) => Box::new(TableEncoder::new(config, sink.mode, &schema)?),
         SinkConnector::Stdout(_) => Box::new(StdoutEncoder::new(sink.format, &schema)?),
     })
 }
@@ -80,6 +83,7 @@ pub fn row_encoder(sink: &Sink, schema: SchemaRef) -> Result<Box<dyn RowEncoder>
 pub fn sink_writer(sink: &Sink, schema: SchemaRef, context: &SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
     Ok(match &sink.connector {
         SinkConnector::File(config) => Box::new(FileWriter::new(config, sink.format, schema, context)?),
+        SinkConnector::Sqlite(config) => Box::new(TableWriter::new(config, sink.mode, &schema, context)?),
         SinkConnector::Stdout(_) => Box::new(StdoutWriter::new(sink.format, &schema)?),
     })
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use weir_spec::{Classification, pipeline::Basis, quality::Rule};
+use weir_spec::{Classification, connector::TableConnector, pipeline::Basis, quality::Rule};
 
 use crate::{
     plan::{ColumnFacts, LineageEdge, LineageKind, Node, NodeKind, Plan, PlannedMask, PlannedRule},
@@ -96,8 +96,9 @@ fn definition(node: &Node, plan: &Plan) -> Value {
             "on_malformed": source.on_malformed,
         }),
         NodeKind::Table(table) => json!({
-            "file": table.file.path,
-            "format": table.format,
+            "connector": table.connector.key(),
+            "path": table.connector.path(),
+            "format": matches!(table.connector, TableConnector::File(_)).then_some(table.format),
             "key": table.key.iter().map(|&column| node.columns[column].name.as_str()).collect::<Vec<_>>(),
             "rules": rules(&table.rules),
             "reload": table.reload.to_string(),

@@ -25,6 +25,7 @@ mod consent;
 pub mod describe;
 mod flow;
 mod hash;
+mod keys;
 mod leak;
 mod lookup;
 pub mod operator;
@@ -38,12 +39,13 @@ mod source;
 pub mod sql;
 mod steps;
 mod suggest;
+mod table_sink;
 
 pub use describe::{PlanView, column_lineage_facet, describe};
 pub use lookup::Lookup;
 pub use plan::{
     ColumnFacts, ConsentNode, LineageEdge, LineageKind, MaskNode, Node, NodeId, NodeKind, Plan, PlannedMask, PlannedRule,
-    QualityNode, SinkNode, SourceNode, SqlNode, TableNode,
+    QualityNode, SinkNode, SourceNode, SqlNode, TableNode, Upsert,
 };
 pub use planner::{Planned, plan, plan_parsed};
 pub use purpose::PurposePolicy;

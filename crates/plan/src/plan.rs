@@ -7,7 +7,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use serde::{Deserialize, Serialize};
 use weir_spec::{
     Classification, Column,
-    connector::{EventTime, FileSource, Format, SourceConnector},
+    connector::{EventTime, Format, SourceConnector, TableConnector},
     consent::{OnDeny, OnUnknown},
     contract::ContractRef,
     mask::Mask,
@@ -153,18 +153,18 @@ pub struct SourceNode {
     pub on_malformed: OnMalformed,
 }
 
-/// A file of rows that joins look up, held in memory and read again when it has changed.
+/// The rows of a file or of a database's table that joins look up, held in memory and read again when it has changed.
 #[derive(Clone, Debug)]
 pub struct TableNode {
-    pub file: FileSource,
+    pub connector: TableConnector,
     pub format: Format,
     /// The declared columns, in schema order.
     pub declared: Vec<Column>,
-    /// Rules of the contract; the file is refused where a row breaks one.
+    /// Rules of the contract; the rows are refused where a row breaks one.
     pub rules: Vec<PlannedRule>,
     /// Columns that tell rows apart; of several rows with equal ones the last counts. Empty where all count.
     pub key: Vec<usize>,
-    /// How often the file is looked at.
+    /// How often it is looked at.
     pub reload: Timespan,
 }
 
@@ -218,6 +218,18 @@ pub struct SqlNode {
 #[derive(Clone, Debug)]
 pub struct SinkNode {
     pub sink: Sink,
+    /// Where the sink holds the rows as they are now ([`weir_spec::pipeline::SinkMode::Upsert`]).
+    pub upsert: Option<Upsert>,
+}
+
+/// How changes become the rows of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upsert {
+    /// Columns of the sink, in the order of the document.
+    pub key: Vec<usize>,
+    /// Changes of one key come in the order in which they happened: the last one counts. Otherwise they come in any order within an
+    /// epoch, but every row that is taken back is, to the last bit, one that was added: what is left when both are counted counts.
+    pub in_order: bool,
 }
 
 impl Plan {

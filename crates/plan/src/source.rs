@@ -5,9 +5,8 @@ use std::collections::{BTreeSet, HashSet};
 use arrow::datatypes::SchemaRef;
 use weir_spec::{
     Column, DataType, Diagnostic, Source, Table,
-    connector::{Format, SourceConnector},
+    connector::{Format, SourceConnector, TableConnector},
     contract::ContractRef,
-    pipeline::OnMalformed,
     quality::Rule,
 };
 
@@ -23,9 +22,13 @@ use crate::{
 /// Plans a source; `None` when its columns cannot be told.
 pub(crate) fn plan(name: &str, source: &Source, lookup: &dyn Lookup, diagnostics: &mut Vec<Diagnostic>) -> Option<(Node, Flow)> {
     let path = format!("sources.{name}");
-    let declared = declared(&path, source, lookup, diagnostics)?;
+    let brought = brought(&source.connector, lookup);
+    let own = brought.clone().map(|columns| (format!("{path}.{}", source.connector.key()), columns));
+    let declared = declared(&path, source.contract.as_ref(), source.schema.as_deref(), own, lookup, diagnostics)?;
     let before = diagnostics.len();
-    check_columns(&declared, source, lookup, diagnostics);
+    let from_text = matches!(source.connector, SourceConnector::File(_) | SourceConnector::Http(_));
+    let is_csv = from_text && source.format == Some(Format::Csv);
+    check_columns(&declared, brought.as_deref(), is_csv, diagnostics);
     let schema = schema::arrow_schema(&declared.columns);
     let rules = rules::bind(&declared.rules, &schema, &|_| declared.path.clone(), diagnostics);
     let subject = source.subject.as_deref().and_then(|column| {
@@ -40,24 +43,32 @@ pub(crate) fn plan(name: &str, source: &Source, lookup: &dyn Lookup, diagnostics
     if diagnostics[before..].iter().any(Diagnostic::is_error) {
         return None;
     }
-    Some(node(name, source, declared, schema, rules, subject, event_time))
+    let format = match source.connector {
+        SourceConnector::Generator(_) | SourceConnector::Nexmark(_) => None,
+        SourceConnector::File(_) | SourceConnector::Http(_) => Some(source.format.unwrap_or(Format::Json)),
+    };
+    let columns = declared.columns.clone();
+    let (contract, contract_version) = declared.contract.unzip();
+    let kind = NodeKind::Source(SourceNode {
+        connector: source.connector.clone(),
+        format,
+        contract,
+        contract_version,
+        declared: declared.columns,
+        rules,
+        event_time: source.event_time.clone(),
+        on_malformed: source.on_malformed,
+    });
+    Some(node(name, kind, &columns, schema, subject, event_time))
 }
 
-/// Plans reference data, which brings its columns as a file source would.
+/// Plans reference data, which brings its columns as a source would.
 pub(crate) fn table(name: &str, table: &Table, lookup: &dyn Lookup, diagnostics: &mut Vec<Diagnostic>) -> Option<(Node, Flow)> {
     let path = format!("tables.{name}");
-    let as_source = Source {
-        connector: SourceConnector::File(table.file.clone()),
-        format: Some(table.format),
-        contract: table.contract.clone(),
-        schema: table.schema.clone(),
-        subject: None,
-        event_time: None,
-        on_malformed: OnMalformed::Fail,
-    };
-    let declared = declared(&path, &as_source, lookup, diagnostics)?;
+    let declared = declared(&path, table.contract.as_ref(), table.schema.as_deref(), None, lookup, diagnostics)?;
     let before = diagnostics.len();
-    check_columns(&declared, &as_source, lookup, diagnostics);
+    let is_csv = matches!(table.connector, TableConnector::File(_)) && table.format == Format::Csv;
+    check_columns(&declared, None, is_csv, diagnostics);
     let schema = schema::arrow_schema(&declared.columns);
     let rules = rules::bind(&declared.rules, &schema, &|_| declared.path.clone(), diagnostics);
     let key = table.key.iter().filter_map(|column| {
@@ -76,16 +87,15 @@ pub(crate) fn table(name: &str, table: &Table, lookup: &dyn Lookup, diagnostics:
         return None;
     }
     let columns = declared.columns.clone();
-    let (mut node, flow) = node(name, &as_source, declared, schema, Vec::new(), None, None);
-    node.kind = NodeKind::Table(TableNode {
-        file: table.file.clone(),
+    let kind = NodeKind::Table(TableNode {
+        connector: table.connector.clone(),
         format: table.format,
-        declared: columns,
+        declared: declared.columns,
         rules,
         key,
         reload: table.reload,
     });
-    Some((node, flow))
+    Some(node(name, kind, &columns, schema, None, None))
 }
 
 /// What a source is declared to bring, and where in the document that is said.
@@ -96,8 +106,16 @@ struct Declared {
     contract: Option<(ContractRef, String)>,
 }
 
-fn declared(path: &str, source: &Source, lookup: &dyn Lookup, diagnostics: &mut Vec<Diagnostic>) -> Option<Declared> {
-    if let Some(reference) = &source.contract {
+/// `own`: the columns that it has by itself, and where the document says so.
+fn declared(
+    path: &str,
+    contract: Option<&ContractRef>,
+    schema: Option<&[Column]>,
+    own: Option<(String, Vec<Column>)>,
+    lookup: &dyn Lookup,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Declared> {
+    if let Some(reference) = contract {
         let path = format!("{path}.contract");
         let Some(contract) = lookup.contract(reference) else {
             let names = lookup.contract_names();
@@ -113,11 +131,10 @@ fn declared(path: &str, source: &Source, lookup: &dyn Lookup, diagnostics: &mut 
         let contract_ref = Some((reference.clone(), contract.version));
         return Some(Declared { path, columns: contract.columns, rules: contract.rules, contract: contract_ref });
     }
-    if let Some(columns) = &source.schema {
-        return Some(Declared { path: format!("{path}.schema"), columns: columns.clone(), rules: Vec::new(), contract: None });
+    if let Some(columns) = schema {
+        return Some(Declared { path: format!("{path}.schema"), columns: columns.to_vec(), rules: Vec::new(), contract: None });
     }
-    if let Some(columns) = brought(&source.connector, lookup) {
-        let path = format!("{path}.{}", source.connector.key());
+    if let Some((path, columns)) = own {
         return Some(Declared { path, columns, rules: Vec::new(), contract: None });
     }
     let error = Diagnostic::error("missing-schema", path, "the source does not say which columns it brings");
@@ -134,7 +151,7 @@ fn brought(connector: &SourceConnector, lookup: &dyn Lookup) -> Option<Vec<Colum
     }
 }
 
-fn check_columns(declared: &Declared, source: &Source, lookup: &dyn Lookup, diagnostics: &mut Vec<Diagnostic>) {
+fn check_columns(declared: &Declared, brought: Option<&[Column]>, is_csv: bool, diagnostics: &mut Vec<Diagnostic>) {
     let Declared { path, columns, contract, .. } = declared;
     let promised = contract.as_ref().map_or_else(|| "the schema".to_owned(), |(reference, _)| format!("contract `{reference}`"));
     if columns.is_empty() {
@@ -153,25 +170,16 @@ fn check_columns(declared: &Declared, source: &Source, lookup: &dyn Lookup, diag
             diagnostics.push(Diagnostic::error("reserved-name", path, message).with_help("rename the column"));
         }
     }
-    if let Some(brought) = brought(&source.connector, lookup) {
+    if let Some(brought) = brought {
         for column in columns {
-            diagnostics.extend(undelivered(path, &promised, column, &brought));
+            diagnostics.extend(undelivered(path, &promised, column, brought));
         }
     }
-    match &source.connector {
-        SourceConnector::File(_) | SourceConnector::Http(_) if source.format == Some(Format::Csv) => {
-            for column in columns.iter().filter(|column| is_nested(&column.data_type)) {
-                let message = format!(
-                    "{promised} wants `{}` as {}, which csv cannot deliver",
-                    column.name,
-                    schema::type_name(&column.data_type)
-                );
-                diagnostics.push(
-                    Diagnostic::error("undeliverable-column", path, message).with_help("use json or parquet, or a flat type"),
-                );
-            }
-        }
-        _ => {}
+    for column in columns.iter().filter(|column| is_csv && is_nested(&column.data_type)) {
+        let message =
+            format!("{promised} wants `{}` as {}, which csv cannot deliver", column.name, schema::type_name(&column.data_type));
+        diagnostics
+            .push(Diagnostic::error("undeliverable-column", path, message).with_help("use json or parquet, or a flat type"));
     }
 }
 
@@ -226,10 +234,9 @@ fn role(
 
 fn node(
     name: &str,
-    source: &Source,
-    declared: Declared,
+    kind: NodeKind,
+    declared: &[Column],
     schema: SchemaRef,
-    rules: Vec<crate::plan::PlannedRule>,
     subject: Option<usize>,
     event_time: Option<usize>,
 ) -> (Node, Flow) {
@@ -245,23 +252,8 @@ fn node(
         categories: column.categories.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect(),
         lineage: vec![edge(column)],
     };
-    let columns: Vec<_> = declared.columns.iter().map(facts).collect();
+    let columns: Vec<_> = declared.iter().map(facts).collect();
     let flow = Flow { columns: vec![ColumnFlow::default(); columns.len()], ..Flow::default() };
-    let format = match source.connector {
-        SourceConnector::Generator(_) | SourceConnector::Nexmark(_) => None,
-        SourceConnector::File(_) | SourceConnector::Http(_) => Some(source.format.unwrap_or(Format::Json)),
-    };
-    let (contract, contract_version) = declared.contract.unzip();
-    let kind = NodeKind::Source(SourceNode {
-        connector: source.connector.clone(),
-        format,
-        contract,
-        contract_version,
-        declared: declared.columns,
-        rules,
-        event_time: source.event_time.clone(),
-        on_malformed: source.on_malformed,
-    });
     (
         Node {
             name: name.to_owned(),

@@ -252,7 +252,16 @@ impl Known<'_> {
         let path = format!("sinks.{name}");
         if from.changes && sink.mode == SinkMode::Append {
             let message = format!("`{}` changes rows that it has put out, and this sink only adds rows", sink.from);
-            let help = "write `mode: changes`, which gives every row a column `op` (+I, -U, +U, -D), or group by a window, whose rows never change";
+            let help = match &sink.connector {
+                SinkConnector::Sqlite(_) => {
+                    "say what tells its rows apart, so that they can be replaced: `sqlite: { …, key: [column] }`; or write \
+                     `mode: changes`, which adds a row with a column `op` (+I, -U, +U, -D) for every change"
+                }
+                _ => {
+                    "write `mode: changes`, which gives every row a column `op` (+I, -U, +U, -D); write to `sqlite` with a `key`, which \
+                     holds the rows as they are now; or group by a window, whose rows never change"
+                }
+            };
             diagnostics.push(Diagnostic::error("changes", format!("{path}.mode"), message).with_help(help));
         }
         if sink.mode == SinkMode::Changes && from.columns.iter().any(|facts| facts.name == "op") {
@@ -271,6 +280,10 @@ impl Known<'_> {
                 }
             }
         }
+        let upsert = match &sink.connector {
+            SinkConnector::Sqlite(table) => self.table_sink(name, sink, table, input, diagnostics),
+            _ => None,
+        };
         if let SinkConnector::File(file) = &sink.connector {
             let fits = |data_type: &DataType| {
                 use DataType::{Boolean, Date, Int32, Int64, String};
@@ -309,11 +322,11 @@ impl Known<'_> {
                 self.sink_column(&path, &by.column, input, fits, "partition_time needs a date or a timestamp", diagnostics);
             }
         }
-        let kind = NodeKind::Sink(SinkNode { sink: sink.clone() });
+        let kind = NodeKind::Sink(SinkNode { sink: sink.clone(), upsert });
         self.passing(name, input, kind, Flow::pass(input, from.columns.len()))
     }
 
-    fn sink_column(
+    pub fn sink_column(
         &self,
         path: &str,
         column: &str,
@@ -321,18 +334,20 @@ impl Known<'_> {
         fits: impl Fn(&DataType) -> bool,
         expected: &str,
         diagnostics: &mut Vec<Diagnostic>,
-    ) {
+    ) -> Option<usize> {
         let schema = &self.nodes[input].schema;
         let Ok(index) = schema.index_of(column) else {
             let help = suggest::among("column", column, schema.fields().iter().map(|field| field.name().as_str()));
             diagnostics.push(Diagnostic::error("unknown-column", path, format!("unknown column `{column}`")).with_help(help));
-            return;
+            return None;
         };
         let data_type = logical(schema, index);
         if !fits(&data_type) {
             let message = format!("{expected}, but `{column}` is {}", schema::type_name(&data_type));
             diagnostics.push(Diagnostic::error("column-type", path, message).with_help("choose another column"));
+            return None;
         }
+        Some(index)
     }
 }
 

@@ -33,7 +33,13 @@ impl Confinement {
             let rules = contract.map(|contract| contract.rules).unwrap_or_default();
             paths.extend(rules.iter().filter_map(references).map(|file| (format!("sources.{name}.contract"), file.to_owned())));
         }
-        paths.extend(pipeline.tables.iter().map(|(name, table)| (format!("tables.{name}.file.path"), table.file.path.clone())));
+        for (name, table) in &pipeline.tables {
+            let connector = &table.connector;
+            paths.push((format!("tables.{name}.{}.path", connector.key()), connector.path().to_owned()));
+            let contract = table.contract.as_ref().and_then(|reference| contracts.contract(reference));
+            let rules = contract.map(|contract| contract.rules).unwrap_or_default();
+            paths.extend(rules.iter().filter_map(references).map(|file| (format!("tables.{name}.contract"), file.to_owned())));
+        }
         for (name, step) in &pipeline.steps {
             let Step::Quality(quality) = step else { continue };
             paths.extend(quality.rules.iter().enumerate().filter_map(|(i, rule)| {
@@ -41,8 +47,10 @@ impl Confinement {
             }));
         }
         for (name, sink) in &pipeline.sinks {
-            if let SinkConnector::File(file) = &sink.connector {
-                paths.push((format!("sinks.{name}.file.path"), file.path.clone()));
+            match &sink.connector {
+                SinkConnector::File(file) => paths.push((format!("sinks.{name}.file.path"), file.path.clone())),
+                SinkConnector::Sqlite(table) => paths.push((format!("sinks.{name}.sqlite.path"), table.path.clone())),
+                SinkConnector::Stdout(_) => {}
             }
         }
         paths.retain(|(_, path)| !path.is_empty() && !self.is_inside(&self.base_dir.join(path)));

@@ -5,7 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::nexmark::{NexmarkSource, NexmarkStream};
-use crate::{pipeline::Delivery, types::Timespan};
+use crate::{
+    pipeline::{Delivery, SinkMode},
+    types::Timespan,
+};
 
 /// Where a source reads from: exactly one connector key.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +100,7 @@ pub struct HttpSource {
 #[derive(Clone, Debug, PartialEq)]
 pub enum SinkConnector {
     File(FileSink),
+    Sqlite(SqliteSink),
     Stdout(StdoutSink),
 }
 
@@ -105,6 +109,7 @@ impl SinkConnector {
     pub fn key(&self) -> &'static str {
         match self {
             Self::File(_) => "file",
+            Self::Sqlite(_) => "sqlite",
             Self::Stdout(_) => "stdout",
         }
     }
@@ -112,9 +117,22 @@ impl SinkConnector {
     /// The best delivery that the connector can promise: what a sink has that names none.
     pub fn default_delivery(&self) -> Delivery {
         match self {
-            Self::File(_) => Delivery::ExactlyOnce,
+            Self::File(_) | Self::Sqlite(_) => Delivery::ExactlyOnce,
             Self::Stdout(_) => Delivery::AtLeastOnce,
         }
+    }
+
+    /// What a sink does with rows that names no mode: a table with a key is kept up to date, everything else only grows.
+    pub fn default_mode(&self) -> SinkMode {
+        match self {
+            Self::Sqlite(table) if !table.key.is_empty() => SinkMode::Upsert,
+            _ => SinkMode::Append,
+        }
+    }
+
+    /// Whether rows become bytes in a format that the document chooses.
+    pub fn has_format(&self) -> bool {
+        !matches!(self, Self::Sqlite(_))
     }
 }
 
@@ -147,6 +165,50 @@ pub enum TimeUnit {
     Day,
     Month,
     Year,
+}
+
+/// `sqlite:` as a sink: a table of a SQLite database, which takes the rows of a checkpoint in one transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SqliteSink {
+    /// The database, a file relative to the document. Made if it is not there.
+    pub path: String,
+    /// Made if it is not there.
+    pub table: String,
+    /// The columns that tell the table's rows apart: a row replaces the one with its key. Empty where rows are only added.
+    pub key: Vec<String>,
+}
+
+/// `sqlite:` as reference data: the rows of a table or view.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SqliteTable {
+    /// The database, a file relative to the document.
+    pub path: String,
+    pub table: String,
+}
+
+/// Where reference data is: exactly one connector key.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TableConnector {
+    File(FileSource),
+    Sqlite(SqliteTable),
+}
+
+impl TableConnector {
+    /// The connector's key in a document.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::File(_) => "file",
+            Self::Sqlite(_) => "sqlite",
+        }
+    }
+
+    /// The file, folder, glob or database, relative to the document.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::File(file) => &file.path,
+            Self::Sqlite(table) => &table.path,
+        }
+    }
 }
 
 /// `stdout:`: rows as text on standard output. At least once: what was printed cannot be taken back.

@@ -23,7 +23,7 @@ pub mod grammar;
 pub mod graph;
 pub mod mask;
 pub mod metric;
-mod nearest;
+pub mod nearest;
 pub mod nexmark;
 pub mod odcs;
 pub mod parse;

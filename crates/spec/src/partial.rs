@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    connector::SinkConnector,
     diagnostic::Diagnostic,
     graph::step_inputs,
     pipeline::{Pipeline, Step},
@@ -41,7 +42,7 @@ const SOURCE: &[&str] = &[
     "generator.start",
 ];
 const STEP: &[&str] = &["quality.on_fail", "quality.rules", "consent.on_deny", "consent.on_unknown"];
-const SINK: &[&str] = &["file", "stdout", "format", "recipient", "delivery"];
+const SINK: &[&str] = &["file", "sqlite", "stdout", "format", "recipient", "delivery"];
 
 impl Partial {
     /// `found` is everything that was said of the document so far.
@@ -121,11 +122,13 @@ fn neutralise(pipeline: &mut Pipeline, errors: &[&Diagnostic]) {
         }
     }
     for (name, sink) in &mut pipeline.sinks {
-        if let crate::connector::SinkConnector::File(file) = &mut sink.connector
-            && !is_clean(&format!("sinks.{name}.file"))
-        {
-            file.partition_by.clear();
-            file.partition_time = None;
+        match &mut sink.connector {
+            SinkConnector::File(file) if !is_clean(&format!("sinks.{name}.file")) => {
+                file.partition_by.clear();
+                file.partition_time = None;
+            }
+            SinkConnector::Sqlite(table) if !is_clean(&format!("sinks.{name}.sqlite")) => table.key.clear(),
+            _ => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    connector::{EventTime, FileSource, Format, SinkConnector, SourceConnector},
+    connector::{EventTime, Format, SinkConnector, SourceConnector, TableConnector},
     consent::ConsentStep,
     contract::ContractRef,
     mask::MaskStep,
@@ -90,19 +90,19 @@ pub struct Source {
     pub on_malformed: OnMalformed,
 }
 
-/// Reference data: a file that is held in memory and read again when it has changed. SQL steps join it with
+/// Reference data: a file or a database's table that is held in memory and read again when it has changed. SQL steps join it with
 /// `JOIN name FOR SYSTEM_TIME AS OF ...` or a plain JOIN; it has no rows of its own to give.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
-    pub file: FileSource,
-    /// Default json.
+    pub connector: TableConnector,
+    /// Default json. A database's table has none.
     pub format: Format,
     /// A registered contract; exactly one of `contract` and `schema`.
     pub contract: Option<ContractRef>,
     pub schema: Option<Vec<Column>>,
     /// The columns that tell its rows apart; a later row replaces an earlier one of the same key. Empty where keys may repeat.
     pub key: Vec<String>,
-    /// How often the file is looked at. Default 10s.
+    /// How often it is looked at. Default 10s.
     pub reload: Timespan,
 }
 
@@ -174,7 +174,7 @@ pub struct Sink {
     /// A source or a step.
     pub from: String,
     pub connector: SinkConnector,
-    /// Default json.
+    /// Default json. A database has none.
     pub format: Format,
     /// The most sensitive column it may hold. Default internal.
     pub clearance: Classification,
@@ -182,6 +182,7 @@ pub struct Sink {
     pub recipient: Option<String>,
     /// Default: the best that the connector can promise.
     pub delivery: Delivery,
+    /// Default: upsert where the connector has a key, else append.
     pub mode: SinkMode,
 }
 
@@ -194,6 +195,9 @@ pub enum SinkMode {
     Append,
     /// Every change is a row, with what happened in a leading column `op`: `+I`, `-U`, `+U` or `-D`.
     Changes,
+    /// The sink holds the rows as they are now: a row replaces the one with its key, one that is taken back is deleted. For
+    /// `sqlite`, which then needs a `key`; its default with one.
+    Upsert,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

@@ -6,11 +6,11 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::{
-    connector::{EventTime, FileSink, FileSource, Format, SinkConnector, SourceConnector},
+    connector::{EventTime, FileSink, FileSource, Format, SinkConnector, SourceConnector, TableConnector},
     grammar::{Object, Shape, pipeline},
     mask::{Generalization, Mask},
     parse::{Node, Value},
-    pipeline::{Pipeline, Sink, SinkMode, Source, SqlStep, Step, Table},
+    pipeline::{Pipeline, Sink, Source, SqlStep, Step, Table},
     quality::{Check, Rule, Scalar},
     types::{Column, Timespan},
     yaml,
@@ -162,9 +162,13 @@ fn source(s: &Source, canonical: bool) -> Node {
 fn table(t: &Table, canonical: bool) -> Node {
     let columns = |columns: &Vec<Column>| Node::list(columns.iter().map(column));
     let reload = (canonical || t.reload != Table::RELOAD).then_some(t.reload);
+    let (connector, format) = match &t.connector {
+        TableConnector::File(file) => (file_source(file), Some(t.format)),
+        TableConnector::Sqlite(table) => (Build::new().text("path", &table.path).text("table", &table.table), None),
+    };
     Build::new()
-        .with("file", file_source(&t.file).done())
-        .with("format", name(&t.format))
+        .with(t.connector.key(), connector.done())
+        .maybe("format", &format, name)
         .maybe_text("contract", &t.contract.as_ref().map(ToString::to_string))
         .maybe("schema", &t.schema, columns)
         .maybe("key", &(!t.key.is_empty()).then(|| t.key.clone()), |key| texts(key))
@@ -300,17 +304,22 @@ fn mask(m: &Mask) -> Node {
 fn sink(s: &Sink, canonical: bool) -> Node {
     let connector = match &s.connector {
         SinkConnector::File(file) => file_sink(file),
+        SinkConnector::Sqlite(table) => {
+            let key = (!table.key.is_empty()).then_some(&table.key);
+            Build::new().text("path", &table.path).text("table", &table.table).maybe("key", &key, |key| texts(key)).done()
+        }
         SinkConnector::Stdout(_) => Build::new().done(),
     };
+    let format = s.connector.has_format().then_some(s.format);
     let delivery = (canonical || s.delivery != s.connector.default_delivery()).then_some(s.delivery);
     Build::new()
         .text("from", &s.from)
         .with(s.connector.key(), connector)
-        .with("format", name(&s.format))
+        .maybe("format", &format, name)
         .with("clearance", name(&s.clearance))
         .maybe_text("recipient", &s.recipient)
         .maybe("delivery", &delivery, name)
-        .maybe("mode", &(s.mode != SinkMode::Append).then_some(s.mode), name)
+        .maybe("mode", &(s.mode != s.connector.default_mode()).then_some(s.mode), name)
         .done()
 }
 

@@ -143,7 +143,9 @@ fn the_graph_of_a_pipeline_has_its_nodes_in_the_order_of_the_rows() {
         more -> chosen
         chosen -> files
         posted -> shown
-        payments made posted checked allowed safe more chosen files shown
+        chosen -> totals
+        chosen -> log
+        payments made posted checked allowed safe more chosen files shown totals log
     "#]]
     .assert_eq(&format!("{}\n{}\n", edges.join("\n"), order.join(" ")));
     assert!(graph.cycles.is_empty());

@@ -182,6 +182,10 @@ fn from_check(code: &str) -> bool {
             | "wrong-column-type"
             | "own-output"
             | "same-folder"
+            | "same-table"
+            | "mode-not-allowed"
+            | "reserved-name"
+            | "no-key"
             | "delivery"
     )
 }
@@ -498,6 +502,8 @@ fn pipeline() -> impl Strategy<Value = Pipeline> {
         table_name(),
         prop_oneof![
             Just(SinkConnector::Stdout(StdoutSink {})),
+            (full(), column_name(), vec(column_name(), 0..3))
+                .prop_map(|(path, table, key)| { SinkConnector::Sqlite(SqliteSink { path, table, key }) }),
             (full(), vec(column_name(), 0..3), option::of(column_name()), 1u64..1000).prop_map(
                 |(path, partition_by, time, max_file_mib)| {
                     SinkConnector::File(FileSink {
@@ -514,24 +520,57 @@ fn pipeline() -> impl Strategy<Value = Pipeline> {
         classification(),
         option::of(full()),
         select(&[Delivery::ExactlyOnce, Delivery::AtLeastOnce][..]),
+        select(&[SinkMode::Append, SinkMode::Changes, SinkMode::Upsert][..]),
     )
-        .prop_map(|(from, connector, format, clearance, recipient, delivery)| Sink {
+        .prop_map(|(from, connector, format, clearance, recipient, delivery, mode)| Sink {
             from,
+            format: if connector.has_format() { format } else { Format::Json },
             connector,
-            format,
             clearance,
             recipient,
             delivery,
-            mode: SinkMode::Append,
+            mode,
         });
-    (head(), vec((table_name(), source), 1..3), vec((table_name(), step), 0..4), vec((table_name(), sink), 1..3)).prop_map(
-        |(head, sources, steps, sinks)| Pipeline {
+    let table = (
+        prop_oneof![
+            (full(), column_name()).prop_map(|(path, table)| TableConnector::Sqlite(SqliteTable { path, table })),
+            full().prop_map(|path| {
+                TableConnector::File(FileSource {
+                    path,
+                    compression: None,
+                    max_line: 1 << 20,
+                    delimiter: ',',
+                    header: true,
+                    null: String::new(),
+                })
+            }),
+        ],
+        vec(column(), 1..4),
+        vec(column_name(), 0..3),
+        timespan(100, 86_400_000),
+    )
+        .prop_map(|(connector, schema, key, reload)| Table {
+            connector,
+            format: Format::Json,
+            contract: None,
+            schema: Some(schema),
+            key,
+            reload,
+        });
+    (
+        head(),
+        vec((table_name(), table), 0..3),
+        vec((table_name(), source), 1..3),
+        vec((table_name(), step), 0..4),
+        vec((table_name(), sink), 1..3),
+    )
+        .prop_map(|(head, tables, sources, steps, sinks)| Pipeline {
+            tables: tables.into_iter().collect(),
             sources: sources.into_iter().collect(),
             steps: steps.into_iter().collect(),
             sinks: sinks.into_iter().collect(),
             ..head
-        },
-    )
+        })
 }
 
 /// A pipeline that the checks let pass: a chain of steps over known columns.

@@ -7,7 +7,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-pub(super) struct HashingFile {
+pub(crate) struct HashingFile {
     file: File,
     hash: Sha256,
     bytes: u64,

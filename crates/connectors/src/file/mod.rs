@@ -16,8 +16,11 @@ use std::path::{Path, PathBuf};
 use crate::error::ConnectorError;
 
 pub use encode::FileEncoder;
+pub(crate) use hashing::HashingFile;
 pub use sink::FileWriter;
+pub(crate) use sink::{make_folders, sync_folder};
 pub use source::{FileReader, FileReaderOptions};
+pub(crate) use take_back::is_as_written;
 
 /// The files that the `path` of a file source means, in the order in which they are read.
 pub fn files(base: &Path, path: &str) -> Result<Vec<PathBuf>, ConnectorError> {

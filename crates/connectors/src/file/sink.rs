@@ -397,7 +397,7 @@ fn parquet_failed(path: &Path, error: parquet::errors::ParquetError) -> Connecto
 }
 
 /// Makes a folder and those above it, each durable in the one above.
-fn make_folders(folder: &Path) -> Result<(), ConnectorError> {
+pub(crate) fn make_folders(folder: &Path) -> Result<(), ConnectorError> {
     if folder.is_dir() {
         return Ok(());
     }
@@ -411,7 +411,7 @@ fn make_folders(folder: &Path) -> Result<(), ConnectorError> {
     }
 }
 
-fn sync_folder(folder: &Path) -> Result<(), ConnectorError> {
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), ConnectorError> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     File::open(folder).and_then(|opened| opened.sync_all()).map_err(|error| ConnectorError::io(folder, error))
 }

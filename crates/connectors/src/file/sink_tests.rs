@@ -60,7 +60,7 @@ fn rows(from: i64, to: i64) -> RecordBatch {
 }
 
 fn context(folder: &Path) -> SinkContext {
-    SinkContext { base_dir: folder.to_owned(), run_tag: "p1-s".into() }
+    SinkContext { base_dir: folder.to_owned(), run_tag: "p1-s".into(), changes_in_order: false }
 }
 
 fn writer(folder: &Path, config: &FileSink, format: Format) -> FileWriter {

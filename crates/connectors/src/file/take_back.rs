@@ -77,7 +77,8 @@ impl FileWriter {
     }
 }
 
-fn is_as_written(path: &Path, file: &PreparedFile) -> Result<bool, ConnectorError> {
+/// Whether a file still has the length and the SHA-256 that it was written with.
+pub(crate) fn is_as_written(path: &Path, file: &PreparedFile) -> Result<bool, ConnectorError> {
     let failed = |error| ConnectorError::io(path, error);
     let mut opened = File::open(path).map_err(failed)?;
     if opened.metadata().map_err(failed)?.len() != file.bytes {

@@ -140,15 +140,26 @@ pub(crate) fn write_date(out: &mut Vec<u8>, days: i64) {
 
 /// Appends `YYYY-MM-DDThh:mm:ss[.fraction]Z`, with 3 or 6 digits of fraction when there is one.
 pub(crate) fn write_timestamp(out: &mut Vec<u8>, micros: i64) {
+    let fraction = micros.rem_euclid(MICROS_PER_SECOND);
+    write_timestamp_with(out, micros, if fraction == 0 { 0 } else { 3 + 3 * usize::from(fraction % 1000 != 0) });
+}
+
+/// Appends `YYYY-MM-DDThh:mm:ss.ffffffZ`: texts of years 0 to 9999 are in the order of their times.
+pub(crate) fn write_sortable_timestamp(out: &mut Vec<u8>, micros: i64) {
+    write_timestamp_with(out, micros, 6);
+}
+
+/// With so many digits of fraction: 0, 3 or 6.
+fn write_timestamp_with(out: &mut Vec<u8>, micros: i64, digits: usize) {
     let seconds = micros.div_euclid(MICROS_PER_SECOND);
     let fraction = micros.rem_euclid(MICROS_PER_SECOND) as u32;
     write_date(out, seconds.div_euclid(SECONDS_PER_DAY));
     let clock = seconds.rem_euclid(SECONDS_PER_DAY) as u32;
     let ([h0, h1], [m0, m1], [s0, s1]) = (pair(clock / 3600), pair(clock / 60 % 60), pair(clock % 60));
     let ([a0, a1], [b0, b1], [c0, c1]) = (pair(fraction / 10_000), pair(fraction / 100 % 100), pair(fraction % 100));
-    if fraction == 0 {
+    if digits == 0 {
         out.extend_from_slice(&[b'T', h0, h1, b':', m0, m1, b':', s0, s1, b'Z']);
-    } else if fraction.is_multiple_of(1000) {
+    } else if digits == 3 {
         out.extend_from_slice(&[b'T', h0, h1, b':', m0, m1, b':', s0, s1, b'.', a0, a1, b0, b'Z']);
     } else {
         out.extend_from_slice(&[b'T', h0, h1, b':', m0, m1, b':', s0, s1, b'.', a0, a1, b0, b1, c0, c1, b'Z']);
@@ -207,6 +218,9 @@ mod tests {
             let mut out = Vec::new();
             write_timestamp(&mut out, micros);
             prop_assert_eq!(DateTime::parse_from_rfc3339(std::str::from_utf8(&out).unwrap()).unwrap(), oracle);
+            out.clear();
+            write_sortable_timestamp(&mut out, micros);
+            prop_assert_eq!(std::str::from_utf8(&out).unwrap(), oracle.to_rfc3339_opts(SecondsFormat::Micros, true));
         }
 
         #[test]

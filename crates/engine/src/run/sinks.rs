@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use weir_connectors::{SinkContext, SinkWriter, sink_writer};
+use weir_connectors::{ConnectorError, SinkContext, SinkWriter, sink_writer};
 use weir_plan::{NodeKind, Plan};
 
 use super::Options;
@@ -13,7 +13,11 @@ pub fn open(plan: &Plan, options: &Options) -> Result<BTreeMap<usize, Box<dyn Si
     let mut writers = BTreeMap::new();
     for (index, node) in plan.nodes.iter().enumerate() {
         if let NodeKind::Sink(planned) = &node.kind {
-            let context = SinkContext { base_dir: options.base_dir.clone(), run_tag: format!("{}-{}", options.tag, node.name) };
+            let context = SinkContext {
+                base_dir: options.base_dir.clone(),
+                run_tag: format!("{}-{}", options.tag, node.name),
+                changes_in_order: planned.upsert.as_ref().is_some_and(|upsert| upsert.in_order),
+            };
             let writer = sink_writer(&planned.sink, written_schema(planned, &node.schema), &context);
             writers.insert(index, writer.map_err(|e| EngineError::connector(&node.name, e))?);
         }
@@ -36,7 +40,16 @@ pub fn recover(
 }
 
 /// Finishes the output that a checkpoint has promised, without a run: before the checkpoint is forgotten. Nobody else may run the
-/// pipeline meanwhile.
+/// pipeline meanwhile. A sink whose output was taken away or replaced has nothing to finish; that is logged.
 pub fn finish_commit(plan: &Plan, options: &Options, checkpoint: &Checkpoint) -> Result<(), EngineError> {
-    recover(plan, &mut open(plan, options)?, Some(checkpoint))
+    for (index, mut writer) in open(plan, options)? {
+        let node = &plan.nodes[index].name;
+        match writer.recover(checkpoint.pre_commits.get(node)) {
+            Err(error @ ConnectorError::Resume(_)) => {
+                tracing::warn!(sink = node, %error, "what the last checkpoint had promised cannot be finished any more");
+            }
+            finished => finished.map_err(|e| EngineError::connector(node, e))?,
+        }
+    }
+    Ok(())
 }

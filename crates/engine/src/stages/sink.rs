@@ -12,22 +12,23 @@ use weir_spec::pipeline::SinkMode;
 
 use crate::{batch::Batch, counts::NodeCounts, error::EngineError};
 
-/// The column that says what happened to a row, in sinks that write changes: `+I`, `-U`, `+U` or `-D`.
+/// The column that says what happened to a row, in sinks that take changes: `+I`, `-U`, `+U` or `-D`.
 pub const CHANGE_COLUMN: &str = "op";
 
 pub struct SinkStage {
     pub node: String,
     pub encoder: Box<dyn RowEncoder>,
     pub counts: NodeCounts,
-    /// As it is written, where each row comes with its change.
+    /// As the sink takes it, where each row comes with its change.
     pub with_changes: Option<SchemaRef>,
 }
 
-/// What a sink writes of rows with this schema: with their changes before them, if the document says so.
+/// What a sink takes of rows with this schema: with their changes before them, if the document says so.
 pub fn written_schema(sink: &SinkNode, rows: &SchemaRef) -> SchemaRef {
     match sink.sink.mode {
         SinkMode::Append => Arc::clone(rows),
-        SinkMode::Changes => {
+        // One that replaces rows reads the column and does not write it.
+        SinkMode::Changes | SinkMode::Upsert => {
             let change = Arc::new(Field::new(CHANGE_COLUMN, DataType::Utf8, false));
             Arc::new(Schema::new([change].into_iter().chain(rows.fields().iter().cloned()).collect::<Vec<_>>()))
         }

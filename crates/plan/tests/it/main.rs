@@ -19,3 +19,4 @@ mod streaming_refused;
 mod streaming_sound;
 mod support;
 mod together;
+mod upsert;

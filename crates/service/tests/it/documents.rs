@@ -206,6 +206,30 @@ async fn a_path_outside_the_projects_folder_is_refused_where_it_stands() {
     assert_eq!(refusal.span.map(|span| (span.start.line, span.start.column)), Some((line, column)));
     assert!(!refusal.message.contains(&*world.folder.path().to_string_lossy()), "the server's folders are nobody's business");
 
+    // Databases too, whether they are written to or looked up in, and files that are looked up in.
+    for (from, to, place) in [
+        (
+            "file: { path: out/alerts }\n    format: json",
+            "sqlite: { path: ../../weir.db, table: users }",
+            "sinks.alerts.sqlite.path",
+        ),
+        (
+            "sources:\n",
+            "tables:\n  t: { sqlite: { path: /etc/t.db, table: t }, schema: [{ name: a, type: string }] }\nsources:\n",
+            "tables.t.sqlite.path",
+        ),
+        (
+            "sources:\n",
+            "tables:\n  t: { file: { path: /etc/passwd }, schema: [{ name: a, type: string }] }\nsources:\n",
+            "tables.t.file.path",
+        ),
+    ] {
+        assert!(PIPELINE.contains(from), "{from}");
+        let found = validated(PIPELINE.replacen(from, to, 1)).await.unwrap().diagnostics;
+        let refused: Vec<_> = found.iter().filter(|finding| finding.code == "path-outside").map(|f| f.path.as_str()).collect();
+        assert_eq!(refused, [place], "{found:?}");
+    }
+
     // Beside an error of the document itself, too.
     let both = validated(escaping.replace("token: {}", "tokn: {}")).await.unwrap().diagnostics;
     assert_eq!(

@@ -67,17 +67,23 @@ pub fn check(scope: &Scope<'_>, graph: &Graph, found: &mut Vec<Diagnostic>) {
         }
     }
     for (name, sink) in &scope.pipeline.sinks {
-        let SinkConnector::File(file) = &sink.connector else {
-            continue;
-        };
         let Some(columns) = graph.index(NodeKind::Sink, name).and_then(|index| of_inputs(scope, graph, index, 0)) else {
             continue;
         };
-        for (i, column) in file.partition_by.iter().enumerate() {
-            exists(column, columns, &format!("sinks.{name}.file.partition_by[{i}]"), found);
-        }
-        if let Some(time) = &file.partition_time {
-            exists(&time.column, columns, &format!("sinks.{name}.file.partition_time.column"), found);
+        match &sink.connector {
+            SinkConnector::File(file) => {
+                for (i, column) in file.partition_by.iter().enumerate() {
+                    exists(column, columns, &format!("sinks.{name}.file.partition_by[{i}]"), found);
+                }
+                if let Some(time) = &file.partition_time {
+                    exists(&time.column, columns, &format!("sinks.{name}.file.partition_time.column"), found);
+                }
+            }
+            SinkConnector::Sqlite(table) => {
+                let path = format!("sinks.{name}.sqlite.key");
+                table.key.iter().for_each(|column| exists(column, columns, &path, found));
+            }
+            SinkConnector::Stdout(_) => {}
         }
     }
 }

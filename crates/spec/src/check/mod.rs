@@ -7,6 +7,7 @@ mod references;
 mod rules;
 mod sinks;
 mod sources;
+mod tables;
 
 pub(crate) use rules::bounds;
 
@@ -28,6 +29,7 @@ pub fn check_parsed(pipeline: &Pipeline, spans: &SpanMap, earlier: &[Diagnostic]
     rules::check(&scope, &mut found);
     metrics::check(&scope, &mut found);
     columns::check(&scope, &graph, &mut found);
+    tables::check(&scope, &mut found);
     sinks::check(&scope, &mut found);
     found
 }

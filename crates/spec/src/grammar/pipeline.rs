@@ -4,7 +4,7 @@ use super::{
     Field, List, Map, Object, Shape, choices, defaulted,
     metrics::{ALERT, WINDOW_RULE},
     optional, required,
-    text::Text::{self, ColumnName, ContractRef, DocumentName, Free, NonEmpty, TableName, Timestamp},
+    text::Text::{self, ColumnName, ContractRef, DocumentName, Free, NonEmpty, Relation, TableName, Timestamp},
 };
 use crate::{
     connector::{Compression, Format, GeneratorKind, LatePolicy, NexmarkStream, TimeUnit},
@@ -78,8 +78,12 @@ static SINKS: Map = Map { what: "a sink", key: TableName, of: Shape::Object(&SIN
 static TABLE: Object = Object::new(
     "a table",
     &[
-        required("file", Shape::Object(&FILE_SOURCE), "The file that holds the rows."),
-        defaulted("format", Shape::Choice(choices::<Format>), "\"json\"", "How rows are written as bytes."),
+        defaulted(
+            "format",
+            Shape::Choice(choices::<Format>),
+            "\"json\"",
+            "How rows are written as bytes. A database's table has none.",
+        ),
         optional("contract", Shape::Text(ContractRef), "A registered contract and its major version: `rates@1`."),
         optional(
             "schema",
@@ -87,12 +91,22 @@ static TABLE: Object = Object::new(
             "The columns, written here instead of in a contract.",
         ),
         optional("key", ONE_OR_MORE_COLUMNS, "The columns that tell its rows apart; a later row replaces an earlier one."),
-        defaulted(
-            "reload",
-            Shape::Duration(100, DAY),
-            "\"10s\"",
-            "How often the file is looked at; it is read again when it changed.",
-        ),
+        defaulted("reload", Shape::Duration(100, DAY), "\"10s\"", "How often it is looked at; it is read again when it changed."),
+    ],
+)
+.with_one_of(
+    "connector",
+    &[
+        optional("file", Shape::Object(&FILE_SOURCE), "The file that holds the rows."),
+        optional("sqlite", Shape::Object(&SQLITE_TABLE), "The table of a SQLite database that holds the rows."),
+    ],
+);
+
+static SQLITE_TABLE: Object = Object::new(
+    "a database's table",
+    &[
+        required("path", Shape::Text(NonEmpty), "The database, a file relative to the document."),
+        required("table", Shape::Text(Relation), "The table or view. Its columns are found by their names."),
     ],
 );
 
@@ -473,7 +487,12 @@ static SINK: Object = Object::new(
     "a sink",
     &[
         required("from", FROM, "A source or a step."),
-        defaulted("format", Shape::Choice(choices::<Format>), "\"json\"", "How rows are written as bytes."),
+        defaulted(
+            "format",
+            Shape::Choice(choices::<Format>),
+            "\"json\"",
+            "How rows are written as bytes. A database has none.",
+        ),
         defaulted(
             "clearance",
             Shape::Choice(choices::<Classification>),
@@ -484,20 +503,38 @@ static SINK: Object = Object::new(
         optional(
             "delivery",
             Shape::Choice(choices::<Delivery>),
-            "What is promised when a run is killed and started again; by default the best that the connector can: exactly_once to files, at_least_once to stdout.",
+            "What is promised when a run is killed and started again; by default the best that the connector can: exactly_once to files and databases, at_least_once to stdout.",
         ),
-        defaulted("mode", Shape::Choice(choices::<SinkMode>), "\"append\"", "What becomes of rows that change."),
+        optional(
+            "mode",
+            Shape::Choice(choices::<SinkMode>),
+            "What becomes of rows that change; by default upsert where the connector has a key, else append.",
+        ),
     ],
 )
 .with_one_of(
     "connector",
     &[
         optional("file", Shape::Object(&FILE_SINK), "A folder of files, each committed whole with a checkpoint."),
+        optional("sqlite", Shape::Object(&SQLITE_SINK), "A table of a SQLite database, changed with each checkpoint."),
         optional("stdout", Shape::Object(&STDOUT), "Rows as text on standard output."),
     ],
 );
 
 static STDOUT: Object = Object::new("`stdout`", &[]);
+
+static SQLITE_SINK: Object = Object::new(
+    "a sqlite sink",
+    &[
+        required("path", Shape::Text(NonEmpty), "The database, a file relative to the document; made if it is not there."),
+        required("table", Shape::Text(Relation), "The table; made if it is not there."),
+        optional(
+            "key",
+            ONE_OR_MORE_COLUMNS,
+            "The columns that tell its rows apart: a row replaces the one with its key. Without, rows are only added.",
+        ),
+    ],
+);
 
 static FILE_SINK: Object = Object::new(
     "a file sink",

@@ -21,6 +21,8 @@ pub enum Text {
     TableName,
     /// The name of a column: one line of text.
     ColumnName,
+    /// The name of a database's table: one line of text.
+    Relation,
     /// `payments@1`
     ContractRef,
     /// A logical type.
@@ -53,6 +55,7 @@ impl Text {
             Self::Free | Self::NonEmpty => "text",
             Self::DocumentName | Self::TableName => "a name",
             Self::ColumnName => "the name of a column",
+            Self::Relation => "the name of a table",
             Self::ContractRef => "a contract such as `payments@1`",
             Self::DataType => "a type such as `string` or `decimal(12,2)`",
             Self::Char => "one character",
@@ -70,7 +73,7 @@ impl Text {
             Self::NonEmpty => Some(r"\S"),
             Self::DocumentName => Some("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"),
             Self::TableName => Some("^[a-z][a-z0-9_]{0,62}$"),
-            Self::ColumnName => Some(r"^[^\u0000-\u001f\u007f]+$"),
+            Self::ColumnName | Self::Relation => Some(r"^[^\u0000-\u001f\u007f]+$"),
             Self::ContractRef => Some("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?@(0|[1-9][0-9]{0,8})$"),
             Self::DataType => Some(
                 r"^\s*((boolean|int32|int64|float32|float64|string|bytes|date|timestamp)\s*$|decimal\s*\(\s*\d{1,2}\s*,\s*\d{1,2}\s*\)\s*$|list\s*<.+>\s*$|struct\s*<.+>\s*$)",
@@ -94,11 +97,11 @@ impl Text {
             Self::NonEmpty => Ok(()),
             Self::DocumentName => document_name(text),
             Self::TableName => table_name(text),
-            Self::ColumnName if text.is_empty() || text.chars().any(|c| c.is_ascii_control()) => {
-                let message = format!("{} is not the name of a column", quoted(text));
+            Self::ColumnName | Self::Relation if text.is_empty() || text.chars().any(|c| c.is_ascii_control()) => {
+                let message = format!("{} is not {}", quoted(text), self.expected());
                 Err(refusal("bad-name", message, Some("write one line of text".to_owned())))
             }
-            Self::ColumnName => Ok(()),
+            Self::ColumnName | Self::Relation => Ok(()),
             Self::ContractRef => ContractRef::from_str(text).map(drop).map_err(|message| {
                 refusal(
                     "bad-value",

@@ -4,7 +4,7 @@ use super::{character, choice, flag, float, number, optional_text, span, text, t
 use crate::{
     connector::{
         Compression, EventTime, FileSink, FileSource, GeneratorKind, GeneratorSource, HttpSource, NexmarkSource, NexmarkStream,
-        PartitionTime, SinkConnector, SourceConnector, StdoutSink, TimeUnit,
+        PartitionTime, SinkConnector, SourceConnector, SqliteSink, SqliteTable, StdoutSink, TableConnector, TimeUnit,
     },
     nexmark::DEFAULT_EVENT_RATE,
     parse::Node,
@@ -54,7 +54,21 @@ pub fn file_source(file: &Node) -> FileSource {
     }
 }
 
+pub fn table(node: &Node) -> TableConnector {
+    match node.get("sqlite") {
+        Some(table) => TableConnector::Sqlite(SqliteTable { path: text(table, "path"), table: text(table, "table") }),
+        None => TableConnector::File(file_source(node.get("file").unwrap_or(node))),
+    }
+}
+
 pub fn sink(node: &Node) -> SinkConnector {
+    if let Some(table) = node.get("sqlite") {
+        return SinkConnector::Sqlite(SqliteSink {
+            path: text(table, "path"),
+            table: text(table, "table"),
+            key: texts(table, "key"),
+        });
+    }
     let Some(file) = node.get("file") else {
         return SinkConnector::Stdout(StdoutSink {});
     };

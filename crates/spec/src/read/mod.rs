@@ -51,7 +51,7 @@ fn named<T>(root: &Node, key: &str, read: impl Fn(&Node) -> T) -> IndexMap<Strin
 
 fn table(node: &Node) -> Table {
     Table {
-        file: connector::file_source(node.get("file").unwrap_or(node)),
+        connector: connector::table(node),
         format: choice(node, "format").unwrap_or(crate::connector::Format::Json),
         contract: node.get("contract").and_then(Node::as_str).and_then(|text| text.parse().ok()),
         schema: node.get("schema").map(|list| list.items().iter().map(column).collect()),
@@ -128,7 +128,7 @@ fn sink(node: &Node) -> Sink {
         clearance: choice(node, "clearance").unwrap_or_default(),
         recipient: optional_text(node, "recipient"),
         delivery: choice(node, "delivery").unwrap_or_else(|| connector.default_delivery()),
-        mode: choice(node, "mode").unwrap_or_default(),
+        mode: choice(node, "mode").unwrap_or_else(|| connector.default_mode()),
         connector,
     }
 }

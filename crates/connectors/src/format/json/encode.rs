@@ -314,7 +314,7 @@ fn is_clean(bytes: &[u8]) -> bool {
 }
 
 /// Appends a JSON string, quotes included.
-fn write_string(out: &mut Vec<u8>, value: &[u8]) {
+pub(crate) fn write_string(out: &mut Vec<u8>, value: &[u8]) {
     out.push(b'"');
     let mut rest = value;
     loop {

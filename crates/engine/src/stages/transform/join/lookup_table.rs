@@ -1,15 +1,16 @@
-//! Reference data for lookup joins: the rows of a file, held in memory by all lanes together, and read again when it has changed.
+//! Reference data for lookup joins: the rows of a file or of a database's table, held in memory by all lanes together, and read again
+//! when it has changed.
 //!
-//! Whether it has changed is told by the files' names, sizes and times of modification. The new rows replace the old ones at once
-//! and as a whole; who is in the middle of a batch keeps the old. A file that cannot be read, that has a malformed row or one that
-//! breaks a rule of its contract changes nothing: the old rows stay, and the failure is logged with the path, once for each state
-//! of the file. At start it is an error.
+//! Whether it has changed is told by the files' names, sizes and times of modification, or by the database's own count of changes.
+//! The new rows replace the old ones at once and as a whole; who is in the middle of a batch keeps the old. What cannot be read, has
+//! a malformed row or one that breaks a rule of its contract changes nothing: the old rows stay, and the failure is logged with the
+//! path, once for each state of the file or database. At start it is an error.
 
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Weak},
     thread,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use ahash::AHashSet;
@@ -23,11 +24,13 @@ use arrow::{
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use hashbrown::HashTable;
 use parking_lot::Mutex;
-use weir_connectors::{ConnectorError, Read, ReadLimit, SourceContext, SourceReader as _, arrow_schema, file, row_decoder};
+use weir_connectors::{ConnectorError, arrow_schema};
 use weir_plan::TableNode;
-use weir_spec::connector::SourceConnector;
 
-use super::encode::{EncodedRows, RowEncoder};
+use super::{
+    encode::{EncodedRows, RowEncoder},
+    lookup_source::{LookupSource, Stamp},
+};
 use crate::{error::EngineError, stages::quality::rule::RowCheck, state::key_hash};
 
 /// A table of reference data.
@@ -35,11 +38,12 @@ pub struct LookupTable {
     name: String,
     plan: TableNode,
     base_dir: PathBuf,
+    source: LookupSource,
     schema: SchemaRef,
     checks: Vec<(String, RowCheck)>,
     current: ArcSwap<Version>,
-    /// The files as they were when they were last read, whatever came of it. Held while the table is being changed.
-    seen: Mutex<Vec<Stamp>>,
+    /// What was there when it was last read, whatever came of it. Held while the table is being changed.
+    seen: Mutex<Option<Stamp>>,
     /// Dropped with the table, which ends its thread.
     watch: Mutex<Option<Sender<()>>>,
 }
@@ -66,14 +70,6 @@ pub struct KeyIndex {
 
 const LAST: u32 = u32::MAX;
 
-/// What tells a changed file from an unchanged one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Stamp {
-    path: PathBuf,
-    bytes: u64,
-    modified: Option<SystemTime>,
-}
-
 impl KeyIndex {
     /// Rows with a null in a key column are in no key.
     fn build(rows: &RecordBatch, columns: Vec<usize>) -> Result<Self, ArrowError> {
@@ -94,7 +90,7 @@ impl KeyIndex {
         Ok(Self { columns, keys, first, next })
     }
 
-    /// The rows with this key, in the order of the file.
+    /// The rows with this key, in the order of the table.
     pub fn rows(&self, key: &[u8]) -> impl Iterator<Item = u32> {
         let first = self.first.find(key_hash(key), |&row| self.keys.get(row as usize) == key).copied();
         std::iter::successors(first, |&row| Some(self.next[row as usize]).filter(|&next| next != LAST))
@@ -125,6 +121,7 @@ impl LookupTable {
             name: name.to_owned(),
             plan: plan.clone(),
             base_dir: base_dir.to_owned(),
+            source: LookupSource::new(plan, &schema, base_dir),
             current: ArcSwap::from_pointee(Version {
                 number: 0,
                 rows: RecordBatch::new_empty(Arc::clone(&schema)),
@@ -136,7 +133,7 @@ impl LookupTable {
             watch: Mutex::default(),
         };
         let failed = |error| EngineError::connector(name, error);
-        *table.seen.lock() = table.stamps().map_err(failed)?;
+        *table.seen.lock() = Some(table.source.stamp().map_err(failed)?);
         let rows = table.load().map_err(failed)?;
         table.current.store(Arc::new(Version { number: 0, rows, indexes: Vec::new() }));
         Ok(table)
@@ -163,15 +160,15 @@ impl LookupTable {
         Ok(())
     }
 
-    /// Reads the file again if it has changed, and says whether there are new rows. After an error the old ones stay.
+    /// Reads it again if it has changed, and says whether there are new rows. After an error the old ones stay.
     pub fn reload(&self) -> Result<bool, ConnectorError> {
         let mut seen = self.seen.lock();
-        let stamps = self.stamps()?;
-        if *seen == stamps {
+        let stamp = self.source.stamp()?;
+        if seen.as_ref() == Some(&stamp) {
             return Ok(false);
         }
-        // A file that changes while it is read has another stamp the next time.
-        *seen = stamps;
+        // What changes while it is read has another stamp the next time.
+        *seen = Some(stamp);
         let rows = self.load()?;
         let current = self.current();
         let indexes = current.indexes.iter().map(|index| KeyIndex::build(&rows, index.columns.clone()).map(Arc::new));
@@ -180,44 +177,15 @@ impl LookupTable {
         Ok(true)
     }
 
-    fn stamps(&self) -> Result<Vec<Stamp>, ConnectorError> {
-        let files = file::files(&self.base_dir, &self.plan.file.path)?;
-        let stamp = |path: PathBuf| {
-            let metadata = std::fs::metadata(&path).map_err(|error| ConnectorError::io(&path, error))?;
-            Ok(Stamp { bytes: metadata.len(), modified: metadata.modified().ok(), path })
-        };
-        files.into_iter().map(stamp).collect()
-    }
-
     fn load(&self) -> Result<RecordBatch, ConnectorError> {
         let wrong = |what: String| ConnectorError::Config(format!("reference data {}: {what}", self.path().display()));
-        let connector = SourceConnector::File(self.plan.file.clone());
-        let (format, columns) = (self.plan.format, &self.plan.declared);
-        let options = file::FileReaderOptions {
-            config: &self.plan.file,
-            format,
-            schema: Arc::clone(&self.schema),
-            columns,
-            base_dir: SourceContext { base_dir: self.base_dir.clone(), ..SourceContext::default() }.base_dir,
-        };
-        let mut reader = file::FileReader::open(options, &[])?;
-        let mut decoder = row_decoder(&connector, Some(format), Arc::clone(&self.schema), columns)?;
         let (mut batches, mut read) = (Vec::new(), 0u64);
-        loop {
-            match reader.read(ReadLimit { rows: 64 * 1024, wait: Duration::ZERO })? {
-                Read::Chunk(chunk) => {
-                    let decoded = decoder.decode(&chunk)?;
-                    if let Some(malformed) = decoded.malformed.first() {
-                        return Err(wrong(format!("row {} is malformed: {}", malformed.at.row + 1, malformed.reason)));
-                    }
-                    self.check(&decoded.rows, read).map_err(wrong)?;
-                    read += decoded.rows.num_rows() as u64;
-                    batches.push(decoded.rows);
-                }
-                Read::Idle => {}
-                Read::End => break,
-            }
-        }
+        self.source.read(|rows| {
+            self.check(&rows, read).map_err(wrong)?;
+            read += rows.num_rows() as u64;
+            batches.push(rows);
+            Ok(())
+        })?;
         if read >= u64::from(u32::MAX) {
             return Err(wrong("more than 4 billion rows; a table is held in memory".into()));
         }
@@ -237,7 +205,7 @@ impl LookupTable {
     }
 
     fn path(&self) -> PathBuf {
-        self.base_dir.join(&self.plan.file.path)
+        self.base_dir.join(self.plan.connector.path())
     }
 
     /// Starts the thread that looks for changes.

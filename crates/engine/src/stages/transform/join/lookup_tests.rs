@@ -12,7 +12,7 @@ use weir_plan::{
 };
 use weir_spec::{
     Column,
-    connector::{FileSource, Format},
+    connector::{FileSource, Format, SqliteTable, TableConnector},
     types::Timespan,
 };
 
@@ -24,7 +24,8 @@ fn plan(path: &str, format: Format, key: Vec<usize>) -> TableNode {
     let mut id = Column::new("id", weir_spec::DataType::Int64);
     id.required = true;
     let declared = vec![id, Column::new("name", weir_spec::DataType::String)];
-    TableNode { file, format, declared, rules: Vec::new(), key, reload: Timespan::from_millis(3_600_000) }
+    let connector = TableConnector::File(file);
+    TableNode { connector, format, declared, rules: Vec::new(), key, reload: Timespan::from_millis(3_600_000) }
 }
 
 fn rig(table: &Arc<LookupTable>, kind: JoinKind, conditional: bool, changes: bool) -> Rig {
@@ -140,6 +141,34 @@ fn a_file_that_changes_is_read_again_and_one_that_fails_changes_nothing() {
     assert!(table.reload().is_err());
     write(folder.path(), "t.csv", &[(1, 12), (1, 13)]);
     assert_eq!(found(&table, true), ["+I 1 0 0 1 12", "+I 1 0 0 1 13"]);
+}
+
+#[test]
+fn a_databases_table_is_read_again_when_somebody_has_committed_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = rusqlite::Connection::open(folder.path().join("t.db")).unwrap();
+    database.execute_batch("CREATE TABLE t (name TEXT, id INTEGER); INSERT INTO t VALUES ('10', 1)").unwrap();
+    let connector = TableConnector::Sqlite(SqliteTable { path: "t.db".into(), table: "t".into() });
+    let plan = TableNode { connector, ..plan("", Format::Json, vec![0]) };
+    let table = Arc::new(LookupTable::read("t", &plan, folder.path()).unwrap());
+    let mut rig = rig(&table, JoinKind::Inner, false, false);
+    let mut found = |reloaded: bool| {
+        assert_eq!(table.reload().unwrap(), reloaded);
+        rig.insert(0, &[row(Some(1), 0)]);
+        rig.texts()
+    };
+    assert_eq!(found(false), ["+I 1 0 0 1 10"]);
+    database.execute_batch("BEGIN; UPDATE t SET name = '11'; INSERT INTO t VALUES ('20', 2)").unwrap();
+    assert_eq!(found(false), ["+I 1 0 0 1 10"], "what is not committed is not there");
+    database.execute_batch("COMMIT").unwrap();
+    assert_eq!(found(true), ["+I 1 0 0 1 11"]);
+
+    database.execute_batch("INSERT INTO t VALUES ('secret', 'none')").unwrap();
+    let error = table.reload().unwrap_err().to_string();
+    assert!(error.contains("t.db: row 3 of the table `t` is malformed: `id`: expected int64"), "{error}");
+    assert_eq!(found(false), ["+I 1 0 0 1 11"], "the rows as they were stay in use");
+    database.execute_batch("DELETE FROM t WHERE name = 'secret'; UPDATE t SET name = '12' WHERE id = 1").unwrap();
+    assert_eq!(found(true), ["+I 1 0 0 1 12"]);
 }
 
 #[test]

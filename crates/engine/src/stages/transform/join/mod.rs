@@ -15,6 +15,7 @@ pub mod condition;
 pub mod encode;
 pub mod interval;
 pub mod lookup;
+mod lookup_source;
 pub mod lookup_table;
 pub mod output;
 pub mod rows;
