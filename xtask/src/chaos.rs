@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::{
     run,
-    shell::{root, say},
+    shell::{has, output, root, say},
 };
 
 /// How many rows the documents themselves ask for.
@@ -200,12 +200,32 @@ fn read_rows(folder: &Path, relative: &Path, rows: &mut BTreeMap<PathBuf, Vec<St
             continue;
         }
         ensure!(!name.starts_with('.'), "{} was left behind", entry.path().display());
-        if !name.starts_with('_') {
+        if name.ends_with(".db") {
+            for line in tables(&entry.path())?.lines() {
+                let (table, row) = line.split_once('\t').context("a row comes with its table")?;
+                rows.entry(relative.join(&name).join(table)).or_default().push(row.to_owned());
+            }
+        } else if !name.starts_with('_') {
             let text = fs::read_to_string(entry.path())?;
             rows.entry(relative.to_path_buf()).or_default().extend(text.lines().map(str::to_owned));
         }
     }
     Ok(())
+}
+
+/// The rows of all tables of a database, as somebody else reads them: `table`, a tab and the row as JSON on each line.
+fn tables(database: &Path) -> Result<String> {
+    const SCRIPT: &str = r#"
+import json, sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> '_weir' ORDER BY name").fetchall()
+for (table,) in tables:
+    for row in database.execute(f'SELECT * FROM "{table}" ORDER BY rowid'):
+        print(table + "\t" + json.dumps(row, default=repr))
+"#;
+    ensure!(has("python3"), "Python 3 is missing: the tables of {} are read with it", database.display());
+    let read = output(Command::new("python3").args(["-c", SCRIPT]).arg(database));
+    read.with_context(|| format!("cannot read {}", database.display()))
 }
 
 /// The rows that are there after all changes, sorted; other rows as they are.

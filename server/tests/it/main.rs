@@ -23,6 +23,7 @@ mod run_recovery;
 mod run_sentinel;
 mod run_state;
 mod run_summary;
+mod run_tables;
 mod serve;
 mod session;
 mod weir;

@@ -2,7 +2,7 @@
 //! many lanes carry it, however its input is cut into batches, and however often it is stopped and restored at another
 //! parallelism on the way.
 //!
-//! A case is a folder with `pipeline.yaml`, its inputs, `consent.csv` where people have said something, and what is expected:
+//! A case is a folder with `pipeline.yaml`, its inputs (of `name.sql` the database `name.db` is made), `consent.csv` where people have said something, and what is expected:
 //! `expected/<sink>.jsonl` (or `.csv`) with the committed rows in order, `quarantine.txt` with every held row and all its
 //! reasons, `evidence.snap` with what the checkpoints' decisions add up to. Rows
 //! behind steps with state are sorted, and of changes the table is shown that they make (see [`crate::unordered`]).
@@ -28,7 +28,7 @@ use weir_store::{evidence, quarantine};
 use weir_vault::quarantine::Entry;
 use weir_worker::foreground;
 
-use crate::{harness::Instance, unordered::LeftOpen};
+use crate::{harness::Instance, table, unordered::LeftOpen};
 
 /// How a case is run.
 struct Variant {
@@ -115,9 +115,21 @@ async fn run(case: &Path, variant: &Variant, rows: u64) -> Result<(Outcome, u64)
     let open = LeftOpen::of(&plan);
     for node in &plan.nodes {
         let NodeKind::Sink(planned) = &node.kind else { continue };
-        let SinkConnector::File(file) = &planned.sink.connector else { continue };
         let ending = if planned.sink.format == Format::Csv { "csv" } else { "jsonl" };
-        let rows = open.shown(node, committed(&weir.path(&file.path), planned.sink.format));
+        let rows = match &planned.sink.connector {
+            SinkConnector::File(file) => open.shown(node, committed(&weir.path(&file.path), planned.sink.format)),
+            // A table of rows as they are now has no order.
+            SinkConnector::Sqlite(to) if planned.upsert.is_some() => {
+                let mut rows = table::rows(&weir.path(&to.path), &to.table);
+                rows.sort();
+                rows.into_iter().map(|row| row + "\n").collect()
+            }
+            SinkConnector::Sqlite(to) => {
+                let rows = table::rows(&weir.path(&to.path), &to.table);
+                open.shown(node, rows.into_iter().map(|row| row + "\n").collect())
+            }
+            SinkConnector::Stdout(_) => continue,
+        };
         outcome.insert(format!("expected/{}.{ending}", node.name), numbered(&rows, &mut numbers));
     }
     outcome.insert("quarantine.txt".to_owned(), held(&weir).await);
@@ -158,6 +170,8 @@ fn copy(from: &Path, to: &Path) {
         if entry.path().is_dir() {
             fs::create_dir_all(&to).unwrap();
             copy(&entry.path(), &to);
+        } else if entry.path().extension().is_some_and(|ending| ending == "sql") {
+            table::make(&to.with_extension("db"), &fs::read_to_string(entry.path()).unwrap());
         } else {
             fs::copy(entry.path(), to).unwrap();
         }

@@ -7,4 +7,6 @@ mod golden;
 mod harness;
 mod recovery;
 mod runs;
+mod table;
+mod tables;
 mod unordered;
