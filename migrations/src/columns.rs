@@ -40,6 +40,11 @@ pub(crate) fn int_null(name: &'static str) -> ColumnDef {
     ColumnDef::new(name).big_integer().null().to_owned()
 }
 
+/// A measured number; none where there is none.
+pub(crate) fn float_null(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).double().null().to_owned()
+}
+
 /// A count that begins at 0.
 pub(crate) fn count(name: &'static str) -> ColumnDef {
     ColumnDef::new(name).big_integer().not_null().default(0).to_owned()

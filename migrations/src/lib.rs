@@ -9,6 +9,7 @@ use sea_orm_migration::{MigrationTrait, async_trait};
 
 mod columns;
 mod initial;
+mod observations;
 
 /// All migrations, oldest first. Run it inside one transaction, so that two processes that start at once do not both migrate and
 /// a crash leaves nothing half done.
@@ -18,6 +19,6 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(initial::Initial)]
+        vec![Box::new(initial::Initial), Box::new(observations::Observations)]
     }
 }

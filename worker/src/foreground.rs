@@ -6,11 +6,14 @@ use std::{
 };
 
 use weir_api::DeploymentId;
-use weir_engine::{Checkpoint, Control, EngineError, Options, Outcome, Summary, finish_commit, summary::EvidenceSummary};
+use weir_engine::{
+    Checkpoint, Control, EngineError, Options, Outcome, Summary, finish_commit,
+    summary::{AlertSummary, EvidenceSummary},
+};
 use weir_plan::{Plan, Planned};
 use weir_service::{Cx, Services, foreground, heads};
-use weir_spec::{Diagnostic, parse_pipeline};
-use weir_store::{checkpoints, evidence};
+use weir_spec::{Diagnostic, Step, parse_pipeline};
+use weir_store::{alerts, checkpoints, evidence};
 
 use crate::{
     consent::ConsentFeed,
@@ -99,11 +102,21 @@ pub async fn run_reported(
     let result = carry(&services, consent, assignment, control, OnRetryable::End).await;
     signer.abort();
     heads::sign(&services).await?;
-    let summary = match &result {
+    let mut summary = match &result {
         Ok(outcome) => outcome.summary.clone(),
         Err(_) => as_of_the_last_checkpoint(&services, &plan, &run, begun.deployment.id).await?,
     };
+    if has_alerts(&checked.text) {
+        let tally = alerts::tally(services.store(), begun.deployment.id).await?;
+        summary.alerts = Some(AlertSummary { raised: tally.raised, resolved: tally.resolved, open: tally.open });
+    }
     Ok(Report { summary, result })
+}
+
+/// Whether the document has alert steps.
+fn has_alerts(text: &str) -> bool {
+    let pipeline = parse_pipeline(text).value;
+    pipeline.is_some_and(|pipeline| pipeline.steps.values().any(|step| matches!(step, Step::Alert(_))))
 }
 
 /// Forgets where the pipeline stood. In this order, so that a death between any two steps loses no output that is on record.

@@ -25,8 +25,9 @@ use weir_evidence::{
     record::{CheckpointDiscarded, SinkCommit},
 };
 use weir_plan::{NodeKind, Plan};
+use weir_service::Services;
 use weir_store::{
-    StoreError, checkpoints,
+    StoreError, alerts, checkpoints,
     evidence::{self, NewLeaf},
     host::BlockingStore,
     leases::Lease,
@@ -39,7 +40,7 @@ use weir_vault::{
     quarantine::count_by_rule,
 };
 
-use crate::{consent::ConsentFeed, runner::kind};
+use crate::{consent::ConsentFeed, observed, runner::kind};
 
 /// How long a lease lasts without being renewed.
 pub const LEASE: Duration = Duration::from_secs(15);
@@ -52,6 +53,7 @@ const STATE_MEMORY: Option<usize> = Some(2 << 30);
 
 /// The outside of one pipeline's runs.
 pub struct StoreHost {
+    services: Arc<Services>,
     store: BlockingStore,
     project: ProjectId,
     deployment: DeploymentId,
@@ -84,6 +86,7 @@ impl Folders {
 
 impl StoreHost {
     pub fn new(
+        services: Arc<Services>,
         store: BlockingStore,
         project: ProjectId,
         deployment: DeploymentId,
@@ -100,6 +103,7 @@ impl StoreHost {
             QuarantineSealer { sealer: keys.quarantine_sealer(), hasher: Arc::clone(&hasher), project: project.to_string() };
         Self {
             fingerprint: hex_of(&plan.fingerprint),
+            services,
             store,
             project,
             deployment,
@@ -131,6 +135,14 @@ impl StoreHost {
     /// Appends a leaf in a transaction of its own. Blocking.
     pub fn record(&self, leaf: NewLeaf) -> Result<(), EngineError> {
         self.store.append(vec![leaf]).map(|_| ()).map_err(failed)
+    }
+
+    /// Ends, on record, the alerts of steps that are not in the plan any longer. Blocking.
+    pub fn forget_alerts(&self) -> Result<(), EngineError> {
+        let steps = self.plan.nodes.iter().map(|node| node.step.as_str()).collect();
+        let forgotten =
+            self.store.transaction(async |tx| alerts::forget_missing(tx, &self.lease(), &steps, chrono::Utc::now()).await);
+        forgotten.map(|_| ()).map_err(failed)
     }
 
     /// The epoch of the last checkpoint this host has committed or restored.
@@ -216,7 +228,8 @@ impl Host for StoreHost {
     }
 
     fn commit(&self, commit: CheckpointCommit) -> Result<(), EngineError> {
-        let CheckpointCommit { checkpoint, began_at, quarantine, observations: _, decision } = commit;
+        let CheckpointCommit { checkpoint, began_at, quarantine, observations, decision } = commit;
+        let alerts = observed::alerts(observations.alerts);
         let new_keys = self.keyring.drain_new();
         let content = serde_json::to_vec(&checkpoint).map_err(|e| EngineError::internal("checkpoint", e))?;
         let committed = self.store.commit_checkpoint(
@@ -234,6 +247,8 @@ impl Host for StoreHost {
                 new_subject_keys: new_keys.iter().map(new_subject_key).collect(),
                 quarantine: quarantine.into_iter().map(segment).collect::<Result<_, _>>()?,
                 metrics: None,
+                windows: observed::windows(observations.windows),
+                alerts: alerts.clone(),
                 decision: Box::new(decision),
             },
             Vec::new(),
@@ -245,6 +260,9 @@ impl Host for StoreHost {
         self.keyring.confirm(&new_keys);
         self.last_epoch.store(checkpoint.epoch, Ordering::Relaxed);
         self.set_lease(committed.lease);
+        for alert in alerts {
+            self.services.alert_feed().publish(observed::news(self.project, &self.plan.pipeline, alert));
+        }
         Ok(())
     }
 

@@ -19,6 +19,7 @@ pub mod host;
 pub mod ingest;
 pub mod jobs;
 pub mod lock;
+mod observed;
 pub mod runner;
 pub mod supervisor;
 

@@ -70,7 +70,17 @@ pub async fn carry(
     let keys = services.project_keys(run.project).await.map_err(|e| outside(&e))?;
     let blocking = BlockingStore::new(store.clone(), Handle::current());
     let deployment = run.deployment;
-    let host = Arc::new(StoreHost::new(blocking, run.project, deployment, Arc::clone(&plan), lease, consent, keys, folders));
+    let host = Arc::new(StoreHost::new(
+        Arc::clone(services),
+        blocking,
+        run.project,
+        deployment,
+        Arc::clone(&plan),
+        lease,
+        consent,
+        keys,
+        folders,
+    ));
 
     let options = Options { run: run.id.to_string(), base_dir, tag: deployment.to_string() };
     let engine = {
@@ -91,6 +101,7 @@ pub async fn carry(
                 weir: env!("CARGO_PKG_VERSION").to_owned(),
             };
             host.record(leaf(&run, Body::RunStarted(started)))?;
+            host.forget_alerts()?;
             let host: Arc<dyn Host> = host;
             weir_engine::run(&plan, &host, &options, &control)
         })

@@ -85,6 +85,10 @@ uuid_id!(
     /// A sealed block of quarantined rows, written with one checkpoint.
     SegmentId, "segment id"
 );
+uuid_id!(
+    /// One cause that an alert step noticed, from when it was raised to its end.
+    AlertId, "alert id"
+);
 
 /// A name fit for a URL: 1 to 63 characters of `a-z`, `0-9` and `-`, beginning and ending with a letter or a digit. Names
 /// projects, pipelines and contracts.

@@ -7,6 +7,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod alert;
 pub mod audit;
 pub mod consent;
 pub mod contract;
@@ -19,6 +20,7 @@ pub mod page;
 pub mod pipeline;
 pub mod problem;
 pub mod project;
+pub mod quality;
 pub mod quarantine;
 pub mod role;
 pub mod run;
@@ -29,11 +31,14 @@ pub mod session;
 pub mod token;
 pub mod user;
 
+pub use alert::{
+    AcknowledgeAlert, Acknowledgement, Alert, AlertQuery, AlertSeverity, AlertState, AlertStates, OpenAlerts, UnknownSeverity,
+};
 pub use audit::{AuditEntry, AuditQuery, ConsistencyProof, Head, InclusionProof, Outcome, VerifyFailure, VerifyResult};
 pub use consent::{ConsentHistory, ConsentRecord, ConsentState, ImportLineError, ImportResult, SetConsent, ShowConsent};
 pub use contract::{ContractDetail, ContractSummary, RegisterContract};
 pub use graph::{Graph, GraphColumn, GraphEdge, GraphNode, NodeKind};
-pub use id::{DeploymentId, DocumentId, InvalidId, ProjectId, RunId, SegmentId, SessionId, Slug, TokenId, UserId};
+pub use id::{AlertId, DeploymentId, DocumentId, InvalidId, ProjectId, RunId, SegmentId, SessionId, Slug, TokenId, UserId};
 pub use ingest::IngestReceipt;
 pub use live::{NodeRates, RunRates};
 pub use overview::{EvidenceState, Overview, PipelineCounts};
@@ -44,6 +49,7 @@ pub use pipeline::{
 };
 pub use problem::{FieldError, Problem, ProblemError};
 pub use project::{CreateProject, Project, UpdateProject};
+pub use quality::{QualityPoint, QualityQuery, QualityRule, QualitySeries, UnknownVerdict, WindowVerdict};
 pub use quarantine::{QuarantineContent, QuarantineEntry, QuarantineQuery, QuarantineReason, QuarantineRow};
 pub use role::{Role, UnknownRole};
 pub use run::{

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{audit::Head, run::RunSummary};
+use crate::{alert::OpenAlerts, audit::Head, run::RunSummary};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -17,6 +17,8 @@ pub struct Overview {
     pub rejects_per_second: f64,
     /// Rows in quarantine.
     pub quarantined_rows: u64,
+    /// Absent where the caller may not read alerts.
+    pub open_alerts: Option<OpenAlerts>,
     pub evidence: EvidenceState,
 }
 

@@ -41,6 +41,8 @@ kinds! {
     Contract = "contract", ContractRead;
     Policy = "policy", PolicyRead;
     Run = "run", RunRead;
+    Quality = "quality", QualityRead;
+    Alert = "alert", AlertRead;
     Ingest = "ingest", PipelineRead;
     Quarantine = "quarantine", QuarantineList;
     Consent = "consent", ConsentRead;

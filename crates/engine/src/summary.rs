@@ -22,6 +22,9 @@ pub struct Summary {
     pub steps: IndexMap<String, StepSummary>,
     pub sinks: IndexMap<String, SinkSummary>,
     pub evidence: EvidenceSummary,
+    /// Of pipelines that have alert steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<AlertSummary>,
 }
 
 impl Summary {
@@ -37,6 +40,7 @@ impl Summary {
             steps: IndexMap::new(),
             sinks: IndexMap::new(),
             evidence,
+            alerts: None,
         };
         let counts = |node: usize| last.counts.get(&plan.nodes[node].name).copied().unwrap_or_default();
         for StepCounts { name, node, counts } in by_step(plan, counts) {
@@ -111,6 +115,14 @@ pub struct SinkSummary {
     #[serde(rename = "in")]
     pub rows_in: u64,
     pub written: u64,
+}
+
+/// `raised = resolved + open`, and those of which nothing more will be heard because the pipeline was started anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertSummary {
+    pub raised: u64,
+    pub resolved: u64,
+    pub open: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

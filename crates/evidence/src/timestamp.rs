@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 const FORMAT: &str = "%Y-%m-%dT%H:%M:%S%.6fZ";
+/// 0000-01-01T00:00:00Z.
+const FIRST: i64 = -62_167_219_200_000_000;
+/// 9999-12-31T23:59:59.999999Z.
+const LAST: i64 = 253_402_300_799_999_999;
 
 /// An instant such as `2026-03-01T12:00:00.000000Z`. It has one spelling, so text order is time order (years 0 to 9999).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -23,6 +27,11 @@ impl Timestamp {
     pub fn from_micros(micros: i64) -> Result<Self, TimestampError> {
         let bad = || TimestampError(format!("{micros} microseconds"));
         DateTime::<Utc>::from_timestamp_micros(micros).ok_or_else(bad)?.format(FORMAT).to_string().try_into()
+    }
+
+    /// The instant of the years 0 to 9999 that is nearest: for event times, which data may hold at will.
+    pub fn nearest(micros: i64) -> Self {
+        Self::from_micros(micros.clamp(FIRST, LAST)).expect("invariant: within the years 0 to 9999")
     }
 
     /// Microseconds since 1970-01-01T00:00:00Z.
@@ -83,6 +92,20 @@ mod tests {
             assert_eq!((at.as_str(), at.as_micros()), (text, micros));
         }
         assert!(Timestamp::from_micros(i64::MAX).is_err());
+    }
+
+    #[test]
+    fn what_lies_outside_of_four_digit_years_is_told_as_the_nearest_end() {
+        for (micros, text) in [
+            (i64::MIN, "0000-01-01T00:00:00.000000Z"),
+            (FIRST, "0000-01-01T00:00:00.000000Z"),
+            (1, "1970-01-01T00:00:00.000001Z"),
+            (LAST, "9999-12-31T23:59:59.999999Z"),
+            (i64::MAX, "9999-12-31T23:59:59.999999Z"),
+        ] {
+            assert_eq!(Timestamp::nearest(micros).as_str(), text);
+        }
+        assert!(Timestamp::from_micros(FIRST - 1).is_err() && Timestamp::from_micros(LAST + 1).is_err());
     }
 
     #[test]

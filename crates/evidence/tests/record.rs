@@ -136,7 +136,46 @@ fn one_of_each() -> Vec<Body> {
             resumed_from: 6,
         }),
         Body::ContractRegistered(ContractRegistered { name: "payments".into(), version: 1, document: Hash::of(b"contract") }),
+        Body::Alert(alert(AlertChange::Raised)),
+        Body::Alert(alert(AlertChange::Resolved {
+            raised_at: Timestamp::from_micros(0).unwrap(),
+            seen_at: Timestamp::from_micros(1).unwrap(),
+            count: 3,
+        })),
+        Body::Alert(AlertTransition {
+            run: None,
+            epoch: None,
+            detail: None,
+            ..alert(AlertChange::Forgotten { raised_at: Timestamp::from_micros(0).unwrap() })
+        }),
     ]
+}
+
+fn alert(change: AlertChange) -> AlertTransition {
+    AlertTransition {
+        run: Some("r1".into()),
+        pipeline: "card-fraud".into(),
+        epoch: Some(7),
+        step: "volume".into(),
+        cause: "ab".repeat(16),
+        severity: AlertSeverity::Error,
+        message: "fewer payments than usual".into(),
+        detail: Some("row_count is 3, below 100".into()),
+        at: Timestamp::from_micros(1_772_366_400_000_000).unwrap(),
+        change,
+    }
+}
+
+/// The same promise for alerts.
+#[test]
+fn the_stored_form_of_an_alert() {
+    let change = AlertChange::Resolved {
+        raised_at: Timestamp::from_micros(0).unwrap(),
+        seen_at: Timestamp::from_micros(1).unwrap(),
+        count: 3,
+    };
+    let bytes = leaf(Body::Alert(alert(change))).to_canonical().unwrap();
+    expect![[r#"{"actor":"run:r1","at":"2026-03-01T12:00:00.123456Z","body":{"at":"2026-03-01T12:00:00.000000Z","cause":"abababababababababababababababab","change":"resolved","count":3,"detail":"row_count is 3, below 100","epoch":7,"message":"fewer payments than usual","pipeline":"card-fraud","raised_at":"1970-01-01T00:00:00.000000Z","run":"r1","seen_at":"1970-01-01T00:00:00.000001Z","severity":"error","step":"volume"},"kind":"alert","project":"default","seq":3,"v":1}"#]].assert_eq(&String::from_utf8(bytes).unwrap());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use weir_api::{CreatePipeline, RunState, Slug, UpdatePipeline};
 use weir_authz::{Action, Resource, ResourceKind};
 use weir_plan::Plan;
 use weir_store::{
-    checkpoints,
+    alerts, checkpoints,
     deployments::{self, Deployment, Desired},
     documents::{self, DocumentKind},
     leases::{self, Lease},
@@ -93,6 +93,7 @@ pub async fn start_anew(cx: &Cx, begun: &ForegroundRun, plan: &Plan) -> Result<(
     begun.lease.hold(change.tx()).await?;
     let newest = checkpoints::newest_epoch(change.tx(), begun.deployment.id).await?;
     checkpoints::forget(change.tx(), &may_deploy, &begun.deployment).await?;
+    alerts::forget(change.tx(), &may_deploy, &begun.deployment, cx.now()).await?;
     let forgotten =
         newest.map_or("no checkpoint yet".to_owned(), |epoch| format!("its checkpoints up to epoch {epoch} forgotten"));
     change.after(format!("pipeline:{} started anew, {forgotten}", plan.pipeline));

@@ -22,6 +22,8 @@ mod paging;
 mod password;
 mod random;
 
+pub mod alert_feed;
+pub mod alerts;
 pub mod audit;
 pub mod auth;
 pub mod bootstrap;
@@ -41,6 +43,7 @@ pub mod overview;
 pub mod pipelines;
 pub mod planning;
 pub mod projects;
+pub mod quality;
 pub mod quarantine;
 pub mod runs;
 pub mod services;

@@ -7,7 +7,7 @@ use weir_store::{
     runs::{self, RunFilter},
 };
 
-use crate::{Cx, Result, heads as signing, pipelines, runs as service_runs};
+use crate::{Cx, Result, alerts, heads as signing, pipelines, runs as service_runs};
 
 const RECENT: u32 = 8;
 
@@ -36,6 +36,7 @@ pub async fn show(cx: &Cx) -> Result<Overview> {
             .sum(),
         rejects_per_second: nodes().map(|node| node.rejects_per_second).sum(),
         quarantined_rows: quarantine::rows_held(store, project).await?,
+        open_alerts: alerts::open_if_permitted(cx, None).await?,
         evidence: EvidenceState {
             leaves: log.range.size(),
             head: heads::latest(store).await?.map(signing::dto),

@@ -16,8 +16,8 @@ use weir_store::{Store, projects};
 use weir_vault::{MasterKey, ProjectKeys};
 
 use crate::{
-    Clock, Error, Result, SystemClock, confine::Confinement, ingest::IngestLog, jwt::TokenSigner, keys, live::LiveHub,
-    lockout::Strangers,
+    Clock, Error, Result, SystemClock, alert_feed::AlertFeed, confine::Confinement, ingest::IngestLog, jwt::TokenSigner, keys,
+    live::LiveHub, lockout::Strangers,
 };
 
 /// The columns that a generator brings; connectors know them, and services do not know connectors.
@@ -70,6 +70,7 @@ pub struct Services {
     pub(crate) store: Store,
     pub(crate) authorizer: Authorizer,
     pub(crate) live: LiveHub,
+    alert_feed: AlertFeed,
     pub(crate) limits: Limits,
     pub(crate) strangers: Strangers,
     pub(crate) token_signer: TokenSigner,
@@ -101,6 +102,7 @@ impl Services {
         Ok(Arc::new(Self {
             authorizer,
             live: LiveHub::default(),
+            alert_feed: AlertFeed::default(),
             limits: config.limits,
             strangers: Strangers::default(),
             token_signer: TokenSigner::new(&instance.token, issuer),
@@ -128,6 +130,11 @@ impl Services {
     /// For the supervisor and for background jobs; handlers use the use cases.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Alerts as they are committed.
+    pub fn alert_feed(&self) -> &AlertFeed {
+        &self.alert_feed
     }
 
     /// Where workers publish the rates of their runs.

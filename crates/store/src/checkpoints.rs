@@ -1,4 +1,4 @@
-//! The heart: a checkpoint, the rows it rejected, the keys it made and the evidence of its decisions, in one transaction.
+//! The heart: a checkpoint, the rows it rejected, the keys it made, what it noticed and the evidence of its decisions, in one transaction.
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use weir_authz::{Action, Grant};
 use weir_evidence::{Body, Hash, record::CheckpointDecision};
 
 use crate::{
+    alerts::{self, AlertEvent},
     db::{Db, Tx},
     deployments::Deployment,
     entity::checkpoints,
@@ -21,6 +22,7 @@ use crate::{
     leases::{self, Lease},
     metrics::{self, Moment},
     permit::needs_in,
+    quality::{self, NewWindow},
     quarantine::{self, NewSegment, Origin},
     runs::{self, RowTotals},
     stored::{from_json, hash32, signed, to_json, unsigned},
@@ -55,6 +57,10 @@ pub struct CheckpointCommit {
     pub new_subject_keys: Vec<NewSubjectKey>,
     pub quarantine: Vec<NewSegment>,
     pub metrics: Option<Moment>,
+    /// Windows of quality steps that were closed since the checkpoint before.
+    pub windows: Vec<NewWindow>,
+    /// Alerts that began or ended since then, in that order. Each becomes a leaf after the decision's.
+    pub alerts: Vec<AlertEvent>,
     /// Becomes a leaf of the evidence log.
     pub decision: Box<CheckpointDecision>,
 }
@@ -112,8 +118,10 @@ pub async fn commit(tx: &Tx, commit: CheckpointCommit) -> Result<Committed> {
         return Err(StoreError::Conflict(format!("checkpoint {epoch} comes after {}", last.unwrap_or_default())));
     }
     subject_keys::insert(tx, run.project, commit.new_subject_keys, now).await?;
-    let origin = Origin { project: run.project, document: run.document, pipeline: run.pipeline, run: run.id, epoch, at: now };
+    let origin =
+        Origin { project: run.project, document: run.document, pipeline: run.pipeline.clone(), run: run.id, epoch, at: now };
     quarantine::insert(tx, &origin, commit.quarantine).await?;
+    quality::record(tx, &run, epoch, commit.windows, now).await?;
     if let Some(moment) = &commit.metrics {
         metrics::record(tx, run.id, moment).await?;
     }
@@ -126,8 +134,11 @@ pub async fn commit(tx: &Tx, commit: CheckpointCommit) -> Result<Committed> {
         run: Some(run.id),
         body: Body::Checkpoint(commit.decision),
     };
-    let appended = evidence::append(tx, vec![leaf]).await?;
-    let leaf_seq = appended.first().map(|leaf| leaf.seq).expect("invariant: one leaf was appended");
+    let alerts = commit.alerts;
+    let leaves = std::iter::once(leaf).chain(alerts.iter().map(|event| alerts::leaf(&run, epoch, event, now)));
+    let mut appended = evidence::append(tx, leaves.collect()).await?.into_iter().map(|leaf| leaf.seq);
+    let leaf_seq = appended.next().expect("invariant: the decision's leaf was appended");
+    alerts::apply(tx, &run, epoch, alerts.into_iter().zip(appended).collect()).await?;
     let row = checkpoints::Model {
         deployment_id: run.deployment.0,
         epoch: signed(epoch),
@@ -211,7 +222,8 @@ pub async fn forget(tx: &Tx, grant: &Grant, deployment: &Deployment) -> Result<(
     runs::forget_counts(tx, deployment.id).await
 }
 
-/// Forgets one checkpoint, which turned out to be damaged: nothing goes on from it any more. Its row and its evidence stay.
+/// Forgets one checkpoint, which turned out to be damaged: nothing goes on from it any more. Its row and its evidence stay; what it said
+/// of windows and alerts is taken back, for the rows it was made from are processed again.
 pub async fn discard(tx: &Tx, lease: &Lease, deployment: DeploymentId, epoch: u64) -> Result<()> {
     lease.hold(tx).await?;
     checkpoints::Entity::update_many()
@@ -221,7 +233,8 @@ pub async fn discard(tx: &Tx, lease: &Lease, deployment: DeploymentId, epoch: u6
         .filter(checkpoints::Column::Epoch.eq(signed(epoch)))
         .exec(tx.conn())
         .await?;
-    Ok(())
+    quality::discard(tx, deployment, epoch).await?;
+    alerts::discard(tx, deployment, epoch).await
 }
 
 /// The epoch of the newest checkpoint ever committed, restorable or not: those of new checkpoints come after it.

@@ -11,7 +11,11 @@ use sea_orm::{
 use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
 use weir_api::{Cursor, Page, ProjectId, RunId};
-use weir_evidence::{Body, CompactRange, Hash, Leaf, Timestamp, Verifier, record::AdminDecision, verify::Reason};
+use weir_evidence::{
+    Body, CompactRange, Hash, Leaf, Timestamp, Verifier,
+    record::{AdminDecision, AlertChange},
+    verify::Reason,
+};
 
 use crate::{
     db::{Db, Tx},
@@ -357,6 +361,14 @@ fn searchable(body: &Body) -> (String, String, bool) {
         Body::RunEnded(run) => of("run.end", format!("pipeline:{}", run.pipeline)),
         Body::Checkpoint(checkpoint) => of("run.checkpoint", format!("pipeline:{}", checkpoint.pipeline)),
         Body::CheckpointDiscarded(discarded) => of("run.checkpoint.discard", format!("pipeline:{}", discarded.pipeline)),
+        Body::Alert(alert) => {
+            let action = match alert.change {
+                AlertChange::Raised => "alert.raise",
+                AlertChange::Resolved { .. } => "alert.resolve",
+                AlertChange::Forgotten { .. } => "alert.forget",
+            };
+            of(action, format!("pipeline:{}", alert.pipeline))
+        }
         Body::KeyEvent(key) => of("key.change", format!("key/{}", key.key_id)),
         Body::ConsentChange(consent) => of("consent.write", format!("purpose/{}", consent.purpose)),
         Body::ConsentImported(_) => of("consent.import", "consent".to_owned()),

@@ -29,6 +29,7 @@ mod stored;
 mod time;
 
 pub mod actors;
+pub mod alerts;
 pub mod checkpoints;
 pub mod consent;
 pub mod consent_import;
@@ -43,6 +44,7 @@ pub mod keys;
 pub mod leases;
 pub mod metrics;
 pub mod projects;
+pub mod quality;
 pub mod quarantine;
 pub mod runs;
 pub mod sessions;

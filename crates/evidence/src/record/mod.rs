@@ -5,6 +5,7 @@
 //! stored bytes. No body may hold plain personal data of a data subject: subjects are [`SubjectHash`]es.
 
 mod admin;
+mod alert;
 mod checkpoint;
 mod governance;
 mod run;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 pub use admin::{AdminAction, AdminDecision, QuarantineRead};
+pub use alert::{AlertChange, AlertSeverity, AlertTransition};
 pub use checkpoint::{
     CheckpointDecision, ColumnLineage, ConsentCounts, FileCommit, LineageInput, LineageType, MaskingOperation, NodeCounts,
     RuleResult, SinkCommit, SourcePosition,
@@ -56,6 +58,8 @@ pub enum Body {
     Checkpoint(Box<CheckpointDecision>),
     CheckpointDiscarded(CheckpointDiscarded),
     RunEnded(RunEnded),
+    /// An alert was raised, resolved or forgotten.
+    Alert(AlertTransition),
     /// An administrative act in the console, the API or on the command line, allowed or denied.
     Admin(AdminAction),
     /// Someone read quarantined rows.
@@ -138,6 +142,7 @@ impl Body {
             Self::Checkpoint(_) => "checkpoint",
             Self::CheckpointDiscarded(_) => "checkpoint_discarded",
             Self::RunEnded(_) => "run_ended",
+            Self::Alert(_) => "alert",
             Self::Admin(_) => "admin",
             Self::QuarantineRead(_) => "quarantine_read",
             Self::KeyEvent(_) => "key_event",

@@ -15,7 +15,7 @@ use weir_api::{
 use weir_authz::{Action, Resource, ResourceKind};
 use weir_spec::Pipeline;
 use weir_store::{
-    StoreError,
+    StoreError, alerts,
     deployments::{self, Desired},
     documents::{self, Document, DocumentKind, NewVersion},
     runs,
@@ -143,6 +143,7 @@ pub async fn delete(cx: &Cx, name: &Slug, expected_version: u32) -> Result<()> {
                 "pipeline {name} runs; stop it and wait for its last checkpoint, then delete it"
             )));
         }
+        alerts::forget(change.tx(), &permitted, &current, cx.now()).await?;
     }
     documents::delete(change.tx(), &permitted, document.id, expected_version, cx.now())
         .await

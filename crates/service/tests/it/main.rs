@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod alerts;
 mod audit;
 mod bootstrap;
 mod consent;
 mod documents;
 mod ingest;
 mod permissions;
+mod quality;
 mod quarantine;
+mod run;
 mod sign_in;
 mod tokens;
 mod world;

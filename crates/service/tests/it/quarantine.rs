@@ -1,19 +1,16 @@
 //! Quarantined rows: reasons for many, content for few, and every reading on record.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-use weir_api::{AuditQuery, CreatePipeline, DeployPipeline, QuarantineContent, QuarantineQuery, Role, SegmentId};
-use weir_evidence::{Hash, record::CheckpointDecision};
+use weir_api::{AuditQuery, QuarantineContent, QuarantineQuery, Role, SegmentId};
 use weir_service::{overview, pipelines, quarantine, runs};
-use weir_store::{
-    checkpoints::{self, CheckpointCommit},
-    deployments, documents, leases,
-    quarantine::NewSegment,
-    runs::{self as stored, NewRun, RowTotals},
-};
+use weir_store::quarantine::NewSegment;
 use weir_vault::quarantine::{Content, Entry, Reason, aad, encode};
 
-use crate::world::{PIPELINE, World, slug, start, status};
+use crate::{
+    run,
+    world::{World, slug, status},
+};
 
 const SENTINEL: &str = "4111111111111111";
 
@@ -21,12 +18,7 @@ const SENTINEL: &str = "4111111111111111";
 async fn hold(world: &World, classification: &str) -> SegmentId {
     let admin = world.admin().await;
     let project = admin.project().unwrap().id;
-    pipelines::create(&admin, CreatePipeline { document: PIPELINE.to_owned(), note: None }).await.unwrap();
-    pipelines::deploy(&admin, &slug("card-fraud"), DeployPipeline::default()).await.unwrap();
-    let store = world.services.store();
     let keys = world.services.project_keys(project).await.unwrap();
-    let document = documents::by_name(store, project, documents::DocumentKind::Pipeline, "card-fraud").await.unwrap().unwrap();
-    let deployment = deployments::by_document(store, document.id).await.unwrap().unwrap();
     let reason = |rule: &str| Reason { rule: rule.into(), column: Some("card".into()), message: "is not a card number".into() };
     let entry = |offset, rule: &str| Entry {
         source: "payments".into(),
@@ -52,51 +44,7 @@ async fn hold(world: &World, classification: &str) -> SegmentId {
         sealed: sealed.into_bytes(),
     };
     let id = segment.id;
-    let tx = store.begin().await.unwrap();
-    let new = NewRun {
-        project,
-        deployment: deployment.id,
-        document: document.id,
-        pipeline: "card-fraud".into(),
-        version: 1,
-        document_hash: "00".repeat(32),
-    };
-    let run = stored::create(&tx, new, start()).await.unwrap();
-    let lease = leases::acquire(&tx, run.id, "worker-1", Duration::from_secs(30), start()).await.unwrap().unwrap();
-    let decision = CheckpointDecision {
-        run: run.id.to_string(),
-        pipeline: "card-fraud".into(),
-        document: Hash::default(),
-        plan: String::new(),
-        epoch: 1,
-        positions: BTreeMap::new(),
-        nodes: BTreeMap::new(),
-        rules: BTreeMap::new(),
-        consent: BTreeMap::new(),
-        masking: vec![],
-        lineage_digest: Hash::default(),
-        lineage: None,
-        sinks: BTreeMap::new(),
-        checkpoint: Hash::default(),
-    };
-    let commit = CheckpointCommit {
-        lease,
-        renew: None,
-        epoch: 1,
-        at: start(),
-        duration_ms: Some(3),
-        plan_fingerprint: String::new(),
-        content: vec![],
-        positions: serde_json::json!([{ "source": "payments", "partition": "0", "row": 10, "byte": 0, "done": false }]),
-        counters: serde_json::json!([]),
-        totals: RowTotals { rows_in: 10, rows_out: 8, rows_quarantined: 2, rows_refused: 0 },
-        new_subject_keys: vec![],
-        quarantine: vec![segment],
-        metrics: None,
-        decision: Box::new(decision),
-    };
-    checkpoints::commit(&tx, commit).await.unwrap();
-    tx.commit().await.unwrap();
+    run::deployed(world).await.commit(|commit| commit.quarantine = vec![segment]).await;
     id
 }
 

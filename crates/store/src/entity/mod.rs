@@ -1,5 +1,6 @@
 //! The tables as sea-orm sees them. Nothing here leaves this crate.
 
+pub(crate) mod alerts;
 pub(crate) mod api_tokens;
 pub(crate) mod checkpoints;
 pub(crate) mod counters;
@@ -14,6 +15,7 @@ pub(crate) mod memberships;
 pub(crate) mod node_metrics;
 pub(crate) mod projects;
 pub(crate) mod purposes;
+pub(crate) mod quality_windows;
 pub(crate) mod quarantine_segments;
 pub(crate) mod runs;
 pub(crate) mod sealed_keys;

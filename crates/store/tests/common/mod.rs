@@ -157,6 +157,8 @@ pub fn checkpoint(lease: &Lease, epoch: u64, seconds: i64) -> CheckpointCommit {
         new_subject_keys: Vec::new(),
         quarantine: Vec::new(),
         metrics: None,
+        windows: Vec::new(),
+        alerts: Vec::new(),
         decision: Box::new(CheckpointDecision {
             run: lease.run.to_string(),
             pipeline: "card-fraud".to_owned(),
