@@ -216,6 +216,7 @@ fn NodePanel(
                 <div class="stack stack--tight">
                     <div class="row"><h2>{node.name}</h2><StageMark stage=lane.as_str()/></div>
                     <p class="small muted">{node.operator}{(!node.summary.is_empty()).then(|| format!(" · {}", node.summary))}</p>
+                    {(!node.parts.is_empty()).then(|| view! { <p class="small muted">"Runs as: " {node.parts.join(" → ")}</p> })}
                     {move || now().map(|text| view! { <p class="small">{text}</p> })}
                 </div>
                 <a class="btn btn--small" href=close>"Close"</a>

@@ -20,6 +20,8 @@ pub struct GraphNode {
     pub kind: NodeKind,
     /// The stage's operator or connector key: `file`, `generator`, `quality`, `mask`, `stdout`.
     pub operator: String,
+    /// What it does one after the other, where it is more than one operator: `window`, `aggregate`.
+    pub parts: Vec<String>,
     /// One line on what it does here: `5 rules`, `payments@1`, `SELECT ...`.
     pub summary: String,
     /// What leaves it (for a sink: what it receives). Empty when the document does not tell.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use weir_api::{Graph, GraphColumn, GraphEdge, GraphNode, NodeKind};
-use weir_spec::{Column, Pipeline, Step, connector::SourceConnector, graph as spec_graph};
+use weir_spec::{Column, Pipeline, Step, connector::SourceConnector, graph as spec_graph, metric::AlertCondition};
 
 use crate::planning::Checked;
 
@@ -32,6 +32,7 @@ pub(crate) fn draw(checked: &Checked) -> Option<Graph> {
                 spec_graph::NodeKind::Sink => NodeKind::Sink,
             },
             operator: node.operator.clone(),
+            parts: checked.plan.as_ref().map(|plan| parts(plan, &node.name)).unwrap_or_default(),
             summary: summary(pipeline, node),
             columns: known.get(&node.name).cloned().unwrap_or_default(),
             clearance: pipeline
@@ -54,6 +55,14 @@ pub(crate) fn draw(checked: &Checked) -> Option<Graph> {
         })
         .collect();
     Some(Graph { nodes, edges })
+}
+
+/// What a step is made of, where the plan needs several operators for it. They are not drawn: people know the step by its name, and its
+/// counts are told by step.
+fn parts(plan: &weir_plan::Plan, step: &str) -> Vec<String> {
+    let of_step = plan.nodes.iter().filter(|node| node.step == step);
+    let parts: Vec<String> = of_step.map(|node| node.kind.as_str().to_owned()).collect();
+    if parts.len() > 1 { parts } else { Vec::new() }
 }
 
 /// One more than the deepest input; nodes on a cycle stay at 0.
@@ -133,12 +142,27 @@ fn summary(pipeline: &Pipeline, node: &spec_graph::GraphNode) -> String {
             }
         }),
         spec_graph::NodeKind::Step => pipeline.steps.get(name).map(|step| match step {
-            Step::Quality(quality) => counted(quality.rules.len(), "rule", "rules"),
+            Step::Quality(quality) => {
+                let of_rows = counted(quality.rules.len(), "rule", "rules");
+                match &quality.windows {
+                    Some(windows) if quality.rules.is_empty() => {
+                        format!("{} over {}", counted(windows.rules.len(), "rule", "rules"), windows.over)
+                    }
+                    Some(windows) => format!("{of_rows}, {} over {}", windows.rules.len(), windows.over),
+                    None => of_rows,
+                }
+            }
             Step::Consent(consent) => consent.purpose.clone().unwrap_or_else(|| pipeline.purpose.clone()),
             Step::Mask(mask) => {
                 mask.columns.iter().map(|(column, mask)| format!("{column}: {}", mask.key())).collect::<Vec<_>>().join(", ")
             }
-            Step::Alert(alert) => alert.message.clone().unwrap_or_default(),
+            Step::Alert(alert) => {
+                let when = match &alert.when {
+                    AlertCondition::Rows(sql) => sql.split_whitespace().collect::<Vec<_>>().join(" "),
+                    AlertCondition::Rule(rule) => format!("{rule} is broken"),
+                };
+                format!("when {when}")
+            }
             Step::Sql(sql) => sql.query.split_whitespace().collect::<Vec<_>>().join(" "),
         }),
         spec_graph::NodeKind::Sink => pipeline.sinks.get(name).map(|sink| {

@@ -59,6 +59,20 @@ impl Lane {
     }
 }
 
+/// A node that looks at rows and passes none on: it hangs below what it watches.
+pub fn is_observer(node: &GraphNode) -> bool {
+    node.kind == NodeKind::Step && node.operator == "alert"
+}
+
+/// The first and the last lane of each node; an observer stands where what it watches does.
+fn spans(graph: &Graph) -> Vec<(Lane, Lane)> {
+    let watched = |node: &GraphNode| {
+        let edge = graph.edges.iter().find(|edge| edge.to == node.name)?;
+        graph.nodes.iter().find(|one| one.name == edge.from && !is_observer(one))
+    };
+    graph.nodes.iter().map(|node| Lane::of(if is_observer(node) { watched(node).unwrap_or(node) } else { node })).collect()
+}
+
 pub const NODE_HEIGHT: f64 = 92.0;
 const ROW_GAP: f64 = 26.0;
 const TOP: f64 = 46.0;
@@ -93,6 +107,8 @@ pub struct EdgeLine {
     pub path: String,
     /// Where its label stands (the middle).
     pub label: (f64, f64),
+    /// It carries no rows on: it leads to an observer.
+    pub observes: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -114,7 +130,7 @@ fn lane_width(lane: Lane, empty: bool) -> f64 {
 }
 
 pub fn layout(graph: &Graph) -> Layout {
-    let spans: Vec<(Lane, Lane)> = graph.nodes.iter().map(Lane::of).collect();
+    let spans = spans(graph);
     let mut x = MARGIN;
     let lanes: Vec<LaneBox> = Lane::ALL
         .into_iter()
@@ -131,6 +147,9 @@ pub fn layout(graph: &Graph) -> Layout {
     let edges = graph.edges.iter().enumerate().filter_map(|(index, edge)| {
         let of = |name: &str| nodes.iter().find(|node| graph.nodes[node.index].name == name);
         let (from, to) = (of(&edge.from)?, of(&edge.to)?);
+        if is_observer(&graph.nodes[to.index]) && to.lane == from.lane && to.y > from.y {
+            return Some(hang(index, from, to));
+        }
         let blocked = nodes.iter().any(|node| node.y == to.y && node.x > from.x + from.width && node.x + node.width < to.x);
         Some(connect(index, from, to, blocked))
     });
@@ -139,10 +158,11 @@ pub fn layout(graph: &Graph) -> Layout {
     Layout { width: x + MARGIN, height: rows + ROW_GAP, lanes, nodes, edges }
 }
 
-/// Rows: each node stands level with its first input where that place is free, otherwise in the next free row of its lane.
+/// Rows: each node stands level with its first input where that place is free, otherwise in the next free row of its lane. Observers come
+/// after all others, so that they part no chain.
 fn place(graph: &Graph, spans: &[(Lane, Lane)], lanes: &[LaneBox]) -> Vec<NodeBox> {
     let mut order: Vec<usize> = (0..graph.nodes.len()).collect();
-    order.sort_by_key(|index| (graph.nodes[*index].depth, *index));
+    order.sort_by_key(|index| (is_observer(&graph.nodes[*index]), graph.nodes[*index].depth, *index));
     let mut taken: Vec<(Lane, usize)> = Vec::new();
     let mut rows: Vec<usize> = vec![0; graph.nodes.len()];
     for &index in &order {
@@ -151,7 +171,8 @@ fn place(graph: &Graph, spans: &[(Lane, Lane)], lanes: &[LaneBox]) -> Vec<NodeBo
         let input = input.and_then(|from| graph.nodes.iter().position(|node| &node.name == from));
         let wanted = input.map_or(0, |from| rows[from]);
         let lane = spans[index].0;
-        let row = (wanted..).find(|row| !taken.contains(&(lane, *row))).unwrap_or(wanted);
+        let free = |row: &usize| !taken.contains(&(lane, *row));
+        let row = (wanted + usize::from(is_observer(&graph.nodes[index]))..).find(free).unwrap_or(wanted);
         taken.push((lane, row));
         rows[index] = row;
     }
@@ -170,6 +191,18 @@ fn place(graph: &Graph, spans: &[(Lane, Lane)], lanes: &[LaneBox]) -> Vec<NodeBo
     boxes.collect()
 }
 
+/// From the bottom of what is watched to the top of its observer; beside nodes that stand between.
+fn hang(index: usize, from: &NodeBox, to: &NodeBox) -> EdgeLine {
+    let (bottom, top) = (from.y + NODE_HEIGHT, to.y - 5.0);
+    let x = from.x + 18.0;
+    if to.y - bottom <= ROW_GAP + 0.5 {
+        return EdgeLine { index, path: format!("M{x},{bottom}L{x},{top}"), label: (x, bottom), observes: true };
+    }
+    let (beside, middle) = (from.x - GUTTER / 2.0, to.y + NODE_HEIGHT / 2.0);
+    let path = format!("M{},{}L{beside},{}L{beside},{middle}L{},{middle}", from.x, bottom - 12.0, bottom - 12.0, to.x - 5.0);
+    EdgeLine { index, path, label: (beside, bottom), observes: true }
+}
+
 /// From the right side of one node to the left side of the other: over to the target's row beside the first, then straight.
 /// Where nodes stand in that row, and for a step back, the line runs below them.
 fn connect(index: usize, from: &NodeBox, to: &NodeBox, blocked: bool) -> EdgeLine {
@@ -186,7 +219,7 @@ fn connect(index: usize, from: &NodeBox, to: &NodeBox, blocked: bool) -> EdgeLin
             back - (back - out).signum() * 20.0,
             (y2 + below) / 2.0,
         );
-        return EdgeLine { index, path, label: ((x1 + x2) / 2.0, below - 4.0) };
+        return EdgeLine { index, path, label: ((x1 + x2) / 2.0, below - 4.0), observes: false };
     }
     let path = if (y1 - y2).abs() < 0.5 {
         format!("M{x1},{y1}L{x2},{y2}")
@@ -195,7 +228,7 @@ fn connect(index: usize, from: &NodeBox, to: &NodeBox, blocked: bool) -> EdgeLin
     };
     let beside = x2 - x1 <= 2.0 * GUTTER + 1.0;
     let label = if beside { ((x1 + x2) / 2.0, (y1 + y2) / 2.0) } else { (x2 - GUTTER, y2) };
-    EdgeLine { index, path, label: (label.0, label.1 - 8.0) }
+    EdgeLine { index, path, label: (label.0, label.1 - 8.0), observes: false }
 }
 
 #[cfg(test)]
@@ -211,6 +244,7 @@ mod tests {
                     name: (*name).into(),
                     kind: *kind,
                     operator: (*operator).into(),
+                    parts: Vec::new(),
                     summary: String::new(),
                     columns: Vec::new(),
                     clearance: None,
@@ -259,6 +293,34 @@ mod tests {
         let drawn = layout(&graph);
         assert!(drawn.nodes.iter().all(|node| node.y == drawn.nodes[0].y));
         assert!(drawn.lanes.iter().any(|lane| lane.lane == Lane::Quality && lane.empty));
+    }
+
+    #[test]
+    fn observers_hang_below_what_they_watch_and_part_no_chain() {
+        let graph = graph(
+            &[
+                ("a", NodeKind::Source, "file", 0),
+                ("volume", NodeKind::Step, "alert", 1),
+                ("checked", NodeKind::Step, "quality", 1),
+                ("late", NodeKind::Step, "alert", 2),
+                ("wrong", NodeKind::Step, "alert", 2),
+                ("out", NodeKind::Sink, "file", 2),
+            ],
+            &[("a", "volume"), ("a", "checked"), ("checked", "late"), ("checked", "wrong"), ("checked", "out")],
+        );
+        let drawn = layout(&graph);
+        let at = |name: &str| drawn.nodes.iter().find(|node| graph.nodes[node.index].name == name).unwrap();
+        for (watched, observers) in [("a", vec!["volume"]), ("checked", vec!["late", "wrong"])] {
+            for observer in observers {
+                assert_eq!((at(observer).x, at(observer).lane), (at(watched).x, at(watched).lane), "{observer}");
+                assert!(at(observer).y > at(watched).y, "{observer}");
+            }
+        }
+        assert!(["a", "checked", "out"].iter().all(|name| at(name).y == at("a").y), "the chain runs level");
+        assert!(at("late").y != at("wrong").y);
+        let observes: Vec<_> =
+            drawn.edges.iter().filter(|edge| edge.observes).map(|edge| graph.edges[edge.index].to.as_str()).collect();
+        assert_eq!(observes, ["volume", "late", "wrong"]);
     }
 
     #[test]

@@ -65,13 +65,15 @@ pub fn PipelineGraph(
             let edge = &graph.edges[line.index];
             let class = edge.classification.map_or("c-source".to_owned(), |class| format!("c-{class}"));
             let from = edge.from.clone();
-            let flows = move || rates.try_with(|rates| rates_of(rates, &from)).flatten().is_some_and(|node| node.rows_out_per_second > 0.0);
-            let carries = edge.classification.map(|class| {
+            let observes = line.observes;
+            let flows = move || !observes && rates.try_with(|rates| rates_of(rates, &from)).flatten().is_some_and(|node| node.rows_out_per_second > 0.0);
+            // An observer takes nothing on: what it is shown has its label at the node's other edges.
+            let carries = edge.classification.filter(|_| !line.observes).map(|class| {
                 view! { <text class="g-edge-label" x=line.label.0 y=line.label.1 text-anchor="middle">{class.as_str()}</text> }
             });
             view! {
                 <g class=class>
-                    <path class=move || if flows() { "g-edge g-edge--flow" } else { "g-edge" } d=line.path.clone() marker-end="url(#arrow)"></path>
+                    <path class=move || match () { () if observes => "g-edge g-edge--observes", () if flows() => "g-edge g-edge--flow", () => "g-edge" } d=line.path.clone() marker-end="url(#arrow)"></path>
                     {carries}
                 </g>
             }
@@ -118,7 +120,9 @@ fn node(
         let name = name.clone();
         move || chosen.try_with(|chosen| chosen.as_deref() == Some(&name)).unwrap_or(false).then_some("true")
     };
-    let sink = node.kind == NodeKind::Sink;
+    let observer = layout::is_observer(&node);
+    // Neither passes rows on: what comes in is what there is to tell.
+    let sink = observer || node.kind == NodeKind::Sink;
     // What is drawn may outlive its page by a moment: nothing here takes a signal for granted.
     let now = move || reading.try_get().flatten();
     let rate = move || match now() {
@@ -156,7 +160,7 @@ fn node(
     view! {
         <g>
         <a
-            class=format!("g-node c-{}", at.lane.as_str()) href=href aria-current=is_chosen on:click=on_click
+            class=format!("g-node {} c-{}", if observer { "g-node--observer" } else { "" }, at.lane.as_str()) href=href aria-current=is_chosen on:click=on_click
             aria-label=title aria-describedby=described
         >
             <rect class="g-node__box" x=x y=y width=width height=NODE_HEIGHT rx="8"></rect>

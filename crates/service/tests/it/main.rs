@@ -7,6 +7,7 @@ mod audit;
 mod bootstrap;
 mod consent;
 mod documents;
+mod graph;
 mod ingest;
 mod permissions;
 mod quality;
