@@ -8,9 +8,11 @@ use anyhow::anyhow;
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio_util::sync::CancellationToken;
 use weir_api::Slug;
 use weir_engine::{Control, Summary};
-use weir_service::{bootstrap, operator};
+use weir_service::{alert_feed::AlertNews, bootstrap, operator};
 use weir_worker::{
     WorkerError,
     foreground::{self, Start},
@@ -55,7 +57,8 @@ pub async fn run(args: RunArgs) -> Outcome {
     let start = if args.fresh { Start::Fresh } else { Start::Resume };
     let control = Control::default();
     let stopping = shutdown::on_signal();
-    let watcher = tokio::spawn(watch(control.clone(), plan_nodes));
+    let ended = CancellationToken::new();
+    let watcher = tokio::spawn(watch(control.clone(), plan_nodes, services.alert_feed().subscribe(), ended.clone()));
     let stopper = tokio::spawn({
         let control = control.clone();
         async move {
@@ -63,10 +66,11 @@ pub async fn run(args: RunArgs) -> Outcome {
             control.stop();
         }
     });
-    let ended = foreground::run_reported(&cx, &args.data.data, checked, start, &control).await;
+    let reported = foreground::run_reported(&cx, &args.data.data, checked, start, &control).await;
     stopper.abort();
-    watcher.abort();
-    let report = ended.map_err(|error| match error {
+    ended.cancel();
+    watcher.await.map_err(|error| anyhow!(error))?;
+    let report = reported.map_err(|error| match error {
         WorkerError::Document(_) => Failure::Usage(String::new()),
         WorkerError::Service(error) => refusal(error),
         other => Failure::Failed(anyhow!(other)),
@@ -79,16 +83,40 @@ pub async fn run(args: RunArgs) -> Outcome {
     report.result.map(|_| ()).map_err(|error| Failure::Failed(anyhow!(error)))
 }
 
-/// Shows on a terminal how many rows the sources have brought.
-async fn watch(control: Control, sources: usize) {
+/// Shows on a terminal how many rows the sources have brought, and above that a line for each alert that begins or ends.
+async fn watch(control: Control, sources: usize, mut alerts: Receiver<AlertNews>, ended: CancellationToken) {
     let bar = progress::bar("rows", None);
     let mut tick = tokio::time::interval(Duration::from_millis(200));
-    loop {
-        tick.tick().await;
-        if let Some(live) = control.live() {
-            // A plan's sources come first.
-            bar.set_position((0..sources.min(live.len())).map(|node| live.get(node).0.rows_in).sum());
+    while !ended.is_cancelled() {
+        tokio::select! {
+            () = ended.cancelled() => {}
+            _ = tick.tick() => {
+                if let Some(live) = control.live() {
+                    // A plan's sources come first.
+                    bar.set_position((0..sources.min(live.len())).map(|node| live.get(node).0.rows_in).sum());
+                }
+            }
+            news = alerts.recv() => match news {
+                Ok(news) => bar.println(told(&news)),
+                Err(RecvError::Lagged(missed)) => bar.println(format!("{missed} more alerts began or ended; the console lists them")),
+                Err(RecvError::Closed) => ended.cancelled().await,
+            },
         }
+    }
+    while let Ok(news) = alerts.try_recv() {
+        bar.println(told(&news));
+    }
+    bar.finish_and_clear();
+}
+
+/// `ALERT critical volume: fewer payments than usual (row_count is 3, below 100)`.
+fn told(news: &AlertNews) -> String {
+    let detail = news.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
+    let AlertNews { step, severity, message, .. } = news;
+    match news.resolved_after {
+        None => format!("ALERT {severity} {step}: {message}{detail}"),
+        Some(1) => format!("resolved {severity} {step}: {message}, seen once"),
+        Some(times) => format!("resolved {severity} {step}: {message}, seen {times} times"),
     }
 }
 
@@ -112,9 +140,34 @@ fn describe(summary: &Summary) {
         "{} {} after {:.1} s and {} checkpoints; evidence: {} leaves, root {}",
         summary.pipeline, summary.status, summary.seconds, summary.checkpoints, summary.evidence.leaves, summary.evidence.root
     ));
+    if let Some(alerts) = &summary.alerts {
+        output::line(format_args!("alerts: {} raised, {} resolved, {} open", alerts.raised, alerts.resolved, alerts.open));
+    }
 }
 
 fn listed(counts: &[(&str, u64)]) -> String {
     let some: Vec<String> = counts.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{n} {name}")).collect();
     some.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_is_told_in_one_line_when_it_begins_and_when_it_ends() {
+        let begun = AlertNews {
+            project: weir_api::ProjectId::generate(),
+            pipeline: "payments".to_owned(),
+            step: "volume".to_owned(),
+            severity: weir_api::AlertSeverity::Critical,
+            message: "fewer payments than usual".to_owned(),
+            detail: Some("row_count is 3, below 100".to_owned()),
+            resolved_after: None,
+        };
+        assert_eq!(told(&begun), "ALERT critical volume: fewer payments than usual (row_count is 3, below 100)");
+        let ended = |times| told(&AlertNews { resolved_after: Some(times), ..begun.clone() });
+        assert_eq!(ended(4), "resolved critical volume: fewer payments than usual, seen 4 times");
+        assert_eq!(ended(1), "resolved critical volume: fewer payments than usual, seen once");
+    }
 }

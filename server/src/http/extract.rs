@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::str::FromStr;
-use weir_api::{RunId, SegmentId, Slug, TokenId, UserId};
+use weir_api::{AlertId, RunId, SegmentId, Slug, TokenId, UserId};
 
 /// A JSON body, read or written.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ macro_rules! from_path {
     )*};
 }
 
-from_path!(Slug, RunId, SegmentId, TokenId, UserId, u64);
+from_path!(AlertId, Slug, RunId, SegmentId, TokenId, UserId, u64);
 
 impl<A: FromStr, B: FromStr> FromPath for (A, B) {
     fn from_path(values: &[&str]) -> Option<Self> {

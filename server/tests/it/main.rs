@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod alerts;
 mod audit;
 mod cli_admin;
 mod cli_audit;

@@ -40,6 +40,7 @@ async fn what_a_viewer_may_not_do_is_forbidden_and_what_they_may_not_see_is_miss
         (Method::GET, format!("{main}/pipelines"), None, 200),
         (Method::GET, format!("{main}/runs"), None, 200),
         (Method::GET, format!("{main}/quarantine"), None, 200),
+        (Method::GET, format!("{main}/alerts"), None, 200),
         (Method::POST, format!("{main}/pipelines"), Some(json!({ "document": "x", "note": null })), 403),
         (Method::POST, format!("{main}/contracts"), Some(json!({ "document": "x" })), 403),
         (Method::GET, format!("{main}/audit"), None, 403),

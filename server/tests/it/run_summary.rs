@@ -40,4 +40,5 @@ fn a_run_that_fails_says_why_and_still_gives_its_counts() {
     let summary: Value = serde_json::from_slice(&mended.stdout).unwrap();
     assert_eq!(summary["status"], "finished");
     assert_eq!(summary["sinks"]["out"], json!({ "in": 2, "written": 2 }));
+    assert_eq!(summary.get("alerts"), None, "there is no alert step to tell of");
 }

@@ -2,6 +2,7 @@
 //!
 //! A handler extracts who asks and for what, calls the service, and maps the result; no rule lives here.
 
+pub mod alerts;
 pub mod audit;
 pub mod consent;
 pub mod contracts;
@@ -10,6 +11,7 @@ pub mod members;
 pub mod overview;
 pub mod pipelines;
 pub mod projects;
+pub mod quality;
 pub mod quarantine;
 pub mod runs;
 pub mod session;
@@ -27,6 +29,8 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .merge(overview::routes())
         .merge(pipelines::routes())
         .merge(runs::routes())
+        .merge(quality::routes())
+        .merge(alerts::routes())
         .merge(quarantine::routes())
         .merge(consent::routes())
         .merge(contracts::routes())
