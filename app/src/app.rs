@@ -89,6 +89,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("pipelines/:name/:tab?") view=pages::pipeline::PipelinePage ssr=SsrMode::Async/>
                     <Route path=path!("runs") view=pages::runs::RunsPage ssr=SsrMode::Async/>
                     <Route path=path!("runs/:id") view=pages::run::RunPage ssr=SsrMode::Async/>
+                    <Route path=path!("alerts") view=pages::alerts::AlertsPage ssr=SsrMode::Async/>
                     <Route path=path!("quarantine") view=pages::quarantine::QuarantinePage ssr=SsrMode::Async/>
                     <Route path=path!("quarantine/:segment/:row") view=pages::quarantine_row::QuarantineRowPage ssr=SsrMode::Async/>
                     <Route path=path!("audit") view=pages::audit::AuditPage ssr=SsrMode::Async/>

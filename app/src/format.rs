@@ -32,6 +32,26 @@ pub fn short(n: f64) -> String {
     }
 }
 
+/// A measured value to six significant digits: `0.0125`, `1234.5`, `1.2e9`.
+pub fn measured(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 || !value.is_finite() {
+        return format!("{value}");
+    }
+    if !(1e-6..1e9).contains(&size) {
+        let text = format!("{value:.5e}");
+        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        return format!("{}e{exponent}", trimmed(digits));
+    }
+    let decimals = (5 - size.log10().floor() as i32).max(0) as usize;
+    trimmed(&format!("{value:.decimals$}")).to_owned()
+}
+
+/// Without zeros that say nothing.
+fn trimmed(digits: &str) -> &str {
+    if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { digits }
+}
+
 /// `1 row`, `2 rows`.
 pub fn plural(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { many })
@@ -105,6 +125,23 @@ mod tests {
             (123e6, "123M"),
         ] {
             assert_eq!(short(n), text, "{n}");
+        }
+    }
+
+    #[test]
+    fn a_measured_value_has_six_digits_that_say_something() {
+        for (value, text) in [
+            (0.0, "0"),
+            (-0.0125, "-0.0125"),
+            (1.0 / 3.0, "0.333333"),
+            (120.0, "120"),
+            (1_234.56789, "1234.57"),
+            (999_999.96, "1000000"),
+            (12_345_678.4, "12345678"),
+            (1.25e12, "1.25e12"),
+            (3.5e-9, "3.5e-9"),
+        ] {
+            assert_eq!(measured(value), text);
         }
     }
 

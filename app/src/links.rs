@@ -39,7 +39,7 @@ pub fn pipeline(project: &str, name: &str) -> String {
     format!("/p/{project}/pipelines/{name}")
 }
 
-/// `tab`: `document`, `runs`, `quarantine` or `edit`.
+/// `tab`: `document`, `runs`, `quality`, `alerts`, `quarantine` or `edit`.
 pub fn pipeline_tab(project: &str, name: &str, tab: &str) -> String {
     format!("/p/{project}/pipelines/{name}/{tab}")
 }
@@ -50,6 +50,10 @@ pub fn runs(project: &str) -> String {
 
 pub fn run(project: &str, id: &str) -> String {
     format!("/p/{project}/runs/{id}")
+}
+
+pub fn alerts(project: &str) -> String {
+    format!("/p/{project}/alerts")
 }
 
 pub fn quarantine(project: &str) -> String {

@@ -47,7 +47,7 @@ test("the keyboard reaches every place", async ({ open }) => {
   await expect(page.getByRole("link", { name: "Skip to the page" })).toBeFocused();
   await page.keyboard.press("Enter");
   await expect(page.getByRole("main")).toBeFocused();
-  for (const [key, heading] of [["p", "Pipelines"], ["r", "Runs"], ["q", "Quarantine"], ["a", "Audit log"], ["o", "Overview"]]) {
+  for (const [key, heading] of [["p", "Pipelines"], ["r", "Runs"], ["l", "Alerts"], ["q", "Quarantine"], ["a", "Audit log"], ["o", "Overview"]]) {
     await page.keyboard.press("g");
     await page.keyboard.press(key);
     await expect(page.getByRole("heading", { name: heading, level: 1 })).toBeVisible();

@@ -7,6 +7,7 @@ pub enum Glyph {
     Overview,
     Pipelines,
     Runs,
+    Quality,
     Quarantine,
     Audit,
     Sun,
@@ -30,6 +31,7 @@ impl Glyph {
             Self::Overview => "M2.5 13.5h11M4 11V8m4 3V3m4 8V6",
             Self::Pipelines => "M2 4h4m4 0h4M2 12h4m4 0h4M6 2.5h4v3H6zM6 10.5h4v3H6zM8 5.5v5",
             Self::Runs => "M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12ZM6.75 5.5v5l4-2.5z",
+            Self::Quality => "M2 2.5v11h12M4.5 10l2.5-3.5 2.5 2L13.5 4",
             Self::Quarantine => "M2.5 5.5h11v8h-11zM2.5 5.5l1.5-3h8l1.5 3M6.5 8.5h3",
             Self::Audit => "M4 2h6l3 3v9H4zM10 2v3h3M6.5 10l1.2 1.2 2.3-2.6",
             Self::Sun => {

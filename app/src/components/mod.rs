@@ -1,5 +1,6 @@
 //! The parts that pages are made of.
 
+pub mod alert;
 pub mod badge;
 pub mod balance;
 pub mod dialog;
@@ -12,6 +13,7 @@ pub mod notice;
 pub mod page;
 pub mod prose;
 pub mod search_form;
+pub mod series;
 pub mod stat;
 pub mod time;
 pub mod toast;

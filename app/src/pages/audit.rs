@@ -182,11 +182,13 @@ fn row(project: &str, entry: AuditEntry) -> impl IntoView + use<> {
 }
 
 /// The kinds of entries, with what each speaks of.
-const KINDS: [(&str, &str); 10] = [
+const KINDS: [(&str, &str); 12] = [
     ("admin", "somebody's act"),
     ("checkpoint", "a checkpoint's decisions"),
     ("run_started", "a run began"),
     ("run_ended", "a run ended"),
+    ("checkpoint_discarded", "a damaged checkpoint was discarded"),
+    ("alert", "an alert was raised, resolved or forgotten"),
     ("quarantine_read", "a quarantined row was read"),
     ("consent_change", "a consent changed"),
     ("consent_imported", "consents were imported"),

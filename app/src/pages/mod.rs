@@ -1,5 +1,6 @@
 //! One page a file; each answers one question.
 
+pub mod alerts;
 pub mod audit;
 pub mod audit_entry;
 pub mod editor;
@@ -9,6 +10,7 @@ pub mod overview;
 pub mod pipeline;
 pub mod pipeline_actions;
 pub mod pipeline_graph;
+pub mod pipeline_quality;
 pub mod pipelines;
 pub mod quarantine;
 pub mod quarantine_row;

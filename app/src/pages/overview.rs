@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use leptos::prelude::*;
-use weir_api::{Head, PipelineState};
+use weir_api::{AlertSeverity, Head, PipelineState};
 
 use super::pipelines::PipelineTable;
 use crate::{
     browser,
     components::{
+        alert::severity_word,
         empty::Loading,
         icon::{Glyph, Icon},
         notice::FaultPage,
@@ -81,6 +82,15 @@ fn Attention(project: String, data: Data) -> impl IntoView {
         let text = why.map_or(format!("{name} failed"), |why| format!("{name} failed: {why}"));
         items.push(("is-bad", Glyph::Alert, text, "See the run", href));
     }
+    if let Some(open) = data.overview.open_alerts.filter(|open| open.total > 0) {
+        let worst = open.worst.map_or("", severity_word);
+        let class = if open.worst > Some(AlertSeverity::Warn) { "is-bad" } else { "is-warn" };
+        let text = match open.total {
+            1 => format!("1 alert is open ({worst})"),
+            n => format!("{} alerts are open, the worst of them {worst}", format::count(n)),
+        };
+        items.push((class, Glyph::Alert, text, "See them", links::alerts(&project)));
+    }
     if data.overview.quarantined_rows > 0 {
         let rows = format::plural(data.overview.quarantined_rows, "row waits", "rows wait");
         items.push(("is-warn", Glyph::Quarantine, format!("{rows} in quarantine"), "Read why", links::quarantine(&project)));
@@ -136,6 +146,15 @@ fn Numbers(project: String, data: Data) -> impl IntoView {
                 label="In quarantine" value=format::count(quarantined) unit={if quarantined == 1 { "row" } else { "rows" }}
                 note="sealed, with every reason".to_owned() href=links::quarantine(&project) tone={if quarantined > 0 { "warn" } else { "" }}
             />
+            {overview.open_alerts.map(|open| {
+                let note = if open.total == 0 { "nothing is wrong that steps look for".to_owned() } else { format!("{} not acknowledged", format::count(open.unacknowledged)) };
+                let tone = match open.worst {
+                    None => "",
+                    Some(AlertSeverity::Warn) => "warn",
+                    Some(_) => "bad",
+                };
+                view! { <Stat label="Open alerts" value=format::count(open.total) note=note href=links::alerts(&project) tone/> }
+            })}
             <Stat label="Evidence" value=format::count(evidence.leaves) unit="entries" href=links::audit(&project)>
                 <span class="stat__note">{match signed {
                     Some(head) => view! { <SignedHead head/> }.into_any(),

@@ -1,14 +1,16 @@
-//! One pipeline: what it is, what flows through it, and its document, runs and quarantine as tabs.
+//! One pipeline: what it is, what flows through it, and its document, runs, quality, alerts and quarantine as tabs.
 
 use std::time::Duration;
 
 use leptos::prelude::*;
-use weir_api::{FailureDomain, PipelineState, RunState, Severity};
+use weir_api::{AlertSeverity, FailureDomain, PipelineState, RunState, Severity};
 
 use super::{
+    alerts::AlertList,
     param,
     pipeline_actions::{Actions, Confirm},
     pipeline_graph::{GraphTab, Live},
+    pipeline_quality::QualityTab,
     quarantine::QuarantineList,
     query,
     runs::RunTable,
@@ -16,6 +18,7 @@ use super::{
 use crate::{
     browser,
     components::{
+        alert::severity_word,
         badge::PipelineBadge,
         diff::Diff,
         editor::{CodeView, Findings},
@@ -66,7 +69,13 @@ pub fn PipelinePage() -> impl IntoView {
                                 <Facts page=page.clone()/>
                                 <Failure project=project.clone() page=page.clone()/>
                                 {
+                                    let (project, page) = (project.clone(), page.clone());
+                                    // Where they are listed, that need not be said.
+                                    move || (tab.get() != "alerts").then(|| view! { <OpenAlerts project=project.clone() page=page.clone()/> })
+                                }
+                                {
                                     let (project, name, held) = (project.clone(), name.clone(), page.run.as_ref().map(|run| run.summary.rows_quarantined));
+                                    let open = page.open_alerts.map(|open| open.total);
                                     move || {
                                         let at = |tab: &str| links::pipeline_tab(&project, &name, tab);
                                         let here = tab.get();
@@ -75,6 +84,8 @@ pub fn PipelinePage() -> impl IntoView {
                                             ("Graph".to_owned(), links::pipeline(&project, &name), None, here.is_empty()),
                                             one("Document", "document", None),
                                             one("Runs", "runs", None),
+                                            one("Quality", "quality", None),
+                                            one("Alerts", "alerts", open.filter(|n| *n > 0)),
                                             one("Quarantine", "quarantine", held.filter(|n| *n > 0)),
                                         ];
                                         view! { <Tabs label="Pipeline" tabs/> }
@@ -87,6 +98,8 @@ pub fn PipelinePage() -> impl IntoView {
                                         "" => view! { <GraphTab project page live chosen/> }.into_any(),
                                         "document" => view! { <DocumentTab project page may_edit/> }.into_any(),
                                         "runs" => view! { <RunTable project pipeline=Some(name)/> }.into_any(),
+                                        "quality" => view! { <QualityTab project pipeline=name/> }.into_any(),
+                                        "alerts" => view! { <AlertList project pipeline=Some(name)/> }.into_any(),
                                         "quarantine" => view! { <QuarantineList project pipeline=Some(name)/> }.into_any(),
                                         _ => view! { <super::not_found::NotFound/> }.into_any(),
                                     }
@@ -151,6 +164,25 @@ fn Failure(project: String, page: Data) -> impl IntoView {
         }
     });
     view! { {failure} {broken} }
+}
+
+/// That alerts of the pipeline are open, and how bad the worst is.
+#[component]
+fn OpenAlerts(project: String, page: Data) -> impl IntoView {
+    page.open_alerts.filter(|open| open.total > 0).map(|open| {
+        let worst = open.worst.map_or("", severity_word);
+        let title = match open.total {
+            1 => format!("1 alert is open ({worst})"),
+            n => format!("{} alerts are open, the worst of them {worst}", format::count(n)),
+        };
+        let tone = if open.worst > Some(AlertSeverity::Warn) { Tone::Bad } else { Tone::Warn };
+        let href = links::pipeline_tab(&project, page.pipeline.summary.name.as_str(), "alerts");
+        let note = match open.unacknowledged {
+            0 => "Somebody has taken note of each.".to_owned(),
+            n => format!("{} not acknowledged.", format::count(n)),
+        };
+        view! { <Notice tone title><p>{note} " " <a href=href>"See them"</a></p></Notice> }
+    })
 }
 
 /// The document, its findings, its versions and what changed between them.

@@ -6,19 +6,22 @@ pub mod shortcuts;
 pub mod theme;
 pub mod user_menu;
 
+use std::time::Duration;
+
 use leptos::prelude::*;
 use leptos_router::{
     components::Outlet,
     hooks::{use_location, use_params_map},
 };
 use wasm_bindgen::JsCast;
-use weir_api::Me;
+use weir_api::{Me, OpenAlerts};
 
 use crate::{
+    browser,
     components::icon::{Glyph, Icon, Logo},
     fault::Fault,
     links,
-    server_fns::session,
+    server_fns::{alerts, session},
 };
 
 /// The project of the address.
@@ -42,6 +45,13 @@ pub fn ProjectShell() -> impl IntoView {
     let project = use_project();
     let me = Resource::new(move || project.get(), |project| session::me(Some(project)));
     provide_context(Reader(me));
+    let open_alerts = Resource::new(move || project.get(), alerts::open_alerts);
+    browser::every(Duration::from_secs(5), move || {
+        // Who may not know need not ask again.
+        if open_alerts.with_untracked(|open| matches!(open, Some(Ok(Some(_))))) {
+            open_alerts.refetch();
+        }
+    });
     shortcuts::listen(project);
     fold_menus();
     let skip = |event: leptos::ev::MouseEvent| {
@@ -55,7 +65,7 @@ pub fn ProjectShell() -> impl IntoView {
         <div class="shell">
             <aside class="sidebar" aria-label="Navigation">
                 <a class="brand" href=move || links::overview(&project.get())><Logo/>"Weir"</a>
-                <Places project me/>
+                <Places project me open_alerts/>
             </aside>
             <header class="topbar">
                 <details class="topbar__menu">
@@ -64,7 +74,7 @@ pub fn ProjectShell() -> impl IntoView {
                         <span class="brand">"Weir"</span>
                         <span class="topbar__toggle"><Icon glyph=Glyph::Menu/><span class="visually-hidden">"Menu"</span></span>
                     </summary>
-                    <div class="topbar__panel"><Places project me/></div>
+                    <div class="topbar__panel"><Places project me open_alerts/></div>
                 </details>
             </header>
             <main class="main" id="main" tabindex="-1">
@@ -90,14 +100,18 @@ fn fold_menus() {
 
 /// Project, places, theme and user: the sidebar's content, and the phone's menu.
 #[component]
-fn Places(project: Memo<String>, me: Resource<Result<Me, Fault>>) -> impl IntoView {
+fn Places(
+    project: Memo<String>,
+    me: Resource<Result<Me, Fault>>,
+    open_alerts: Resource<Result<Option<OpenAlerts>, Fault>>,
+) -> impl IntoView {
     view! {
         <Suspense>
             {move || Suspend::new(async move {
                 me.await.ok().map(|me| view! { <project_switcher::ProjectSwitcher me/> })
             })}
         </Suspense>
-        <nav::Nav project/>
+        <nav::Nav project open_alerts/>
         <div class="sidebar__foot">
             <theme::ThemeToggle/>
             <Suspense>

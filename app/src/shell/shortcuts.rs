@@ -12,6 +12,7 @@ fn place(key: &str, project: &str) -> Option<String> {
         "o" => Some(links::overview(project)),
         "p" => Some(links::pipelines(project)),
         "r" => Some(links::runs(project)),
+        "l" => Some(links::alerts(project)),
         "q" => Some(links::quarantine(project)),
         "a" => Some(links::audit(project)),
         _ => None,
