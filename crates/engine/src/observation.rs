@@ -16,10 +16,15 @@ pub struct MeasuredWindow {
     pub end: i64,
     /// Rows that fell into the window.
     pub rows: u64,
-    /// Rows that came for a window of this step after it had been closed, since the window before this one.
+    /// Rows that no window of this step took in, since the window before this one: they came when theirs had been closed, or have
+    /// no time.
     pub late_rows: u64,
     /// In the order of the document.
     pub rules: Vec<RuleObservation>,
+    /// What the window's rows added up to, encoded, so that windows add up to longer ones without reading any row again. Empty
+    /// where it would tell values of a column that is classified above internal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measures: Vec<u8>,
 }
 
 /// What a rule over windows says of one window.
