@@ -85,11 +85,14 @@ fn batch(schema: &Arc<Schema>, counts: &mut [i64], random: &mut u64) -> Result<R
         let account = (*random >> 33) as usize % counts.len();
         let count = &mut counts[account];
         if *count > 0 {
-            (ops.push("-U"), accounts.push(account), n.push(*count));
+            ops.push("-U");
+            accounts.push(account);
+            n.push(*count);
         }
         ops.push(if *count > 0 { "+U" } else { "+I" });
         *count += 1;
-        (accounts.push(account), n.push(*count));
+        accounts.push(account);
+        n.push(*count);
     }
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from(ops)),

@@ -58,14 +58,14 @@ async fn what_one_pipeline_puts_into_a_table_another_looks_up() {
     let weir = Instance::new().await;
     let order = |country: &str, amount: i64| format!("{}\n", json!({ "country": country, "amount": amount }));
     let visit = |id: i64, country: &str| format!("{}\n", json!({ "id": id, "country": country }));
-    weir.write("orders/1.json", order("NL", 3) + &order("DE", 4) + &order("NL", 5));
-    weir.write("visits/1.json", visit(1, "NL") + &visit(2, "FR"));
+    weir.write("orders/1.json", [order("NL", 3), order("DE", 4), order("NL", 5)].concat());
+    weir.write("visits/1.json", [visit(1, "NL"), visit(2, "FR")].concat());
     finish(&weir, TOTALS).await;
     finish(&weir, VISITS).await;
     assert_eq!(weir.output("out/visits"), [r#"{"id":1,"total":8}"#, r#"{"id":2,"total":null}"#]);
 
-    weir.write("orders/2.json", order("FR", 1) + &order("NL", 1));
-    weir.write("visits/2.json", visit(3, "NL") + &visit(4, "FR"));
+    weir.write("orders/2.json", [order("FR", 1), order("NL", 1)].concat());
+    weir.write("visits/2.json", [visit(3, "NL"), visit(4, "FR")].concat());
     finish(&weir, TOTALS).await;
     finish(&weir, VISITS).await;
     assert_eq!(weir.output("out/visits")[2..], [r#"{"id":3,"total":9}"#, r#"{"id":4,"total":1}"#]);
@@ -92,8 +92,9 @@ async fn a_table_that_was_removed_between_two_runs_is_noticed() {
 
     let path = weir.write("pipeline.yaml", TOTALS);
     let checked = foreground::check_file(&path, &weir_worker::FileContracts::default()).unwrap();
-    let anew = foreground::run_reported(&weir.cx().await, &weir.data(), checked, Start::Fresh, &Control::default());
-    assert_eq!(anew.await.unwrap().result.unwrap().status, Status::Finished);
+    let (cx, control) = (weir.cx().await, Control::default());
+    let anew = foreground::run_reported(&cx, &weir.data(), checked, Start::Fresh, &control).await;
+    assert_eq!(anew.unwrap().result.unwrap().status, Status::Finished);
     assert_eq!(table::rows(&weir.path("out/shop.db"), "totals"), [r#"{"country":"NL","n":2,"total":2}"#]);
 }
 
