@@ -149,7 +149,7 @@ pub fn AlertList(project: String, pipeline: Option<String>) -> impl IntoView {
                                 <div class="stack">
                                     {not_yours.map(|reason| view! { <p class="small muted" id="not-yours">"Acknowledging: " {reason}</p> })}
                                     <div class="table-wrap">
-                                        <table class="table table--cards table--alerts">
+                                        <table class="table table--cards">
                                             <caption class="visually-hidden">"Alerts, open ones first, then the newest first"</caption>
                                             <thead>
                                                 <tr>

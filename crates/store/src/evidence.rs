@@ -384,6 +384,7 @@ fn run_of(body: &Body) -> Option<&str> {
         Body::RunEnded(run) => Some(&run.run),
         Body::Checkpoint(checkpoint) => Some(&checkpoint.run),
         Body::CheckpointDiscarded(discarded) => Some(&discarded.run),
+        Body::Alert(alert) => alert.run.as_deref(),
         _ => None,
     }
 }

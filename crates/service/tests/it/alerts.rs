@@ -2,7 +2,7 @@
 
 use weir_api::{AcknowledgeAlert, Alert, AlertId, AlertQuery, AlertSeverity, AlertState, AlertStates, AuditQuery, Outcome, Role};
 use weir_evidence::Hash;
-use weir_service::{Cx, alerts, overview, pipelines};
+use weir_service::{Cx, alerts, audit, overview, pipelines};
 use weir_store::alerts::{AlertChange, AlertEvent};
 
 use crate::{
@@ -130,6 +130,7 @@ async fn the_overview_counts_what_is_open() {
     assert_eq!((open.total, open.worst), (1, Some(AlertSeverity::Warn)));
     let ended = alerts::list(&viewer, AlertQuery { state: Some(AlertStates::Ended), ..AlertQuery::default() }).await.unwrap();
     assert_eq!((ended.items.len(), ended.items[0].seen, ended.items[0].state), (1, 7, AlertState::Resolved));
+    assert_eq!(audit::verify(&world.admin().await).await.unwrap().failure, None, "each leaf is filed under what it states");
 }
 
 #[tokio::test]
@@ -146,4 +147,5 @@ async fn a_deleted_pipeline_leaves_no_alert_open() {
     assert_eq!((left.len(), left[0].state), (1, AlertState::Forgotten));
     let leaves = world.leaves(AuditQuery { action: Some("alert.forget".into()), ..AuditQuery::default() }).await;
     assert_eq!((leaves.len(), leaves[0].actor_name.as_deref()), (1, Some("admin")));
+    assert_eq!(audit::verify(&admin).await.unwrap().failure, None);
 }
