@@ -41,6 +41,7 @@ pub struct Checkpoint {
     pub pre_commits: BTreeMap<String, PreCommit>,
     /// Counts of the pipeline's whole life.
     pub counts: BTreeMap<String, NodeCounts>,
+    /// By step.
     pub rules: BTreeMap<String, BTreeMap<String, RuleCounts>>,
 }
 
@@ -160,7 +161,8 @@ pub fn decision(
                 let results = rules
                     .iter()
                     .map(|(rule, counts)| (rule.clone(), RuleResult { evaluated: counts.evaluated, failed: counts.failed }));
-                decision.rules.insert(node.name.clone(), results.collect());
+                // Row rules and window rules of a step, which have different names, stand together.
+                decision.rules.entry(node.step.clone()).or_default().extend(results);
             }
             _ => {}
         }

@@ -16,8 +16,8 @@ pub struct MeasuredWindow {
     pub end: i64,
     /// Rows that fell into the window.
     pub rows: u64,
-    /// Rows that no window of this step took in, since the window before this one: they came when theirs had been closed, or have
-    /// no time.
+    /// Rows that no window of this step took in, since the window before this one: they came when theirs had been closed, or
+    /// without a time before any row had one.
     pub late_rows: u64,
     /// In the order of the document.
     pub rules: Vec<RuleObservation>,
@@ -39,7 +39,7 @@ pub struct RuleObservation {
     /// classified above internal.
     pub observed: Option<f64>,
     pub verdict: WindowVerdict,
-    /// What is wrong, in words; only where the rule is broken.
+    /// What is wrong, in words, where the rule is broken; and why no value is told, where it is withheld.
     pub detail: Option<String>,
 }
 
@@ -103,5 +103,11 @@ pub struct Observations {
 impl Observations {
     pub fn is_empty(&self) -> bool {
         self.windows.is_empty() && self.alerts.is_empty()
+    }
+
+    /// Adds what was noticed elsewhere.
+    pub fn append(&mut self, mut other: Self) {
+        self.windows.append(&mut other.windows);
+        self.alerts.append(&mut other.alerts);
     }
 }

@@ -1,5 +1,5 @@
 //! Counts as people know them: by the names of the document. A step with state is several nodes; its counts are those of the chain
-//! as a whole.
+//! as a whole. What measures the windows of a quality step is left out.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,10 @@ pub fn by_step(plan: &Plan, counts: impl Fn(NodeId) -> NodeCounts) -> Vec<StepCo
     let flow = flow(plan);
     let mut steps: Vec<StepCounts<'_>> = Vec::new();
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
-    for (id, node) in plan.nodes.iter().enumerate().filter(|(_, node)| !matches!(node.kind, NodeKind::Table(_))) {
+    // Windows are measured of the rows that the step's own node takes in: to count them again would be wrong.
+    let beside = |id: NodeId| plan.is_observer(id) && plan.nodes[id].name != plan.nodes[id].step;
+    let is_flow = |id: NodeId| !matches!(plan.nodes[id].kind, NodeKind::Table(_)) && !beside(id);
+    for (id, node) in plan.nodes.iter().enumerate().filter(|(id, _)| is_flow(*id)) {
         let place = *places.entry(&node.step).or_insert_with(|| {
             steps.push(StepCounts { name: &node.step, node: id, counts: NodeCounts::default() });
             steps.len() - 1

@@ -31,7 +31,8 @@ pub struct NodeView {
     pub name: String,
     /// What the document calls it.
     pub step: String,
-    /// `source`, `table`, `quality`, `consent`, `mask`, `sql`, `window`, `aggregate`, `join`, `rank`, `match` or `sink`.
+    /// `source`, `table`, `quality`, `consent`, `mask`, `sql`, `window`, `aggregate`, `join`, `rank`, `match`, `measure`,
+    /// `alert` or `sink`.
     pub kind: &'static str,
     /// Names of nodes.
     pub inputs: Vec<String>,

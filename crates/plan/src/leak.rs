@@ -32,6 +32,7 @@ pub(crate) fn check(pipeline: &Pipeline, known: &Known<'_>, policy: &PurposePoli
         }
     }
     found.extend(filters(known));
+    found.extend(alerts(known));
     found
 }
 
@@ -100,39 +101,40 @@ impl Leak<'_> {
 
     /// A path in words, from source to sink.
     fn told(&self, path: &[Place]) -> Vec<String> {
-        path.iter().map(|&place| self.line(place)).collect()
+        path.iter().map(|&place| line(self.known, place)).collect()
     }
+}
 
-    fn line(&self, (id, column): Place) -> String {
-        let node = &self.known.nodes[id];
-        let facts = &node.columns[column];
-        let class = facts.classification;
-        match &node.kind {
-            NodeKind::Source(source) => {
-                let by = match (&source.contract, &source.contract_version) {
-                    (Some(contract), Some(version)) => {
-                        format!("by contract `{contract}` (version {version})")
-                    }
-                    _ => "by its schema".to_owned(),
-                };
-                let categories =
-                    if facts.categories.is_empty() { String::new() } else { format!(", {}", facts.categories.join(", ")) };
-                format!("source `{}`: `{}` is {class} {by}{categories}", node.name, facts.name)
-            }
-            NodeKind::Sink(planned) => {
-                let recipient =
-                    planned.sink.recipient.as_ref().map_or_else(String::new, |recipient| format!(", recipient {recipient}"));
-                format!("sink `{}`: clearance {}{recipient}", node.name, planned.sink.clearance)
-            }
-            NodeKind::Table(_) => format!("table `{}`: `{}` is {class} by its schema", node.name, facts.name),
-            kind => {
-                let did = match &self.known.flows[id].columns[column].how {
-                    Some(how) if matches!(kind, NodeKind::Mask(_)) => how.clone(),
-                    Some(how) => format!("{how}, {class}"),
-                    None => format!("passes `{}` on as it is", facts.name),
-                };
-                format!("step `{}` ({}): {did}", node.step, kind.as_str())
-            }
+/// A step of a path in words.
+fn line(known: &Known<'_>, (id, column): Place) -> String {
+    let node = &known.nodes[id];
+    let facts = &node.columns[column];
+    let class = facts.classification;
+    match &node.kind {
+        NodeKind::Source(source) => {
+            let by = match (&source.contract, &source.contract_version) {
+                (Some(contract), Some(version)) => {
+                    format!("by contract `{contract}` (version {version})")
+                }
+                _ => "by its schema".to_owned(),
+            };
+            let categories =
+                if facts.categories.is_empty() { String::new() } else { format!(", {}", facts.categories.join(", ")) };
+            format!("source `{}`: `{}` is {class} {by}{categories}", node.name, facts.name)
+        }
+        NodeKind::Sink(planned) => {
+            let recipient =
+                planned.sink.recipient.as_ref().map_or_else(String::new, |recipient| format!(", recipient {recipient}"));
+            format!("sink `{}`: clearance {}{recipient}", node.name, planned.sink.clearance)
+        }
+        NodeKind::Table(_) => format!("table `{}`: `{}` is {class} by its schema", node.name, facts.name),
+        kind => {
+            let did = match &known.flows[id].columns[column].how {
+                Some(how) if matches!(kind, NodeKind::Mask(_)) => how.clone(),
+                Some(how) => format!("{how}, {class}"),
+                None => format!("passes `{}` on as it is", facts.name),
+            };
+            format!("step `{}` ({}): {did}", node.step, kind.as_str())
         }
     }
 }
@@ -181,10 +183,10 @@ fn decides(kind: &NodeKind) -> Option<(&'static str, LineageKind)> {
 
 /// Filters that reveal, by which rows are there, what the sink may not hold.
 fn filters(known: &Known<'_>) -> Vec<Diagnostic> {
-    // For every node the sinks that its rows reach.
+    // For every node the sinks that its rows reach, and what watches them.
     let mut sinks: Vec<BTreeSet<NodeId>> = vec![BTreeSet::new(); known.nodes.len()];
     for (id, node) in known.nodes.iter().enumerate().rev() {
-        if matches!(node.kind, NodeKind::Sink(_)) {
+        if matches!(node.kind, NodeKind::Sink(_)) || observes(node) {
             sinks[id].insert(id);
         }
         let here = sinks[id].clone();
@@ -194,7 +196,7 @@ fn filters(known: &Known<'_>) -> Vec<Diagnostic> {
     }
     let mut found = Vec::new();
     for (id, node) in known.nodes.iter().enumerate() {
-        if !matches!(node.kind, NodeKind::Sql(_) | NodeKind::Operator(_)) {
+        if !matches!(node.kind, NodeKind::Sql(_) | NodeKind::Operator(_)) || observes(node) {
             continue;
         }
         // Compared rather than only tested for null, if any filter does so.
@@ -220,15 +222,30 @@ fn filters(known: &Known<'_>) -> Vec<Diagnostic> {
                 }
                 _ => None,
             };
+            let class = facts.classification;
+            let path = format!("steps.{}.sql", node.step);
+            let watched: BTreeSet<&str> =
+                sinks[id].iter().map(|&end| &known.nodes[end]).filter(|node| observes(node)).map(|node| &*node.step).collect();
+            if compared && !watched.is_empty() {
+                let watched = watched.iter().map(|step| format!("`{step}`")).collect::<Vec<_>>().join(", ");
+                let message = format!(
+                    "the {what} on `{}` ({class}) tells everyone who sees what {watched} observes what it holds",
+                    facts.name
+                );
+                let mut diagnostic = Diagnostic::warning("alert-leak", path.clone(), message);
+                let secret = |place: Place| known.nodes[place.0].columns[place.1].classification > Classification::Internal;
+                for path in paths(known, (input, column), &secret) {
+                    diagnostic.notes.extend(path.into_iter().map(|place| line(known, place)));
+                }
+                found.push(diagnostic.with_help("watch rows before the filter, or filter on a masked or less sensitive column"));
+            }
             let reached: Vec<String> = sinks[id].iter().filter_map(below).collect();
             if reached.is_empty() {
                 continue;
             }
-            let class = facts.classification;
             let told = if compared { "what it holds" } else { "whether it has a value" };
             let message =
                 format!("the {what} on `{}` ({class}) tells of every row that reaches {} {told}", facts.name, reached.join(", "));
-            let path = format!("steps.{}.sql", node.step);
             let refused = compared && class == Classification::Restricted;
             let diagnostic = if refused {
                 Diagnostic::error("filter-leak", path, message)
@@ -242,6 +259,37 @@ fn filters(known: &Known<'_>) -> Vec<Diagnostic> {
                 }
             };
             found.push(diagnostic.with_help(help));
+        }
+    }
+    found
+}
+
+/// Whether it only watches rows, for people who are cleared for internal data.
+fn observes(node: &Node) -> bool {
+    matches!(&node.kind, NodeKind::Operator(planned) if planned.operator.is_observer())
+}
+
+/// Conditions of alerts that tell whoever sees alerts, by what raises them, what a column above internal holds.
+fn alerts(known: &Known<'_>) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (id, node) in known.nodes.iter().enumerate() {
+        let NodeKind::Operator(planned) = &node.kind else { continue };
+        let Operator::Alert(_) = &planned.operator else { continue };
+        let secret = |place: Place| known.nodes[place.0].columns[place.1].classification > Classification::Internal;
+        for filter in known.flows[id].filters.iter().filter(|filter| secret((filter.input, filter.column))) {
+            let facts = &known.nodes[filter.input].columns[filter.column];
+            let (name, class) = (&facts.name, facts.classification);
+            let told = if filter.only_null_test { "whether it has a value" } else { "what it holds" };
+            let message = format!(
+                "the condition on `{name}` ({class}) tells everyone who sees the alerts of `{}` {told} in some row",
+                node.name
+            );
+            let mut diagnostic = Diagnostic::warning("alert-leak", format!("steps.{}.alert.when", node.name), message);
+            for path in paths(known, (filter.input, filter.column), &secret) {
+                diagnostic.notes.extend(path.into_iter().map(|place| line(known, place)));
+            }
+            diagnostic.notes.push(format!("step `{}` (alert): asks about `{name}`", node.name));
+            found.push(diagnostic.with_help("ask about a masked or less sensitive column, if that serves"));
         }
     }
     found

@@ -16,6 +16,9 @@
 //!   column is above the clearance of a sink behind it, a confidential one is a warning and a restricted one an error, unless it
 //!   is only tested for null.
 //! - The match of an inner join, the order of a rank and the conditions of a pattern are filters in this sense.
+//! - The condition of an alert, and a filter before what watches rows, tell whoever sees alerts: on a column above internal that is a
+//!   warning. Numbers of window
+//!   rules that would show values of such a column are withheld.
 //! - Quality rules are no filter lineage: what they reject is quarantined or counted. Consent is, by the subject column.
 //! - Masking by redact or null removes data categories; a keyed hash or token leaves `user.unique_id.pseudonymous`.
 
@@ -28,6 +31,7 @@ mod hash;
 mod keys;
 mod leak;
 mod lookup;
+mod observe;
 pub mod operator;
 pub mod plan;
 mod planner;

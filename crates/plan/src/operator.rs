@@ -1,4 +1,5 @@
-//! Operators with state: what a `sql` step with windows, aggregates, joins, ranks or patterns is lowered to.
+//! Operators with state: what a `sql` step with windows, aggregates, joins, ranks or patterns is lowered to; and those that watch
+//! rows: window rules of quality steps, and alerts.
 //!
 //! Such a step becomes a chain of nodes. Expressions live in stateless `Sql` nodes before and after an operator, so that an operator
 //! deals in column numbers only: its keys, times and arguments are columns of its input. The last node of the chain carries the
@@ -10,6 +11,10 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::Expr;
 use serde::{Deserialize, Serialize};
+use weir_spec::{
+    Classification,
+    metric::{RuleSeverity, WindowQuality},
+};
 
 /// How rows reach the lanes of an operator. One entry for each input of the node, in the order of [`crate::Node::inputs`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,18 +42,78 @@ pub enum Operator {
     Join(JoinNode),
     Rank(RankNode),
     Match(MatchNode),
+    Measure(MeasureNode),
+    Alert(AlertNode),
 }
 
 impl Operator {
-    /// The kind of node: `aggregate`, `join`, `rank` or `match`.
+    /// Whether it only watches: rows go on beside it as if it were not there, and none is judged late or rejected by it.
+    pub fn is_observer(&self) -> bool {
+        matches!(self, Self::Measure(_) | Self::Alert(_))
+    }
+
+    /// The kind of node: `aggregate`, `join`, `rank`, `match`, `measure` or `alert`.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Aggregate(_) => "aggregate",
             Self::Join(_) => "join",
             Self::Rank(_) => "rank",
             Self::Match(_) => "match",
+            Self::Measure(_) => "measure",
+            Self::Alert(_) => "alert",
         }
     }
+}
+
+/// The window rules of a quality step, over the rows that reach it: before any of them is rejected. Output columns: those of
+/// [`MeasureNode::OUTPUT`], one row for each rule of each window, when the watermark (or the clock) passes the window's end.
+#[derive(Clone, Debug)]
+pub struct MeasureNode {
+    pub quality: WindowQuality,
+    /// The time that windows go by.
+    pub time: TimeBasis,
+    /// One a rule: why its numbers are kept from those who see observations, if they are.
+    pub withheld: Vec<Option<Withheld>>,
+    /// What the rules measure shows values of a column that is classified above internal, so that it may not be told as it is.
+    pub measures_withheld: bool,
+}
+
+impl MeasureNode {
+    /// The output's columns.
+    pub const OUTPUT: [&str; 9] =
+        ["rule", "severity", "metric", "window_start", "window_end", "rows", "observed", "verdict", "detail"];
+}
+
+/// A column whose values a number would show, to people who are not cleared for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withheld {
+    pub column: String,
+    pub classification: Classification,
+}
+
+/// An `alert` step. It puts out no rows.
+#[derive(Clone, Debug)]
+pub struct AlertNode {
+    pub on: AlertOn,
+    pub severity: RuleSeverity,
+    /// What people are told: the document's words.
+    pub message: String,
+}
+
+/// What raises an alert, and what resolves it.
+#[derive(Clone, Debug)]
+pub enum AlertOn {
+    /// The condition is true of a row of the input; nothing and false are not true. Resolved when no such row of the same cause has
+    /// come for `resolve_after` microseconds.
+    Rows {
+        when: Arc<Expr>,
+        /// Columns of the input whose values tell causes apart.
+        key: Vec<usize>,
+        time: TimeBasis,
+        resolve_after: i64,
+    },
+    /// The input is a [`MeasureNode`]; this rule of it is broken in a window. Resolved when a later window keeps it.
+    Rule(String),
 }
 
 /// How a row's windows are found.

@@ -45,8 +45,8 @@ pub struct Plan {
 /// A source, step or sink with everything known about its rows.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// The name in the document, or `step#1`, `step#2`, ... for those that a step needs before its last; unique among the nodes of a
-    /// plan.
+    /// The name in the document, or `step#1`, `step#2`, ... for those that a step needs before its last, or `step#windows` for the
+    /// window rules of a quality step; unique among the nodes of a plan.
     pub name: String,
     /// The name in the document of what this node belongs to.
     pub step: String,
@@ -236,6 +236,11 @@ impl Plan {
     /// The nodes that read from `id`.
     pub fn consumers(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         self.nodes.iter().enumerate().filter(move |(_, node)| node.inputs.contains(&id)).map(|(i, _)| i)
+    }
+
+    /// Whether a node only watches the rows of its input.
+    pub fn is_observer(&self, id: NodeId) -> bool {
+        matches!(&self.nodes[id].kind, NodeKind::Operator(node) if node.operator.is_observer())
     }
 
     /// The node of this name.

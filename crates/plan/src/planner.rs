@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use weir_spec::{Diagnostic, Parsed, Pipeline, Severity, SqlStep, Step};
+use weir_spec::{Diagnostic, Parsed, Pipeline, Severity, SqlStep, Step, metric::AlertCondition};
 
 use crate::{
     consent,
     flow::Flow,
     hash, leak,
     lookup::Lookup,
+    observe::puts_out_nothing,
     plan::{Node, NodeId, NodeKind, Plan},
     source,
     sql::{Chain, Issue, Query},
@@ -51,8 +52,16 @@ pub fn plan_parsed(parsed: &Parsed<Pipeline>, lookup: &dyn Lookup) -> Planned {
 
 /// The nodes that can be planned, and everything that is wrong. Of `broken` parts, and of what reads them, nothing is said.
 fn examine(pipeline: &Pipeline, broken: &BTreeSet<String>, lookup: &dyn Lookup) -> (Vec<Node>, Vec<Diagnostic>) {
-    let mut planner =
-        Planner { pipeline, broken, lookup, nodes: Vec::new(), flows: Vec::new(), ids: HashMap::new(), diagnostics: Vec::new() };
+    let mut planner = Planner {
+        pipeline,
+        broken,
+        lookup,
+        nodes: Vec::new(),
+        flows: Vec::new(),
+        ids: HashMap::new(),
+        windows: HashMap::new(),
+        diagnostics: Vec::new(),
+    };
     planner.tables();
     planner.sources();
     planner.steps();
@@ -86,6 +95,8 @@ struct Planner<'p> {
     flows: Vec<Flow>,
     /// Sources and steps that are planned.
     ids: HashMap<String, NodeId>,
+    /// The nodes that measure windows, by quality step.
+    windows: HashMap<String, NodeId>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -246,6 +257,11 @@ impl Planner<'_> {
         else {
             return false;
         };
+        if let Some((alert, from)) = reads.names().into_iter().find_map(|name| Some((name, self.alert_reads(name)?))) {
+            let path = if matches!(step, Step::Sql(_)) { path } else { format!("{path}.from") };
+            self.diagnostics.push(puts_out_nothing(path, alert, from));
+            return false;
+        }
         let is_stateful = matches!(&reads, Reads::Tables(query) if query.stateful);
         let table = inputs.iter().find(|(_, id)| matches!(self.nodes[**id].kind, NodeKind::Table(_)));
         if let Some((table, _)) = table.filter(|_| !is_stateful) {
@@ -262,20 +278,6 @@ impl Planner<'_> {
             let error = Diagnostic::error("min-group", format!("{path}.min_group"), message);
             self.diagnostics.push(error.with_help("leave it out"));
         }
-        // The grammar is agreed; no engine runs these yet.
-        if let Step::Alert(_) = step {
-            self.diagnostics.push(
-                Diagnostic::error("not-run-yet", path, "this version does not run alert steps yet").with_help("leave it out"),
-            );
-            return false;
-        }
-        if let Step::Quality(quality) = step
-            && quality.windows.is_some()
-        {
-            let message = "this version does not run quality rules over windows yet";
-            self.diagnostics.push(Diagnostic::error("not-run-yet", path, message).with_help("keep to `rules`"));
-            return false;
-        }
         let known = Known { nodes: &self.nodes, flows: &self.flows };
         let first = inputs.values().next().copied();
         let planned = match (step, reads, first) {
@@ -284,18 +286,38 @@ impl Planner<'_> {
                 Some(known.consent(name, step, &self.pipeline.purpose, input, &mut self.diagnostics))
             }
             (Step::Mask(step), _, Some(input)) => known.mask(name, step, input, &mut self.diagnostics),
+            (Step::Alert(step), _, Some(input)) => {
+                let measured = match &step.when {
+                    AlertCondition::Rule(_) => self.windows.get(&step.from).copied(),
+                    AlertCondition::Rows(_) => Some(input),
+                };
+                measured.and_then(|input| known.alert(name, step, input, &mut self.diagnostics))
+            }
             (Step::Sql(step), Reads::Tables(query), Some(_)) => {
                 known.sql(name, &step.query, *query, &inputs, &mut self.diagnostics)
             }
             _ => None,
         };
-        match planned {
-            Some(planned) => {
-                let id = self.push(planned);
-                self.ids.insert(name.to_owned(), id);
-                true
+        let Some(planned) = planned else { return false };
+        let id = self.push(planned);
+        self.ids.insert(name.to_owned(), id);
+        if let (Step::Quality(step), Some(input)) = (step, first)
+            && let Some(windows) = &step.windows
+        {
+            let known = Known { nodes: &self.nodes, flows: &self.flows };
+            if let Some(measure) = known.measure(name, step, windows, input, &mut self.diagnostics) {
+                let id = self.push(measure);
+                self.windows.insert(name.to_owned(), id);
             }
-            None => false,
+        }
+        true
+    }
+
+    /// What an alert step reads, if it is one.
+    fn alert_reads(&self, name: &str) -> Option<&str> {
+        match self.pipeline.steps.get(name) {
+            Some(Step::Alert(alert)) if !self.pipeline.sources.contains_key(name) => Some(&alert.from),
+            _ => None,
         }
     }
 
@@ -332,6 +354,11 @@ impl Planner<'_> {
     fn sinks(&mut self) {
         for (name, sink) in &self.pipeline.sinks {
             if self.is_broken("sinks", name) {
+                continue;
+            }
+            if let Some(from) = self.alert_reads(&sink.from) {
+                let refused = puts_out_nothing(format!("sinks.{name}.from"), &sink.from, from);
+                self.diagnostics.push(refused);
                 continue;
             }
             let Some(&input) = self.ids.get(&sink.from) else {

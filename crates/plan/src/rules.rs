@@ -98,7 +98,7 @@ impl Binder<'_> {
             Check::References { column, .. } => {
                 self.typed(column, "references.column", |t| !is_nested(t), "references cannot compare lists and structs");
             }
-            Check::Expression { sql } => match sql::boolean_expression(sql, &Arc::new(self.schema.clone())) {
+            Check::Expression { sql } => match sql::boolean_expression("a rule", sql, &Arc::new(self.schema.clone())) {
                 Ok(expr) => return Some(expr),
                 Err(issues) => {
                     let path = format!("{}.expression", self.path);

@@ -9,6 +9,7 @@ use weir_plan::Lookup;
 use weir_spec::{
     Diagnostic, Pipeline, Step,
     connector::{SinkConnector, SourceConnector},
+    metric::WindowCheck,
     quality::{Check, Rule},
 };
 
@@ -44,6 +45,14 @@ impl Confinement {
             let Step::Quality(quality) = step else { continue };
             paths.extend(quality.rules.iter().enumerate().filter_map(|(i, rule)| {
                 Some((format!("steps.{name}.quality.rules[{i}].references.file"), references(rule)?.to_owned()))
+            }));
+            let windows = quality.windows.iter().flat_map(|windows| windows.rules.iter().enumerate());
+            paths.extend(windows.filter_map(|(i, rule)| match &rule.check {
+                WindowCheck::Distribution(distribution) => {
+                    let at = format!("steps.{name}.quality.metrics[{i}].distribution.reference");
+                    Some((at, distribution.reference.clone()))
+                }
+                _ => None,
             }));
         }
         for (name, sink) in &pipeline.sinks {

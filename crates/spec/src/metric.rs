@@ -168,11 +168,12 @@ pub struct AlertStep {
     pub when: AlertCondition,
     /// Default error.
     pub severity: RuleSeverity,
-    /// Columns whose values tell one cause from another; none for one cause in all.
+    /// Columns whose values tell one cause from another; none for one cause in all. Of alerts on rows.
     pub key: Vec<String>,
     /// What people are told. Default: made from the condition.
     pub message: Option<String>,
-    /// Without a further row that fulfils the condition an alert is resolved after this long. Default 5m.
+    /// Without a further row that fulfils the condition an alert is resolved after this long. Default 5m. Of alerts on rows: those
+    /// of a rule are resolved by a window that keeps it.
     pub resolve_after: Timespan,
 }
 

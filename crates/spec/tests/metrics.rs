@@ -170,7 +170,8 @@ proptest! {
         let rules = checks.into_iter().enumerate().map(|(n, (check, severity))| WindowRule { name: format!("rule {n}"), severity, check });
         let windows = Some(WindowQuality { over: Timespan::from_millis(over), rules: rules.collect() });
         let when = if by_rule { AlertCondition::Rule("rule 0".into()) } else { AlertCondition::Rows("amount > 1".into()) };
-        let alert = AlertStep { from: "checked".into(), when, severity, key, message, resolve_after: Timespan::from_millis(over) };
+        let (key, resolve_after) = if by_rule { (Vec::new(), 300_000) } else { (key, over) };
+        let alert = AlertStep { from: "checked".into(), when, severity, key, message, resolve_after: Timespan::from_millis(resolve_after) };
         let mut pipeline = parsed("  checked: { quality: { from: rows, rules: [{ not_null: id }] } }\n");
         pipeline.steps.insert("checked".into(), Step::Quality(QualityStep { from: "rows".into(), on_fail: OnFail::Flag, rules: Vec::new(), windows }));
         pipeline.steps.insert("told".into(), Step::Alert(alert));

@@ -4,10 +4,14 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex},
 };
 
 use serde_json::Value;
-use weir_engine::{Status, Summary};
+use weir_engine::{
+    Control, Status, Summary,
+    observation::{AlertChange, Observations},
+};
 use weir_service::Cx;
 use weir_store::quarantine;
 use weir_vault::quarantine::Entry;
@@ -126,6 +130,62 @@ async fn the_machines_repeated_times_are_held_and_everything_else_is_written() {
         assert!((row["celsius"].as_f64().unwrap() - (fahrenheit - 32.0) / 1.8).abs() < 1e-9);
         assert_eq!(row["hot"], *fahrenheit > 100.0);
     }
+}
+
+/// When the charts of the example on the failing machine are out of control, against the labels of the benchmark.
+#[tokio::test(flavor = "multi_thread")]
+async fn control_charts_notice_that_the_machine_fails() {
+    let (Some(series), Some(labels)) = (data("nab/machine_temperature_system_failure.csv"), data("nab/combined_windows.json"))
+    else {
+        return;
+    };
+    let labels: Value = serde_json::from_str(&fs::read_to_string(labels).unwrap()).unwrap();
+    let micros = |text: &Value| {
+        let time = chrono::NaiveDateTime::parse_from_str(text.as_str().unwrap(), "%Y-%m-%d %H:%M:%S%.f").unwrap();
+        time.and_utc().timestamp_micros()
+    };
+    let labels = labels["realKnownCause/machine_temperature_system_failure.csv"].as_array().unwrap();
+    let labels: Vec<(i64, i64)> = labels.iter().map(|label| (micros(&label[0]), micros(&label[1]))).collect();
+
+    let weir = Instance::new().await;
+    let control = Control::default();
+    let noticed = Arc::new(Mutex::new(Observations::default()));
+    let heard = Arc::clone(&noticed);
+    control.on_observations(move |observations| heard.lock().unwrap().append(observations.clone()));
+    let text = example(&weir, "nab-machine-watch");
+    let path = "../../shared/data/nab/machine_temperature_system_failure.csv";
+    let outcome = weir.run_with(&text.replacen(path, &series.display().to_string(), 1), &control).await.unwrap();
+    assert_eq!(outcome.status, Status::Finished);
+    let rows = fs::read_to_string(&series).unwrap().lines().count() as u64 - 1;
+    assert_eq!(outcome.summary.sinks["readings_out"].written, rows);
+    for alert in ["hot", "drifting", "failing"] {
+        let step = outcome.summary.steps[alert];
+        assert_eq!((step.rows_in, step.out), (step.absorbed, 0), "{alert}");
+    }
+
+    let noticed = noticed.lock().unwrap();
+    assert_eq!(noticed.windows.iter().map(|window| window.rows).sum::<u64>(), rows);
+    // From when to when each alert was open.
+    let open = |step: &str| {
+        let mut spans: Vec<(i64, i64)> = Vec::new();
+        for alert in noticed.alerts.iter().filter(|alert| alert.step == step) {
+            match alert.change {
+                AlertChange::Raised => spans.push((alert.at, i64::MAX)),
+                AlertChange::Resolved { raised_at, .. } => {
+                    let last = spans.last_mut().unwrap();
+                    assert_eq!(*last, (raised_at, i64::MAX));
+                    last.1 = alert.at;
+                }
+            }
+        }
+        spans
+    };
+    // A window's alert comes when the window is over.
+    let of_label = |span: &(i64, i64)| labels.iter().position(|label| span.0 <= label.1 + 3 * 3_600_000_000 && span.1 >= label.0);
+    let found = |step: &str| open(step).iter().map(of_label).collect::<Vec<_>>();
+    assert_eq!(found("drifting"), [Some(0), Some(1), Some(3)]);
+    assert_eq!(found("failing"), [Some(1), Some(3)]);
+    assert!(!open("hot").is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

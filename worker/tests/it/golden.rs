@@ -4,7 +4,8 @@
 //!
 //! A case is a folder with `pipeline.yaml`, its inputs (of `name.sql` the database `name.db` is made), `consent.csv` where people have said something, and what is expected:
 //! `expected/<sink>.jsonl` (or `.csv`) with the committed rows in order, `quarantine.txt` with every held row and all its
-//! reasons, `evidence.snap` with what the checkpoints' decisions add up to. Rows
+//! reasons, `evidence.snap` with what the checkpoints' decisions add up to, and, where anything watches rows,
+//! `expected.observations` with what was noticed. Rows
 //! behind steps with state are sorted, and of changes the table is shown that they make (see [`crate::unordered`]).
 //! `UPDATE_EXPECT=1` writes the expectations anew. Keyed values,
 //! which no two installations share, are numbered: the same value, the same number.
@@ -15,15 +16,22 @@ use std::{
     fs,
     io::Read as _,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex},
 };
 
-use weir_engine::{Control, Status};
+use weir_engine::{
+    Control, Status,
+    observation::{AlertChange, MeasuredWindow, Observations},
+};
 use weir_evidence::{
     Body,
     record::{CheckpointDecision, Leaf, NodeCounts},
 };
 use weir_plan::NodeKind;
-use weir_spec::connector::{Format, SinkConnector};
+use weir_spec::{
+    connector::{Format, SinkConnector},
+    metric::RuleSeverity,
+};
 use weir_store::{evidence, quarantine};
 use weir_vault::quarantine::Entry;
 use weir_worker::foreground;
@@ -46,6 +54,9 @@ const VARIANTS: [Variant; 4] = [
     Variant { what: "restored with 3 and then 2 lanes, batches of 1", lanes: &[1, 3, 2], rows: 1 },
     Variant { what: "restored with 1 and then 3 lanes, batches of 2", lanes: &[2, 1, 3], rows: 2 },
 ];
+
+/// The file that tells what was noticed.
+const OBSERVATIONS: &str = "expected.observations";
 
 /// What a case leaves behind: the text of each file of expectations by its name.
 type Outcome = BTreeMap<String, String>;
@@ -108,7 +119,8 @@ async fn run(case: &Path, variant: &Variant, rows: u64) -> Result<(Outcome, u64)
     let checked = foreground::check_file(&path, &weir_worker::FileContracts::default()).unwrap();
     let shown: Vec<String> = checked.diagnostics.iter().map(|found| found.render(&path.display().to_string())).collect();
     let plan = checked.plan.ok_or_else(|| shown.join("\n"))?;
-    let longest = carry(&weir, variant, rows, with).await?;
+    let noticed = Arc::new(Mutex::new(Observations::default()));
+    let longest = carry(&weir, variant, rows, &noticed, with).await?;
 
     let mut numbers = BTreeMap::new();
     let mut outcome = Outcome::new();
@@ -134,15 +146,26 @@ async fn run(case: &Path, variant: &Variant, rows: u64) -> Result<(Outcome, u64)
     }
     outcome.insert("quarantine.txt".to_owned(), held(&weir).await);
     outcome.insert("evidence.snap".to_owned(), decided(&weir, &open).await);
+    if (0..plan.nodes.len()).any(|node| plan.is_observer(node)) {
+        outcome.insert(OBSERVATIONS.to_owned(), observed(&noticed.lock().unwrap()));
+    }
     Ok((outcome, longest))
 }
 
 /// Runs a document as often as the variant says. Each run but the last is stopped when a source has given a third of its rows.
-async fn carry(weir: &Instance, variant: &Variant, rows: u64, document: impl Fn(usize) -> String) -> Result<u64, String> {
+async fn carry(
+    weir: &Instance,
+    variant: &Variant,
+    rows: u64,
+    noticed: &Arc<Mutex<Observations>>,
+    document: impl Fn(usize) -> String,
+) -> Result<u64, String> {
     let stops = variant.lanes.len() - 1;
     let mut longest = 0;
     for (run, &lanes) in variant.lanes.iter().enumerate() {
         let control = Control::default();
+        let heard = Arc::clone(noticed);
+        control.on_observations(move |observations| heard.lock().unwrap().append(observations.clone()));
         if run < stops {
             control.stop_after((rows / 3).div_ceil(variant.rows as u64).max(1));
         }
@@ -163,7 +186,7 @@ async fn carry(weir: &Instance, variant: &Variant, rows: u64, document: impl Fn(
 fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let name = entry.file_name();
-        if name == "expected" || name == "consent.csv" {
+        if name == "expected" || name == "consent.csv" || name == OBSERVATIONS {
             continue;
         }
         let to = to.join(&name);
@@ -372,11 +395,51 @@ async fn decided(weir: &Instance, open: &LeftOpen) -> String {
     text
 }
 
+/// Windows in the order of each step, then alerts cause by cause: in which order those of several happen is left open.
+fn observed(noticed: &Observations) -> String {
+    let time = |micros: i64| chrono::DateTime::from_timestamp_micros(micros).unwrap().format("%FT%T%.fZ").to_string();
+    let severity = |severity: RuleSeverity| serde_json::to_value(severity).unwrap().as_str().unwrap().to_owned();
+    let mut windows: Vec<&MeasuredWindow> = noticed.windows.iter().collect();
+    windows.sort_by(|a, b| a.step.cmp(&b.step));
+    let mut text = String::new();
+    for window in windows {
+        let MeasuredWindow { step, start, end, rows, late_rows, measures, .. } = window;
+        let measures = if measures.is_empty() { "no" } else { "with" };
+        writeln!(text, "{step} {} to {}: {rows} rows, {late_rows} late, {measures} measures", time(*start), time(*end)).unwrap();
+        for rule in &window.rules {
+            let name = if rule.rule == rule.metric { String::new() } else { format!("{} = ", rule.metric) };
+            let observed = rule.observed.map_or("nothing".to_owned(), |observed| format!("{observed}"));
+            write!(text, "  {} ({}): {name}{observed}, {}", rule.rule, severity(rule.severity), rule.verdict.as_str()).unwrap();
+            writeln!(text, "{}", rule.detail.as_ref().map_or(String::new(), |detail| format!(": {detail}"))).unwrap();
+        }
+    }
+    let mut causes: BTreeMap<(&str, &str), String> = BTreeMap::new();
+    for alert in &noticed.alerts {
+        let of_cause = causes.entry((&alert.step, &alert.cause)).or_default();
+        let at = time(alert.at);
+        match &alert.change {
+            AlertChange::Raised => {
+                let detail = alert.detail.as_ref().map_or(String::new(), |detail| format!(": {detail}"));
+                writeln!(of_cause, "  raised {at} ({}) {}{detail}", severity(alert.severity), alert.message)
+            }
+            AlertChange::Resolved { raised_at, seen_at, count } => {
+                let (raised_at, seen_at) = (time(*raised_at), time(*seen_at));
+                writeln!(of_cause, "  resolved {at}, raised {raised_at}, seen {count} times, last {seen_at}")
+            }
+        }
+        .unwrap();
+    }
+    let mut causes: Vec<(&str, String)> = causes.into_iter().map(|((step, _), events)| (step, events)).collect();
+    causes.sort();
+    causes.iter().for_each(|(step, events)| write!(text, "{step}, a cause\n{events}").unwrap());
+    text
+}
+
 fn expected(case: &Path) -> Outcome {
     let mut expected = Outcome::new();
     let sinks = fs::read_dir(case.join("expected")).into_iter().flatten().map(|entry| entry.unwrap().file_name());
     let sinks = sinks.map(|name| format!("expected/{}", name.to_string_lossy()));
-    for name in sinks.chain(["quarantine.txt".to_owned(), "evidence.snap".to_owned()]) {
+    for name in sinks.chain(["quarantine.txt", "evidence.snap", OBSERVATIONS].map(str::to_owned)) {
         if let Ok(text) = fs::read_to_string(case.join(&name)) {
             expected.insert(name, text);
         }

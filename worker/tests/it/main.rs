@@ -5,6 +5,7 @@
 mod examples;
 mod golden;
 mod harness;
+mod observed;
 mod recovery;
 mod runs;
 mod table;

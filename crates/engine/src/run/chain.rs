@@ -10,6 +10,7 @@ use crate::{
     counts::{NodeCounts, RuleCounts},
     error::EngineError,
     live::Live,
+    observation::Observations,
     stages::{
         Processed, Rejected, Turn,
         decode::DecodeStage,
@@ -47,6 +48,7 @@ pub struct ChainReport {
     pub states: Vec<(usize, OperatorState)>,
     /// Keyed state as of the barrier, still to be written.
     pub keyed: Vec<PendingKeyed>,
+    pub observations: Observations,
 }
 
 pub struct Chain {
@@ -142,6 +144,7 @@ impl Chain {
             rules: Vec::with_capacity(self.nodes.len()),
             states: Vec::new(),
             keyed: Vec::new(),
+            observations: Observations::default(),
         };
         for (index, node) in self.nodes.iter_mut().enumerate() {
             let (counts, rules) = match node {
@@ -154,7 +157,8 @@ impl Chain {
                 }
                 LaneNode::Operator(stage) => {
                     report.keyed.extend(stage.snapshot(index, lane));
-                    (stage.take_counts(), BTreeMap::new())
+                    report.observations.append(stage.operator.take_observations());
+                    (stage.take_counts(), stage.operator.take_rules())
                 }
                 LaneNode::Sink(stage) => (std::mem::take(&mut stage.counts), BTreeMap::new()),
                 LaneNode::Elsewhere => (NodeCounts::default(), BTreeMap::new()),

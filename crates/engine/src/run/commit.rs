@@ -14,7 +14,7 @@ use hdrhistogram::Histogram;
 use weir_connectors::{PartitionPosition, SealedEpoch};
 use weir_plan::Plan;
 
-use super::{Requests, dispatch::BarrierNote, exchange::receive, lane::LaneReport, reader::Mailbox};
+use super::{Requests, dispatch::BarrierNote, exchange::receive, lane::LaneReport, listener::Listener, reader::Mailbox};
 use crate::{
     checkpoint::{Checkpoint, CheckpointCommit, OperatorState},
     counts::{NodeCounts, RuleCounts},
@@ -61,6 +61,7 @@ pub struct Committer {
     pub verified: Receiver<()>,
     pub cancel: Cancel,
     pub requests: Arc<Requests>,
+    pub listener: Listener,
 }
 
 /// The end of a run.
@@ -79,8 +80,9 @@ impl Committer {
             let (last, stopped) = (job.note.last, job.note.stopped);
             self.last.seconds = seconds_before + self.started.elapsed().as_secs_f64();
             let positions = self.positions(&job.note);
-            let moved =
-                job.happened.counts.iter().any(|counts| counts.rows_in + counts.emitted > 0) || positions != self.last.positions;
+            let moved = job.happened.counts.iter().any(|counts| counts.rows_in + counts.emitted > 0)
+                || !job.happened.observations.is_empty()
+                || positions != self.last.positions;
             if moved || self.last.checkpoints == 0 {
                 if first {
                     receive(&self.verified, &self.cancel)?;
@@ -134,7 +136,7 @@ impl Committer {
             *checkpoint.counts.entry(name(node)).or_default() += *counts;
         }
         for (node, rules) in happened.rules.iter().enumerate().filter(|(_, rules)| !rules.is_empty()) {
-            let totals = checkpoint.rules.entry(name(node)).or_default();
+            let totals = checkpoint.rules.entry(plan.nodes[node].step.clone()).or_default();
             for (rule, counts) in rules {
                 *totals.entry(rule.clone()).or_default() += counts;
             }
@@ -142,6 +144,7 @@ impl Committer {
 
         let decision =
             crate::checkpoint::decision(&plan, &self.run, &checkpoint, &happened.counts, &happened.rules, &*self.host, first)?;
+        let told = happened.observations.clone();
         self.host.commit(CheckpointCommit {
             checkpoint: checkpoint.clone(),
             began_at,
@@ -149,6 +152,7 @@ impl Committer {
             observations: happened.observations,
             decision,
         })?;
+        self.listener.tell(&told);
 
         for (&sink, epoch) in &mut sealed {
             let node = &plan.nodes[sink].name;
@@ -219,6 +223,7 @@ impl Epoch {
         }
         self.states.extend(report.chain.states);
         self.keyed.extend(report.chain.keyed);
+        self.observations.append(report.chain.observations);
         self.clock.extend(report.clock.into_iter().flatten());
         if let Some(batches) = report.batch_micros
             && times.add(&batches).is_err()

@@ -11,6 +11,7 @@ pub(crate) mod flow;
 mod keyed;
 mod lane;
 mod layout;
+mod listener;
 mod parts;
 mod reader;
 mod sinks;
@@ -32,7 +33,10 @@ use crossbeam_channel::bounded;
 use parking_lot::Mutex;
 use weir_plan::Plan;
 
-use crate::{checkpoint::Checkpoint, error::EngineError, host::Host, live::Live, ordered::Cancel, summary::Summary};
+use crate::{
+    checkpoint::Checkpoint, error::EngineError, host::Host, live::Live, observation::Observations, ordered::Cancel,
+    summary::Summary,
+};
 
 /// How often operators with state hear of the time while no rows come.
 const TICK: Duration = Duration::from_millis(50);
@@ -56,6 +60,7 @@ pub struct Control {
     stop_after: Arc<AtomicU64>,
     abort: Cancel,
     live: Arc<Mutex<Option<Arc<Live>>>>,
+    listener: listener::Listener,
 }
 
 impl Control {
@@ -83,6 +88,12 @@ impl Control {
     /// Ends the run at once, without a checkpoint, as if the process had died: for a lease that was lost.
     pub fn abort(&self) {
         self.abort.cancel();
+    }
+
+    /// Tells what each checkpoint has noticed once it is committed, on the committer's thread: the next checkpoint waits meanwhile.
+    /// What a checkpoint that is discarded later had noticed may be told again.
+    pub fn on_observations(&self, hear: impl FnMut(&Observations) + Send + 'static) {
+        self.listener.set(hear);
     }
 
     /// The counts of a run that has begun, in the order of its plan's nodes.
@@ -229,6 +240,7 @@ fn attempt(
             verified,
             cancel: cancel.clone(),
             requests: Arc::clone(&requests),
+            listener: control.listener.clone(),
         };
         let watch = failure.clone();
         let committing = scope.spawn(move || watch.watch(|| committer.run()));

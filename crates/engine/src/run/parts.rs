@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use weir_connectors::{row_decoder, row_encoder};
 use weir_plan::{NodeKind, Plan, PlannedRule, operator::OperatorNode};
 use weir_spec::{connector::LatePolicy, quality::Check};
-use weir_vault::MaskContext;
+use weir_vault::{Mac, MaskContext};
 
 use super::{
     Options,
@@ -28,7 +28,9 @@ use crate::{
         guard::Guarded,
         mask::MaskStage,
         quality::{
-            QualityStage, RuleSet, UniqueStates, rule,
+            QualityStage, RuleSet, UniqueStates,
+            observe::{self, ObserverContext},
+            rule,
             unique::{Unique, UniqueConfig, UniqueState},
         },
         sink::{SinkStage, written_schema},
@@ -149,13 +151,15 @@ pub fn lane_node(parts: &Parts<'_>, index: usize, lane: usize) -> Result<LaneNod
                     expr: None,
                 });
             }
+            let (judged_later, told_behind) = fed_operators(plan, index);
             let event_time = match (&source.event_time, node.event_time, &shared.clock) {
                 (Some(event_time), Some(column), Some(clock)) => Some(EventTimeCheck {
                     column,
                     policy: event_time.late,
                     max_delay: SourceClock::of(event_time).max_delay,
                     clock: Arc::clone(clock),
-                    judged_later: feeds_operator(plan, index),
+                    judged_later,
+                    told_behind,
                     counts: crate::counts::RuleCounts::default(),
                 }),
                 _ => None,
@@ -219,13 +223,22 @@ pub fn lane_node(parts: &Parts<'_>, index: usize, lane: usize) -> Result<LaneNod
         })),
         NodeKind::Operator(planned) => {
             let context = operator_context(parts, index, lane, planned)?;
+            let observer = ObserverContext {
+                operator: &context,
+                step: &node.step,
+                base_dir: &options.base_dir,
+                causes: Mac::new(host.project_keys().derive("alert-causes").expose()),
+            };
             let table = node.inputs.iter().find_map(|input| shared.tables.get(input));
             let counts = parts.restored.and_then(|checkpoint| checkpoint.counts.get(&node.name)).copied().unwrap_or_default();
             LaneNode::Operator(Box::new(OperatorStage {
                 node: node.name.clone(),
                 index,
                 schema: Arc::clone(&node.schema),
-                operator: transform::build(&planned.operator, &context, table)?,
+                operator: match observe::build(&planned.operator, &observer) {
+                    Some(observer) => observer?,
+                    None => transform::build(&planned.operator, &context, table)?,
+                },
                 late: Arc::clone(&shared.late),
                 partition: format!("{}/{lane}", node.step).into(),
                 emitted: counts.out,
@@ -281,24 +294,27 @@ pub fn state_settings(host: &dyn Host, planned: &OperatorNode) -> Settings {
     }
 }
 
-/// How many nodes share the memory for state.
+/// How many nodes share the memory for state. What watches rows keeps little.
 fn operators(plan: &Plan) -> usize {
-    plan.nodes.iter().filter(|node| matches!(node.kind, NodeKind::Operator(_))).count()
+    let is_operator = |&id: &usize| matches!(plan.nodes[id].kind, NodeKind::Operator(_)) && !plan.is_observer(id);
+    (0..plan.nodes.len()).filter(is_operator).count()
 }
 
-/// Whether an operator with state reads what this source gives, at however many removes.
-fn feeds_operator(plan: &Plan, source: usize) -> bool {
+/// Whether operators with state read what this source gives, at however many removes: those that say what is late, and any at all.
+fn fed_operators(plan: &Plan, source: usize) -> (bool, bool) {
     let mut reached = vec![false; plan.nodes.len()];
     reached[source] = true;
+    let (mut judging, mut any) = (false, false);
     for (index, node) in plan.nodes.iter().enumerate() {
         if node.inputs.iter().any(|&input| reached[input]) {
-            if matches!(node.kind, NodeKind::Operator(_)) {
-                return true;
-            }
             reached[index] = true;
+            if matches!(node.kind, NodeKind::Operator(_)) {
+                any = true;
+                judging |= !plan.is_observer(index);
+            }
         }
     }
-    false
+    (judging, any)
 }
 
 fn unique_configs(

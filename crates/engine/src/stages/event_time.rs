@@ -8,7 +8,7 @@
 //!   quarantined, so that one wrong clock does not make everybody else late.
 //!
 //! Where operators with state read from the source, they decide what is late, window by window; the source then lets such rows pass,
-//! with the watermark that each of them lies behind.
+//! with the watermark that each of them lies behind. Operators that only watch rows decide nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -215,6 +215,8 @@ pub struct EventTimeCheck {
     pub clock: Arc<EventClock>,
     /// Operators downstream say what is late.
     pub judged_later: bool,
+    /// Operators downstream ask what rows lie behind; also those that only watch.
+    pub told_behind: bool,
     /// Rows asked and found late since they were last taken, whatever became of them.
     pub counts: RuleCounts,
 }
@@ -227,7 +229,7 @@ pub const LATE: &str = "late";
 pub struct Timely {
     pub late: Option<BooleanBuffer>,
     pub runaway: Option<BooleanBuffer>,
-    /// See [`Batch::behind`]. Only where operators judge what is late.
+    /// See [`Batch::behind`]. Only where operators ask.
     pub behind: Option<Arc<[i64]>>,
     pub marks: Marks,
 }
@@ -247,7 +249,7 @@ impl EventTimeCheck {
             self.counts.failed += late.as_ref().map_or(0, |late| late.count_set_bits() as u64);
             late
         };
-        let behind = self.judged_later.then(|| watermarks_behind(times, &observed, self.max_delay)).flatten();
+        let behind = self.told_behind.then(|| watermarks_behind(times, &observed, self.max_delay)).flatten();
         Ok(Timely { late, runaway: observed.runaway, behind, marks: observed.marks })
     }
 
@@ -344,8 +346,15 @@ mod tests {
             let batch = Batch::new(rows, Arc::new(origin), None);
             let source = SourceClock { max_delay: 0, idle_after: None, max_ahead: i64::MAX };
             let clock = EventClock::restore([(0, Some(source), Known::default())], Cancel::default());
-            let mut check =
-                EventTimeCheck { column: 0, policy, max_delay: 0, clock, judged_later: false, counts: RuleCounts::default() };
+            let mut check = EventTimeCheck {
+                column: 0,
+                policy,
+                max_delay: 0,
+                clock,
+                judged_later: false,
+                told_behind: false,
+                counts: RuleCounts::default(),
+            };
             let timely = check.check(&batch, false, Turn { ticket: 0, source: 0, from: 0, now: 0 }).unwrap();
             assert_eq!(timely.late.map(|late| late.set_indices().collect::<Vec<_>>()), Some(vec![2]), "{policy:?}");
             let mut counts = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! A lone boolean expression over the columns of one node: the `expression` rule.
+//! A lone boolean expression over the columns of one node: the `expression` rule, and the condition of an alert.
 
 use std::sync::Arc;
 
@@ -27,11 +27,12 @@ use super::{
 use crate::schema;
 
 /// Parses and types an expression; it must be boolean. Columns are referred to by name, without a table.
-pub(crate) fn boolean_expression(text: &str, schema: &SchemaRef) -> Result<Expr, Vec<Issue>> {
-    with_room(text, || typed(text, schema))
+/// `what` asks for it: a rule, say.
+pub(crate) fn boolean_expression(what: &str, text: &str, schema: &SchemaRef) -> Result<Expr, Vec<Issue>> {
+    with_room(text, || typed(what, text, schema))
 }
 
-fn typed(text: &str, schema: &SchemaRef) -> Result<Expr, Vec<Issue>> {
+fn typed(what: &str, text: &str, schema: &SchemaRef) -> Result<Expr, Vec<Issue>> {
     let ast = parse(text).map_err(|error| vec![syntax_issue(error)])?;
     let refused = check_expression(&ast);
     if !refused.is_empty() {
@@ -50,7 +51,7 @@ fn typed(text: &str, schema: &SchemaRef) -> Result<Expr, Vec<Issue>> {
     let expr = simplifier.coerce(expr, &types).map_err(fail)?;
     let data_type = expr.get_type(&types).map_err(fail)?;
     if data_type != DataType::Boolean {
-        let message = format!("a rule needs a boolean, but this is {}", schema::arrow_type_name(&data_type));
+        let message = format!("{what} needs a boolean, but this is {}", schema::arrow_type_name(&data_type));
         return Err(vec![Issue::new("rule-type", message).help("compare it with something, such as amount > 0")]);
     }
     let expr = simplifier.simplify(expr).map_err(fail)?;

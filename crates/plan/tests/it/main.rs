@@ -9,6 +9,7 @@ mod hashes;
 mod leaks;
 mod lineage;
 mod nexmark;
+mod observe;
 mod oracle;
 mod queries;
 mod refused;

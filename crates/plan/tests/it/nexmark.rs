@@ -14,7 +14,7 @@ fn told(kind: &NodeKind) -> String {
         Operator::Aggregate(aggregate) => format!("{:?}", aggregate.grouping),
         Operator::Join(join) => format!("{:?}", join.bound),
         Operator::Rank(rank) => format!("{:?}", rank.bound),
-        Operator::Match(_) => String::new(),
+        Operator::Match(_) | Operator::Measure(_) | Operator::Alert(_) => String::new(),
     };
     format!("{} {}", kind.as_str(), bound.split([' ', '{']).next().unwrap_or_default())
 }

@@ -102,6 +102,7 @@ pub fn chain(plan: &Plan) -> String {
                     }
                     Operator::Rank(rank) => format!("{rank:?}"),
                     Operator::Match(found) => format!("{found:?}"),
+                    Operator::Measure(_) | Operator::Alert(_) => unreachable!("no query becomes one"),
                 };
                 format!("{what}\n    via {:?}", operator.exchange)
             }

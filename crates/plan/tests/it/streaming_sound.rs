@@ -117,6 +117,7 @@ fn sound(plan: &Plan, sql: &str) {
                         inside(found.partition.iter().copied().chain([found.time]), input);
                         assert_eq!(node.columns.len(), found.partition.len() + found.measures.len(), "{sql}");
                     }
+                    Operator::Measure(_) | Operator::Alert(_) => unreachable!("no query becomes one"),
                 }
             }
             _ => {}

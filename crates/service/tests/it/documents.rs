@@ -237,6 +237,25 @@ async fn a_path_outside_the_projects_folder_is_refused_where_it_stands() {
         ["unknown-key", "path-outside"]
     );
 
+    // Whatever a document reads is meant: reference data, and what a window rule compares with.
+    let reads = PIPELINE.replacen(
+        "steps:\n",
+        "tables:
+  known:
+    file: { path: ../../master.key }
+    format: csv
+    schema: [{ name: id, type: string }]
+    key: id
+steps:
+  watched:
+    quality: { from: payments, metrics: [{ distribution: { column: card, reference: ../../secret.csv, max: 0.1 } }] }
+",
+        1,
+    );
+    let found = validated(reads).await.unwrap().diagnostics;
+    let outside: Vec<&str> = found.iter().filter(|one| one.code == "path-outside").map(|one| one.path.as_str()).collect();
+    assert_eq!(outside, ["tables.known.file.path", "steps.watched.quality.metrics[0].distribution.reference"], "{found:?}");
+
     pipelines::create(&cx, create(&escaping)).await.unwrap();
     let refused = pipelines::deploy(&cx, &slug("card-fraud"), DeployPipeline::default()).await;
     assert!(matches!(&refused, Err(Error::Document(findings)) if findings.iter().any(|one| one.code == "path-outside")));

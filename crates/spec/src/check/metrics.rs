@@ -21,6 +21,7 @@ pub fn check(scope: &Scope<'_>, found: &mut Vec<Diagnostic>) {
                 if let AlertCondition::Rule(rule) = &alert.when
                     && scope.is_clean(&path)
                 {
+                    of_rule(scope, &path, found);
                     reference(scope, &path, &alert.from, rule, found);
                 }
             }
@@ -96,6 +97,21 @@ fn of_control(scope: &Scope<'_>, path: &str, control: &Control, found: &mut Vec<
             let own = own(control.chart.kind()).iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" and ");
             let help = format!("this chart takes {own}, or write `chart: {chart}`");
             found.push(Diagnostic::error("conflicting-keys", format!("{path}.{key}"), message).with_help(help));
+        }
+    }
+}
+
+/// A rule is one cause, and a later window that keeps it resolves the alert.
+fn of_rule(scope: &Scope<'_>, path: &str, found: &mut Vec<Diagnostic>) {
+    let reasons = [
+        ("key", "a window rule is one cause: there are no rows whose columns could tell causes apart"),
+        ("resolve_after", "an alert of a window rule is resolved by the next window that keeps the rule, not by time"),
+    ];
+    for (key, message) in reasons {
+        let path = format!("{path}.{key}");
+        if scope.spans.contains(&path) {
+            found
+                .push(Diagnostic::error("conflicting-keys", path, message).with_help(format!("remove `{key}`, or write `when`")));
         }
     }
 }

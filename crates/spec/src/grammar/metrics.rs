@@ -120,14 +120,14 @@ pub static ALERT: Object = Object::new(
             "key",
             Shape::List(&List { of: Shape::Text(ColumnName), min: 0, or_one: true }),
             "[]",
-            "Columns that tell causes apart.",
+            "Columns that tell causes apart; with `when`.",
         ),
         optional("message", Shape::Text(NonEmpty), "What people are told."),
         defaulted(
             "resolve_after",
             Shape::Duration(1_000, 365 * DAY),
             "\"5m\"",
-            "How long after the last such row an alert is resolved.",
+            "How long after the last such row an alert is resolved; with `when`.",
         ),
     ],
 )

@@ -56,13 +56,13 @@ fn check(check: &WindowCheck) -> Node {
 /// An alert step.
 pub fn alert(alert: &AlertStep) -> Node {
     let body = Build::new().text("from", &alert.from);
-    match &alert.when {
+    let body = match &alert.when {
         AlertCondition::Rows(expression) => body.text("when", expression),
         AlertCondition::Rule(rule) => body.text("rule", rule),
+    };
+    let body = body.with("severity", name(&alert.severity)).maybe_text("message", &alert.message);
+    match &alert.when {
+        AlertCondition::Rows(_) => body.with("key", texts(&alert.key)).with("resolve_after", span(&alert.resolve_after)).done(),
+        AlertCondition::Rule(_) => body.done(),
     }
-    .with("severity", name(&alert.severity))
-    .with("key", texts(&alert.key))
-    .maybe_text("message", &alert.message)
-    .with("resolve_after", span(&alert.resolve_after))
-    .done()
 }

@@ -1,7 +1,9 @@
 //! The quality stage: rules that every row must keep. All rules are asked of all rows, so that a rejected row shows every reason.
+//! Rules over windows of rows and alerts are measured beside the rows' way, in [`observe`].
 
 pub mod formats;
 pub mod metrics;
+pub mod observe;
 pub mod references;
 pub mod rule;
 pub mod unique;

@@ -31,5 +31,8 @@ pub fn build(
         planned::Operator::Join(node) => join::compile(node, context, table)?,
         planned::Operator::Rank(node) => rank::compile(node, context)?,
         planned::Operator::Match(node) => Box::new(pattern::MatchOperator::new(node, context)?),
+        planned::Operator::Measure(_) | planned::Operator::Alert(_) => {
+            return Err(EngineError::internal(&context.node, "what watches rows is no transform"));
+        }
     })
 }

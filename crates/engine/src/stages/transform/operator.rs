@@ -12,7 +12,9 @@ use weir_plan::operator::Change;
 
 use crate::{
     batch::Batch,
+    counts::RuleCounts,
     error::EngineError,
+    observation::Observations,
     stages::Reason,
     state::{KeyedState, LaneState, Settings, Snapshot, StateError, StateValue},
 };
@@ -36,6 +38,16 @@ pub trait Operator: Send {
 
     /// Bytes of memory its state takes, for people.
     fn memory(&self) -> usize;
+
+    /// What it has noticed since the last call, to be committed with the rows taken in until now. Of operators that watch.
+    fn take_observations(&mut self) -> Observations {
+        Observations::default()
+    }
+
+    /// How often each rule was asked and failed since the last call. Of operators that watch.
+    fn take_rules(&mut self) -> BTreeMap<String, RuleCounts> {
+        BTreeMap::new()
+    }
 }
 
 /// State that checkpoints hold.

@@ -3,7 +3,7 @@
 //! A cause is a rule, or a condition together with the values of its key columns (as a keyed hash or a hash of the row's bytes: what
 //! is kept here never shows them). While a cause lasts nothing further is said of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::state::{
     StateError,
@@ -32,6 +32,8 @@ pub enum Transition {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AlertTracker {
     open: BTreeMap<Vec<u8>, Alert>,
+    /// The same by when their causes were last seen: what expires is found without a look at the others.
+    by_time: BTreeSet<(i64, Vec<u8>)>,
 }
 
 impl AlertTracker {
@@ -42,27 +44,43 @@ impl AlertTracker {
     /// The cause was seen.
     pub fn seen(&mut self, cause: &[u8], at: i64) -> Option<Transition> {
         if let Some(alert) = self.open.get_mut(cause) {
-            alert.seen_at = alert.seen_at.max(at);
             alert.count += 1;
+            if at > alert.seen_at {
+                let mut entry = (alert.seen_at, cause.to_vec());
+                self.by_time.remove(&entry);
+                entry.0 = at;
+                self.by_time.insert(entry);
+                alert.seen_at = at;
+            }
             return None;
         }
         self.open.insert(cause.to_vec(), Alert { raised_at: at, seen_at: at, count: 1 });
+        self.by_time.insert((at, cause.to_vec()));
         Some(Transition::Raised { cause: cause.to_vec(), at })
+    }
+
+    /// The cause was seen; if that is `after` since the last time or more, it had been gone in between.
+    pub fn seen_again(&mut self, cause: &[u8], at: i64, after: i64) -> Vec<Transition> {
+        let due = self.open.get(cause).map(|alert| alert.seen_at.saturating_add(after));
+        let gone = due.filter(|due| *due <= at).and_then(|due| self.gone(cause, due));
+        gone.into_iter().chain(self.seen(cause, at)).collect()
     }
 
     /// The cause is known to be gone: a rule is kept again.
     pub fn gone(&mut self, cause: &[u8], at: i64) -> Option<Transition> {
         let alert = self.open.remove(cause)?;
+        self.by_time.remove(&(alert.seen_at, cause.to_vec()));
         Some(Transition::Resolved { cause: cause.to_vec(), at, alert })
     }
 
     /// Resolves what was not seen for so long, the earliest first.
     pub fn expire(&mut self, now: i64, after: i64) -> Vec<Transition> {
-        let over = |alert: &Alert| alert.seen_at.saturating_add(after);
-        let mut gone: Vec<(i64, Vec<u8>)> =
-            self.open.iter().filter(|(_, alert)| over(alert) <= now).map(|(cause, alert)| (over(alert), cause.clone())).collect();
-        gone.sort();
-        gone.iter().filter_map(|(at, cause)| self.gone(cause, *at)).collect()
+        let mut gone = Vec::new();
+        while let Some((seen_at, cause)) = self.by_time.first().filter(|(seen_at, _)| seen_at.saturating_add(after) <= now) {
+            let (at, cause) = (seen_at.saturating_add(after), cause.clone());
+            gone.extend(self.gone(&cause, at));
+        }
+        gone
     }
 
     pub fn encode(&self, out: &mut Vec<u8>) {
@@ -83,7 +101,8 @@ impl AlertTracker {
             open.insert(cause, Alert { raised_at: reader.i64()?, seen_at: reader.i64()?, count: reader.varint()? });
         }
         reader.finish()?;
-        Ok(Self { open })
+        let by_time = open.iter().map(|(cause, alert): (&Vec<u8>, &Alert)| (alert.seen_at, cause.clone())).collect();
+        Ok(Self { open, by_time })
     }
 }
 

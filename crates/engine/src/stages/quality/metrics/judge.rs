@@ -20,10 +20,18 @@ pub struct Outcome {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
     Kept,
-    /// With what is wrong, in words and numbers; never a row's values.
-    Broken(String),
+    Broken(Finding),
     /// There was nothing to judge: no value, no bounds, or a baseline in the making.
     Open,
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// In words and numbers.
+    pub told: String,
+    /// Without numbers that were measured: for those who may not see them.
+    pub bare: String,
 }
 
 /// Judges a window that ends at `end`; `newest` is the newest event time so far.
@@ -43,7 +51,10 @@ pub fn judge(plan: &Plan, rule: &Rule, window: &Window, end: i64, newest: Option
             let age = end.saturating_sub(newest);
             let seconds = |span: i64| span as f64 / 1e6;
             let verdict = if age > *max {
-                Verdict::Broken(format!("the newest row is {} s old, more than {} s", seconds(age), seconds(*max)))
+                Verdict::Broken(Finding {
+                    told: format!("the newest row is {} s old, more than {} s", seconds(age), seconds(*max)),
+                    bare: format!("the newest row is more than {} s old", seconds(*max)),
+                })
             } else {
                 Verdict::Kept
             };
@@ -84,22 +95,38 @@ pub fn judge(plan: &Plan, rule: &Rule, window: &Window, end: i64, newest: Option
     }
 }
 
-fn describe(metric: &str, value: f64, signals: &[Signal], series: &Series) -> String {
-    let each = signals.iter().map(|signal| match signal {
-        Signal::Above { statistic, limit } => format!("the chart's {} is above its limit {}", round(*statistic), round(*limit)),
-        Signal::Below { statistic, limit } => {
-            format!("the chart's {} is beyond its lower limit {}", round(*statistic), round(*limit))
-        }
-        Signal::WesternElectric(rule) => format!("Western Electric rule {rule}"),
-    });
+fn describe(metric: &str, value: f64, signals: &[Signal], series: &Series) -> Finding {
+    let each = |numbers: bool| {
+        let each = signals.iter().map(|signal| match signal {
+            Signal::Above { statistic, limit } if numbers => {
+                format!("the chart's {} is above its limit {}", round(*statistic), round(*limit))
+            }
+            Signal::Below { statistic, limit } if numbers => {
+                format!("the chart's {} is beyond its lower limit {}", round(*statistic), round(*limit))
+            }
+            Signal::Above { .. } => "the chart is above its limit".to_owned(),
+            Signal::Below { .. } => "the chart is beyond its lower limit".to_owned(),
+            Signal::WesternElectric(rule) => format!("Western Electric rule {rule}"),
+        });
+        each.collect::<Vec<_>>().join("; ")
+    };
     let center = series.baseline().map_or(0.0, |baseline| baseline.center);
-    format!("{metric} is {}, usually {}: {}", round(value), round(center), each.collect::<Vec<_>>().join("; "))
+    Finding {
+        told: format!("{metric} is {}, usually {}: {}", round(value), round(center), each(true)),
+        bare: format!("{metric} is not as usual: {}", each(false)),
+    }
 }
 
 fn bounds(metric: &str, value: f64, min: Option<f64>, max: Option<f64>) -> Verdict {
+    let broken = |how: &str, bound: f64| {
+        Verdict::Broken(Finding {
+            told: format!("{metric} is {}, {how} {bound}", round(value)),
+            bare: format!("{metric} is {how} {bound}"),
+        })
+    };
     match (min, max) {
-        (Some(min), _) if value < min => Verdict::Broken(format!("{metric} is {}, below {}", round(value), min)),
-        (_, Some(max)) if value > max => Verdict::Broken(format!("{metric} is {}, above {}", round(value), max)),
+        (Some(min), _) if value < min => broken("below", min),
+        (_, Some(max)) if value > max => broken("above", max),
         _ => Verdict::Kept,
     }
 }

@@ -1,23 +1,18 @@
-//! Quality over time: metrics of windows of rows, rules over them, and control charts of their series.
+//! Quality over time: metrics of windows of rows, rules over them, and control charts of their series. What each number means is in
+//! `METRICS.md` beside this folder.
 //!
 //! ```text
-//!  lane 0   Collector ──partial windows──┐
-//!  lane 1   Collector ──partial windows──┼──▶ Merger ──▶ closed windows: metrics, outcomes of rules
-//!  lane n   Collector ──partial windows──┘     open windows, control series      │
-//!                                              (all the state there is)          ▼
-//!                                                                        findings, alerts
+//!  lanes of the input ──all rows──▶ one lane: OpenWindows ──▶ closed windows: metrics, outcomes of rules ──▶ observations
+//!                                     windows, control series                                         └──▶ alerts on rules
 //! ```
 //!
 //! - A [`Plan`](plan::Plan) says what is measured: rules that need the same numbers share one measure.
-//! - Each lane has a [`Collector`](window::Collector). It sorts a batch's rows into windows of event time and adds them up; rows go on
-//!   unchanged, none is rejected here. [`Collector::take`](window::Collector::take) hands over what it has. It must be called at every
-//!   barrier before the merger's state is taken, and at any time between; so lanes have no state of their own, and parallelism may
-//!   change.
-//! - One [`Merger`](window::Merger) a step adds up what lanes hand over, in any order: every measure is mergeable, and the sum is the same
-//!   however rows were cut into lanes and batches (floats and quantiles within rounding; see the tests). When the watermark
-//!   has passed a window's end, the window is closed: its metrics are judged by the rules, in the order of windows, and control charts
-//!   take their next value. Windows without rows in between are closed too.
-//! - Rows for a window that is closed are counted as late ([`Merger::late_rows`](window::Merger::late_rows)) and change nothing.
+//! - [`OpenWindows`] adds rows to windows of event time (or of the clock), one by one and in order, in a lane of its own. Lanes could
+//!   add up their share and hand over partial windows, but the sum of floats and a digest depend, in their last digits, on how rows
+//!   are cut into parts; a verdict may not. Batches reach the one lane without being copied, and it keeps up (`cargo run --release --example observe`).
+//! - When time has passed a window's end, the window is closed: its metrics are judged by the rules, in the order of windows, and
+//!   control charts take their next value. Windows without rows in between are closed too.
+//! - Rows for a window that is closed are counted as late and change nothing.
 //! - A closed window carries its measures ([`Window`](window::Window)), which encode to bytes and merge: minutes add up to hours.
 //! - Nulls count for completeness only. NaN and infinities are no numbers. A metric that has no value (the mean of no rows) breaks no rule.
 //!
@@ -38,6 +33,6 @@ pub mod window;
 mod tests;
 
 pub use alerts::{Alert, AlertTracker, Transition};
-pub use judge::{Outcome, Verdict};
+pub use judge::{Finding, Outcome, Verdict};
 pub use plan::Plan;
-pub use window::{Closed, Collector, Merger, Window};
+pub use window::{Closed, OpenWindows, Window};

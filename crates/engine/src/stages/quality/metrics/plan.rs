@@ -11,10 +11,16 @@ use weir_spec::{
 
 use super::{
     control::{self, Chart},
-    distribution::Reference,
+    distribution::{Bins, Reference},
     reference_file,
 };
-use crate::error::EngineError;
+use crate::{
+    error::EngineError,
+    state::{
+        codec::{put_bytes, put_varint},
+        key_hash,
+    },
+};
 
 /// The rules of a step bound to the columns of its input.
 #[derive(Debug)]
@@ -113,6 +119,28 @@ impl Plan {
     /// How many control series there are.
     pub fn series(&self) -> usize {
         self.rules.iter().filter(|rule| matches!(rule.judged, Judged::Control { .. })).count()
+    }
+
+    /// Tells the reference files' contents from others.
+    pub fn references(&self) -> u64 {
+        let mut bytes = Vec::new();
+        for measure in &self.measures {
+            if let Measure::Histogram { reference, .. } = measure {
+                bytes.extend(reference.shares.iter().flat_map(|share| share.to_le_bytes()));
+                match &reference.bins {
+                    Bins::Numbers(ends) => bytes.extend(ends.iter().flat_map(|end| end.to_le_bytes())),
+                    Bins::Categories(names) => {
+                        let mut names: Vec<_> = names.iter().collect();
+                        names.sort();
+                        names.iter().for_each(|(name, bin)| {
+                            put_bytes(&mut bytes, name.as_bytes());
+                            put_varint(&mut bytes, **bin as u64);
+                        });
+                    }
+                }
+            }
+        }
+        key_hash(&bytes)
     }
 
     fn judged(&mut self, check: &WindowCheck, schema: &SchemaRef, base_dir: &Path) -> Result<Judged, String> {

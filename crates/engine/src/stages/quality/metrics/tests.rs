@@ -1,4 +1,4 @@
-//! Windows of metrics: whatever the cut into lanes and batches, the result is that of the whole.
+//! Windows of metrics: whatever the cut into batches and restarts, the result is that of the whole, and parts add up to it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,16 +20,16 @@ use super::{
     plan::{Judged, Plan},
     *,
 };
-use crate::state::codec::Reader;
+use crate::state::{StateError, codec::Reader};
 
 /// Time, number, text.
 type Sample = (i64, Option<f64>, Option<&'static str>);
 
-fn rows(samples: &[Sample]) -> (RecordBatch, Vec<i64>) {
+fn rows(samples: &[Sample]) -> (RecordBatch, Vec<Option<i64>>) {
     let numbers: ArrayRef = Arc::new(samples.iter().map(|sample| sample.1).collect::<Float64Array>());
     let texts: ArrayRef = Arc::new(samples.iter().map(|sample| sample.2).collect::<StringArray>());
     let rows = RecordBatch::try_from_iter_with_nullable([("amount", numbers, true), ("country", texts, true)]).unwrap();
-    (rows, samples.iter().map(|sample| sample.0).collect())
+    (rows, samples.iter().map(|sample| Some(sample.0)).collect())
 }
 
 fn schema() -> SchemaRef {
@@ -53,30 +53,33 @@ fn plan(rules: Vec<WindowRule>, folder: &std::path::Path) -> Arc<Plan> {
     Arc::new(Plan::compile("checked", &quality, &schema(), folder).unwrap())
 }
 
-/// Closes windows as the rows come: over so many lanes, in batches of these sizes, with a hand-over and a restart after every third.
-fn run(plan: &Arc<Plan>, samples: &[Sample], lanes: usize, sizes: &[usize]) -> Vec<Closed> {
-    let mut collectors: Vec<Collector> = (0..lanes).map(|_| Collector::new(Arc::clone(plan), &schema()).unwrap()).collect();
-    let mut merger = Merger::new(Arc::clone(plan));
+/// Closes windows as the rows come in batches of these sizes, with a restart after every third.
+fn run(plan: &Arc<Plan>, samples: &[Sample], sizes: &[usize]) -> Vec<Closed> {
+    let mut open = OpenWindows::new(Arc::clone(plan), &schema()).unwrap();
     let (mut closed, mut at) = (Vec::new(), 0);
     for (n, size) in sizes.iter().cycle().enumerate() {
         let end = (at + size).min(samples.len());
         let (batch, times) = rows(&samples[at..end]);
-        collectors[n % lanes].add(&batch, &times).unwrap();
+        open.add(&batch, &times).unwrap();
         at = end;
-        if n % 3 == 2 || at == samples.len() {
-            collectors.iter_mut().for_each(|collector| merger.merge(collector.take()));
-            let watermark = samples[at..].iter().map(|sample| sample.0).min().unwrap_or(i64::MAX);
-            closed.extend(merger.close(watermark));
-            let mut bytes = Vec::new();
-            merger.encode(&mut bytes);
-            merger = Merger::decode(Arc::clone(plan), &bytes).unwrap();
+        closed.extend(open.close(samples[at..].iter().map(|sample| sample.0).min().unwrap_or(i64::MAX)));
+        if n % 3 == 2 {
+            open = restarted(plan, &open).unwrap();
         }
         if at == samples.len() {
-            assert_eq!(merger.late_rows(), 0);
-            return closed;
+            break;
         }
     }
+    assert!(closed.iter().all(|closed| closed.late_rows == 0));
     closed
+}
+
+fn restarted(plan: &Arc<Plan>, open: &OpenWindows) -> Result<OpenWindows, StateError> {
+    let mut bytes = Vec::new();
+    open.encode(&mut bytes);
+    let mut again = OpenWindows::new(Arc::clone(plan), &schema()).unwrap();
+    again.restore(&bytes)?;
+    Ok(again)
 }
 
 fn all_metrics(folder: &std::path::Path) -> Arc<Plan> {
@@ -170,25 +173,34 @@ proptest! {
         samples.sort_by_key(|sample| sample.0);
         let folder = tempfile::tempdir().unwrap();
         let plan = all_metrics(folder.path());
-        let at_once = run(&plan, &samples, 1, &[samples.len()]);
-        let in_parts = run(&plan, &samples, lanes, &sizes);
+        let at_once = run(&plan, &samples, &[samples.len()]);
+        let in_parts = run(&plan, &samples, &sizes);
+        // To the last bit.
+        prop_assert_eq!(format!("{at_once:?}"), format!("{in_parts:?}"));
 
-        prop_assert_eq!(at_once.len(), in_parts.len());
-        let mut hours: Option<Window> = None;
-        for (whole, parts) in at_once.iter().zip(&in_parts) {
-            prop_assert_eq!((whole.start, whole.end), (parts.start, parts.end));
-            let own: Vec<&Sample> = samples.iter().filter(|sample| (whole.start..whole.end).contains(&sample.0)).collect();
-            for (n, expected) in naive(&own).into_iter().enumerate() {
-                let (whole, parts) = (whole.outcomes[n].observed, parts.outcomes[n].observed);
-                prop_assert!(close(whole, expected) && close(parts, expected), "{}: {:?} {:?} {:?}", plan.rules[n].name, whole, parts, expected);
+        // Each lane sees a share of the rows; what they add up to is merged, window by window.
+        let mut merged: BTreeMap<i64, Window> = BTreeMap::new();
+        for lane in 0..lanes {
+            let share: Vec<Sample> = samples.iter().skip(lane).step_by(lanes).copied().collect();
+            if !share.is_empty() {
+                for closed in run(&plan, &share, &[7]) {
+                    merged.entry(closed.start).or_insert_with(|| Window::new(&plan)).merge(&closed.window);
+                }
             }
-            for n in 9..12 {
-                // Counts and times: equal to the last bit.
-                prop_assert_eq!(&whole.outcomes[n], &parts.outcomes[n]);
+        }
+        let mut hours: Option<Window> = None;
+        for whole in &at_once {
+            let own: Vec<&Sample> = samples.iter().filter(|sample| (whole.start..whole.end).contains(&sample.0)).collect();
+            let of_lanes = merged.get(&whole.start).cloned().unwrap_or_else(|| Window::new(&plan));
+            let expected = naive(&own);
+            for (n, (rule, expected)) in plan.rules.iter().zip(expected).enumerate() {
+                let Judged::Bounds { metric, .. } = rule.judged else { continue };
+                let (whole, lanes) = (whole.outcomes[n].observed, read(metric, &of_lanes));
+                prop_assert!(close(whole, expected) && close(lanes, expected), "{}: {:?} {:?} {:?}", rule.name, whole, lanes, expected);
             }
             match &mut hours {
-                Some(hours) => hours.merge(&parts.window),
-                None => hours = Some(parts.window.clone()),
+                Some(hours) => hours.merge(&whole.window),
+                None => hours = Some(whole.window.clone()),
             }
         }
         let all: Vec<&Sample> = samples.iter().collect();
@@ -236,42 +248,121 @@ fn broken_rules_say_what_was_found_and_empty_windows_are_judged_too() {
     );
     // Windows are 1,000 microseconds long.
     let samples = [(0, Some(30.0), None), (10, Some(1.0), None), (20, Some(2.0), None), (2_500, None, None)];
-    let closed = run(&plan, &samples, 1, &[4]);
-    let verdicts: Vec<Vec<Verdict>> =
-        closed.iter().map(|closed| closed.outcomes.iter().map(|outcome| outcome.verdict.clone()).collect()).collect();
-    let broken = |text: &str| Verdict::Broken(text.to_owned());
+    let closed = run(&plan, &samples, &[4]);
+    let told = |outcome: &Outcome| match &outcome.verdict {
+        Verdict::Kept => "kept".to_owned(),
+        Verdict::Open => "open".to_owned(),
+        Verdict::Broken(finding) => finding.told.clone(),
+    };
+    let verdicts: Vec<Vec<String>> = closed.iter().map(|closed| closed.outcomes.iter().map(told).collect()).collect();
     assert_eq!(
         verdicts,
         [
-            vec![broken("row_count is 3, above 2"), broken("mean(amount) is 11, above 10"), Verdict::Kept],
-            vec![broken("row_count is 0, below 1"), Verdict::Open, broken("the newest row is 0.00198 s old, more than 0.001 s")],
-            vec![Verdict::Kept, Verdict::Open, Verdict::Kept],
+            ["row_count is 3, above 2", "mean(amount) is 11, above 10", "kept"],
+            ["row_count is 0, below 1", "open", "the newest row is 0.00198 s old, more than 0.001 s"],
+            ["kept", "open", "kept"],
         ]
     );
 }
 
+fn with_rows_at(open: &mut OpenWindows, times: &[i64]) {
+    let samples: Vec<Sample> = times.iter().map(|time| (*time, None, None)).collect();
+    let (batch, times) = rows(&samples);
+    open.add(&batch, &times).unwrap();
+}
+
+fn counted(closed: &[Closed]) -> Vec<(i64, u64, u64)> {
+    closed.iter().map(|closed| (closed.start, closed.window.rows(), closed.late_rows)).collect()
+}
+
+fn counting() -> Arc<Plan> {
+    plan(vec![bounds(Metric::RowCount, Some(1.0), None)], std::path::Path::new("."))
+}
+
 #[test]
 fn a_watermark_that_moves_without_rows_closes_windows_and_late_rows_are_counted() {
-    let folder = tempfile::tempdir().unwrap();
-    let plan = plan(vec![bounds(Metric::RowCount, Some(1.0), None)], folder.path());
-    let mut merger = Merger::new(Arc::clone(&plan));
-    let mut collector = Collector::new(Arc::clone(&plan), &schema()).unwrap();
-    assert!(merger.close(10_000).is_empty(), "before the first row there is no window");
-    let mut add = |merger: &mut Merger, times: &[i64]| {
-        let samples: Vec<Sample> = times.iter().map(|time| (*time, None, None)).collect();
-        let (batch, times) = rows(&samples);
-        collector.add(&batch, &times).unwrap();
-        merger.merge(collector.take());
+    let plan = counting();
+    let mut open = OpenWindows::new(Arc::clone(&plan), &schema()).unwrap();
+    assert!(open.close(10).is_empty(), "before the first row there is no window");
+    with_rows_at(&mut open, &[500, 900]);
+    assert!(open.close(999).is_empty());
+    assert_eq!(counted(&open.close(3_500)), [(0, 2, 0), (1_000, 0, 0), (2_000, 0, 0)]);
+    with_rows_at(&mut open, &[2_999, 3_000]);
+    assert_eq!(counted(&open.close(i64::MAX)), [(3_000, 1, 1)]);
+}
+
+#[test]
+fn a_row_without_a_time_counts_with_the_newest_before_it() {
+    let mut open = OpenWindows::new(counting(), &schema()).unwrap();
+    let (batch, _) = rows(&[(0, None, None); 6]);
+    open.add(&batch, &[None, None, Some(1_500), Some(300), None, Some(2_000)]).unwrap();
+    open.add(&batch.slice(0, 1), &[None]).unwrap();
+    assert_eq!(counted(&open.close(i64::MAX)), [(0, 1, 2), (1_000, 2, 0), (2_000, 2, 0)]);
+}
+
+#[test]
+fn a_row_behind_time_is_late_also_where_no_window_was_closed_before() {
+    let mut open = OpenWindows::new(counting(), &schema()).unwrap();
+    assert!(open.close(5_000).is_empty());
+    with_rows_at(&mut open, &[4_999, 5_000]);
+    assert_eq!(counted(&open.close(i64::MAX)), [(5_000, 1, 1)]);
+}
+
+#[test]
+fn a_stream_that_stands_still_closes_so_many_empty_windows_whether_time_jumps_or_creeps() {
+    let plan = counting();
+    let through = |steps: &[i64]| {
+        let mut open = OpenWindows::new(Arc::clone(&plan), &schema()).unwrap();
+        with_rows_at(&mut open, &[0]);
+        let mut all = Vec::new();
+        for &until in steps {
+            all.extend(counted(&open.close(until)));
+            open = restarted(&plan, &open).unwrap();
+        }
+        open.close(*steps.last().unwrap());
+        with_rows_at(&mut open, &[20_000_000, 20_001_000]);
+        all.extend(counted(&open.close(i64::MAX)));
+        all
     };
-    add(&mut merger, &[500, 900]);
-    assert!(merger.close(999).is_empty());
-    assert_eq!(
-        merger.close(3_500).iter().map(|closed| (closed.start, closed.window.rows())).collect::<Vec<_>>(),
-        [(0, 2), (1_000, 0), (2_000, 0)]
-    );
-    add(&mut merger, &[2_999, 3_000]);
-    assert_eq!(merger.late_rows(), 1);
-    assert_eq!(merger.close(i64::MAX).len(), 1);
+    let jumped = through(&[20_000_000]);
+    assert_eq!(jumped.len(), 1 + 10_000 + 2);
+    assert_eq!(jumped.last(), Some(&(20_001_000, 1, 0)));
+    assert_eq!(jumped, through(&[3_000, 5_000_500, 16_000_000, 19_999_999, 20_000_000]));
+}
+
+#[test]
+fn windows_in_which_nobody_watched_are_not_judged() {
+    let mut open = OpenWindows::new(counting(), &schema()).unwrap();
+    with_rows_at(&mut open, &[500]);
+    assert_eq!(counted(&open.close_after_absence(9_500)), [(0, 1, 0)]);
+    with_rows_at(&mut open, &[10_100]);
+    assert_eq!(counted(&open.close(11_000)), [(9_000, 0, 0), (10_000, 1, 0)]);
+}
+
+#[test]
+fn what_was_counted_by_another_reference_is_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let by_reference = |text: &str| {
+        std::fs::write(folder.path().join("reference.csv"), text).unwrap();
+        let check = Distribution {
+            column: amount(),
+            reference: "reference.csv".to_owned(),
+            key: None,
+            test: DistributionTest::Ks,
+            max: Some(0.1),
+            min_p: None,
+            bins: 2,
+        };
+        plan(vec![rule(WindowCheck::Distribution(check)), bounds(Metric::RowCount, None, None)], folder.path())
+    };
+    let first = by_reference("amount\n1\n2\n");
+    let mut open = OpenWindows::new(Arc::clone(&first), &schema()).unwrap();
+    let (batch, times) = rows(&[(0, Some(1.0), None), (1, Some(1.0), None)]);
+    open.add(&batch, &times).unwrap();
+    let same = restarted(&first, &open).unwrap().close(i64::MAX);
+    assert_eq!(same[0].outcomes[0].observed, Some(0.5));
+    let other = restarted(&by_reference("amount\n10\n20\n"), &open).unwrap().close(i64::MAX);
+    assert_eq!(other[0].outcomes.iter().map(|outcome| outcome.observed).collect::<Vec<_>>(), [None, Some(2.0)]);
 }
 
 #[test]
@@ -292,7 +383,7 @@ fn a_control_chart_notices_a_shift_that_no_bound_was_set_for() {
     let noise = |n: i64| [0.4, -1.1, 0.9, -0.3, 1.2, -0.8, 0.1, -0.5, 0.7, -0.6][(n * 7 % 10) as usize];
     let samples: Vec<Sample> =
         (0..60).map(|n| (n * 1_000, Some(100.0 + noise(n) + if n >= 40 { 2.0 } else { 0.0 }), None)).collect();
-    let closed = run(&plan, &samples, 2, &[7]);
+    let closed = run(&plan, &samples, &[7]);
     for rule in 0..3 {
         let first = closed.iter().position(|closed| matches!(closed.outcomes[rule].verdict, Verdict::Broken(_)));
         assert!(first.is_some_and(|first| (40..52).contains(&first)), "rule {rule}: {first:?}");
@@ -332,7 +423,7 @@ fn a_distribution_is_compared_with_its_reference() {
     );
     let same = (0..100).map(|n| (n, Some((n % 4) as f64), None));
     let shifted = (0..100).map(|n| (1_000 + n, Some(if n % 4 == 0 { 0.0 } else { 3.0 }), None));
-    let closed = run(&plan, &same.chain(shifted).collect::<Vec<_>>(), 1, &[30]);
+    let closed = run(&plan, &same.chain(shifted).collect::<Vec<_>>(), &[30]);
     for rule in 0..4 {
         assert_eq!(closed[0].outcomes[rule].verdict, Verdict::Kept);
         assert!(matches!(closed[1].outcomes[rule].verdict, Verdict::Broken(_)), "{:?}", closed[1].outcomes[rule]);
@@ -356,18 +447,18 @@ fn rules_that_cannot_be_measured_are_refused_by_name() {
 fn damaged_state_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let plan = all_metrics(folder.path());
-    let mut merger = Merger::new(Arc::clone(&plan));
-    merger.merge(BTreeMap::from([(0, Window::new(&plan))]));
+    let mut open = OpenWindows::new(Arc::clone(&plan), &schema()).unwrap();
+    with_rows_at(&mut open, &[0]);
     let mut bytes = Vec::new();
-    merger.encode(&mut bytes);
-    assert!(Merger::decode(Arc::clone(&plan), &bytes).is_ok());
+    open.encode(&mut bytes);
+    let restore = |plan: &Arc<Plan>, bytes: &[u8]| OpenWindows::new(Arc::clone(plan), &schema()).unwrap().restore(bytes);
+    assert!(restore(&plan, &bytes).is_ok());
     for end in 0..bytes.len() {
-        assert!(Merger::decode(Arc::clone(&plan), &bytes[..end]).is_err());
+        assert!(restore(&plan, &bytes[..end]).is_err());
     }
-    let mut other = Window::new(&plan);
-    other.0.swap_remove(1);
-    merger.merge(BTreeMap::from([(9, other)]));
+    let mut open = OpenWindows::new(counting(), &schema()).unwrap();
+    with_rows_at(&mut open, &[0]);
     let mut bytes = Vec::new();
-    merger.encode(&mut bytes);
-    assert!(Merger::decode(plan, &bytes).is_err());
+    open.encode(&mut bytes);
+    assert!(restore(&plan, &bytes).is_err(), "of other rules");
 }

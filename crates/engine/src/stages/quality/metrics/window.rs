@@ -1,4 +1,4 @@
-//! Windows: added up in lanes, merged and closed in one place.
+//! Windows: rows added up, windows closed and judged, in the order of time.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -19,13 +19,16 @@ use super::{
     moments::Moments,
     plan::{Measure, Plan},
 };
-use crate::state::{
-    StateError,
-    codec::{Reader, put_varint},
-    key_hash,
+use crate::{
+    stages::transform::window::floor,
+    state::{
+        StateError,
+        codec::{Reader, put_varint},
+        key_hash,
+    },
 };
 
-/// Windows without rows that are closed at once, at most: beyond, the stream was still for so long that more of them say nothing new.
+/// Windows without rows that are closed in a row, at most: beyond, the stream was still for so long that more of them say nothing new.
 const MAX_EMPTY: usize = 10_000;
 
 /// One measure of a window so far.
@@ -142,6 +145,18 @@ impl Window {
         Ok(Self(measured))
     }
 
+    /// Bytes, roughly.
+    fn memory(&self) -> usize {
+        let of = |measured: &Measured| match measured {
+            Measured::Distinct(_, Distinct::Exact(hashes)) => hashes.len() * 16,
+            Measured::Distinct(_, Distinct::Estimate(registers)) => registers.len(),
+            Measured::Digest(_) => 16 << 10,
+            Measured::Histogram(histogram) => histogram.0.len() * 8,
+            _ => 0,
+        };
+        self.0.iter().map(|measured| size_of::<Measured>() + of(measured)).sum()
+    }
+
     /// Whether it is a window of this plan.
     fn fits(&self, plan: &Plan) -> bool {
         let same = |(mine, of): (&Measured, &Measured)| match (mine, of) {
@@ -152,31 +167,90 @@ impl Window {
     }
 }
 
-/// Adds up the rows of one lane.
-pub struct Collector {
+/// A window that is complete.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Closed {
+    /// Microseconds; the end is not included.
+    pub start: i64,
+    pub end: i64,
+    pub window: Window,
+    /// Rows that no window took in since the one before.
+    pub late_rows: u64,
+    /// One a rule, in the order of the plan.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// The open windows of a step, and what its control charts remember: all state of its window rules.
+///
+/// Rows are added one by one in their order, so that what a window adds up to does not depend on how they were cut into batches, to
+/// the last bit.
+pub struct OpenWindows {
     plan: Arc<Plan>,
     /// For measures of several columns, by measure.
     keys: Vec<Option<RowConverter>>,
     windows: BTreeMap<i64, Window>,
+    /// No window before this one can be open; `None` before the first row.
+    next: Option<i64>,
+    /// The newest time in closed windows.
+    newest: Option<i64>,
+    /// The newest time of all rows.
+    latest: Option<i64>,
+    /// How far time is known to have come; not kept over a restore, after which it is told anew.
+    until: i64,
+    /// Windows closed without rows since the last one with rows.
+    empty: usize,
+    series: Vec<Series>,
+    late_rows: u64,
 }
 
-impl Collector {
+impl OpenWindows {
+    /// For rows of this schema.
     pub fn new(plan: Arc<Plan>, schema: &SchemaRef) -> Result<Self, ArrowError> {
         let field = |column: &usize| SortField::new(schema.field(*column).data_type().clone());
         let keys = plan.measures.iter().map(|measure| match measure {
             Measure::Distinct(columns) => RowConverter::new(columns.iter().map(field).collect()).map(Some),
             _ => Ok(None),
         });
-        Ok(Self { keys: keys.collect::<Result<_, _>>()?, plan, windows: BTreeMap::new() })
+        let keys = keys.collect::<Result<_, _>>()?;
+        let series = vec![Series::default(); plan.series()];
+        Ok(Self {
+            plan,
+            keys,
+            windows: BTreeMap::new(),
+            next: None,
+            newest: None,
+            latest: None,
+            until: i64::MIN,
+            empty: 0,
+            series,
+            late_rows: 0,
+        })
     }
 
-    /// Takes in rows and the time of each (event time, or the clock where there is none), microseconds.
-    pub fn add(&mut self, rows: &RecordBatch, times: &[i64]) -> Result<(), ArrowError> {
+    /// Takes in rows and the time of each (event time, or the clock where there is none), microseconds. A row without a time counts with
+    /// the newest one before it. Rows whose window is closed are counted.
+    pub fn add(&mut self, rows: &RecordBatch, times: &[Option<i64>]) -> Result<(), ArrowError> {
         debug_assert_eq!(rows.num_rows(), times.len());
-        let window_of = |time: i64| time.div_euclid(self.plan.over).saturating_mul(self.plan.over);
+        let mut placed = Vec::with_capacity(times.len());
+        for time in times {
+            self.latest = self.latest.max(*time);
+            placed.extend(time.or(self.latest));
+        }
+        let timeless = times.len() - placed.len();
+        if timeless == 0 {
+            return self.add_placed(rows, &placed);
+        }
+        // Nothing before them had a time either.
+        self.late_rows += timeless as u64;
+        self.add_placed(&rows.slice(timeless, placed.len()), &placed)
+    }
+
+    fn add_placed(&mut self, rows: &RecordBatch, times: &[i64]) -> Result<(), ArrowError> {
+        let over = self.plan.over;
+        let window_of = |time: i64| floor(time, over, 0);
         let Some(&first) = times.first() else { return Ok(()) };
         let first = window_of(first);
-        if times.iter().all(|&time| window_of(time) == first) {
+        if times.iter().all(|&time| (first..first.saturating_add(over)).contains(&time)) {
             return self.add_to(first, rows, times.iter().copied().max());
         }
         let mut by_window: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
@@ -188,12 +262,12 @@ impl Collector {
         Ok(())
     }
 
-    /// Hands over all that was added up, by the windows' starts.
-    pub fn take(&mut self) -> BTreeMap<i64, Window> {
-        std::mem::take(&mut self.windows)
-    }
-
     fn add_to(&mut self, start: i64, rows: &RecordBatch, newest: Option<i64>) -> Result<(), ArrowError> {
+        let end = start.saturating_add(self.plan.over);
+        if self.next.is_some_and(|next| start < next) || end <= self.until {
+            self.late_rows += rows.num_rows() as u64;
+            return Ok(());
+        }
         let window = self.windows.entry(start).or_insert_with(|| Window::new(&self.plan));
         for ((measured, measure), keys) in window.0.iter_mut().zip(&self.plan.measures).zip(&self.keys) {
             match (measured, measure) {
@@ -236,85 +310,44 @@ impl Collector {
         }
         Ok(())
     }
-}
 
-fn each_number(column: &ArrayRef, mut take: impl FnMut(f64)) -> Result<(), ArrowError> {
-    let numbers = cast(column, &DataType::Float64)?;
-    numbers.as_primitive::<Float64Type>().iter().flatten().for_each(&mut take);
-    Ok(())
-}
-
-/// A window that is complete.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Closed {
-    /// Microseconds; the end is not included.
-    pub start: i64,
-    pub end: i64,
-    pub window: Window,
-    /// One a rule, in the order of the plan.
-    pub outcomes: Vec<Outcome>,
-}
-
-/// Adds up what lanes hand over, and closes windows. All state of a step's window rules.
-pub struct Merger {
-    plan: Arc<Plan>,
-    windows: BTreeMap<i64, Window>,
-    /// No window before this one can be open; `None` before the first row.
-    next: Option<i64>,
-    newest: Option<i64>,
-    series: Vec<Series>,
-    late_rows: u64,
-}
-
-impl Merger {
-    pub fn new(plan: Arc<Plan>) -> Self {
-        let series = vec![Series::default(); plan.series()];
-        Self { plan, windows: BTreeMap::new(), next: None, newest: None, series, late_rows: 0 }
-    }
-
-    /// Adds windows of a lane.
-    pub fn merge(&mut self, partial: BTreeMap<i64, Window>) {
-        for (start, window) in partial {
-            if self.next.is_some_and(|next| start < next) {
-                self.late_rows += window.rows();
-                continue;
-            }
-            match self.windows.entry(start) {
-                std::collections::btree_map::Entry::Occupied(mut known) => known.get_mut().merge(&window),
-                std::collections::btree_map::Entry::Vacant(free) => {
-                    free.insert(window);
-                }
-            }
-        }
-    }
-
-    /// Closes the windows that end no later than the watermark, the earliest first. At the end of the input (`i64::MAX`) all that
-    /// have rows.
-    pub fn close(&mut self, watermark: i64) -> Vec<Closed> {
+    /// Closes the windows that end no later than this, the earliest first: those without rows between others too, and those without
+    /// rows up to here, [`MAX_EMPTY`] in a row at most. At the end of the input (`i64::MAX`) none after the last one with rows.
+    pub fn close(&mut self, until: i64) -> Vec<Closed> {
         let over = self.plan.over;
+        self.until = self.until.max(until);
         let mut closed = Vec::new();
-        let mut empty = 0;
         while let Some((&start, _)) = self.windows.first_key_value() {
             let gap = self.next.unwrap_or(start);
-            let at = if gap < start && empty < MAX_EMPTY { gap } else { start };
-            if at.saturating_add(over) > watermark {
+            let at = if gap < start && self.empty < MAX_EMPTY { gap } else { start };
+            if at.saturating_add(over) > until {
                 return closed;
             }
-            empty += usize::from(at < start);
             closed.push(self.close_one(at));
         }
         // Nothing is open: time goes on without rows.
         if let Some(mut next) = self.next
-            && watermark != i64::MAX
+            && until != i64::MAX
         {
-            while next.saturating_add(over) <= watermark && empty < MAX_EMPTY {
-                empty += 1;
+            while next.saturating_add(over) <= until && self.empty < MAX_EMPTY {
                 closed.push(self.close_one(next));
                 next += over;
             }
-            if next.saturating_add(over) <= watermark {
-                self.next = Some(watermark.div_euclid(over) * over);
-            }
+        }
+        closed
+    }
+
+    /// Closes those windows with rows that end no later than this, and lets all others before pass: nobody was there to see whether
+    /// rows came.
+    pub fn close_after_absence(&mut self, until: i64) -> Vec<Closed> {
+        let over = self.plan.over;
+        self.until = self.until.max(until);
+        let mut closed = Vec::new();
+        while let Some((&start, _)) = self.windows.first_key_value().filter(|(start, _)| start.saturating_add(over) <= until) {
+            closed.push(self.close_one(start));
+        }
+        if until != i64::MAX && self.next.is_some_and(|next| next.saturating_add(over) <= until) {
+            self.next = Some(floor(until, over, 0));
         }
         closed
     }
@@ -323,6 +356,7 @@ impl Merger {
         let window = self.windows.remove(&start).unwrap_or_else(|| Window::new(&self.plan));
         let end = start.saturating_add(self.plan.over);
         self.next = Some(end);
+        self.empty = if window.rows() == 0 { self.empty + 1 } else { 0 };
         for measured in &window.0 {
             if let Measured::Newest(newest) = measured {
                 self.newest = self.newest.max(*newest);
@@ -330,59 +364,71 @@ impl Merger {
         }
         let judge = |rule| judge(&self.plan, rule, &window, end, self.newest, &mut self.series);
         let outcomes = self.plan.rules.iter().map(judge).collect();
-        Closed { start, end, window, outcomes }
-    }
-
-    /// Rows that came when their window was closed.
-    pub fn late_rows(&self) -> u64 {
-        self.late_rows
-    }
-
-    /// How long ago, by the clock, the newest row of closed windows was: a source that has fallen silent closes no window.
-    pub fn age(&self, now: i64) -> Option<i64> {
-        self.newest.map(|newest| now.saturating_sub(newest))
+        Closed { start, end, window, late_rows: std::mem::take(&mut self.late_rows), outcomes }
     }
 
     pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.plan.references().to_le_bytes());
         put_varint(out, self.windows.len() as u64);
         for (start, window) in &self.windows {
             out.extend_from_slice(&start.to_le_bytes());
             window.encode(out);
         }
-        for time in [self.next, self.newest] {
+        for time in [self.next, self.newest, self.latest] {
             out.push(u8::from(time.is_some()));
             out.extend_from_slice(&time.unwrap_or_default().to_le_bytes());
         }
+        put_varint(out, self.empty as u64);
         put_varint(out, self.late_rows);
         put_varint(out, self.series.len() as u64);
         self.series.iter().for_each(|series| series.encode(out));
     }
 
-    /// The state that [`encode`](Self::encode) wrote, for the same plan.
-    pub fn decode(plan: Arc<Plan>, bytes: &[u8]) -> Result<Self, StateError> {
+    /// Goes on from what [`encode`](Self::encode) wrote for the same plan. Where a reference file has changed since, the values of open
+    /// windows are compared from here on only: what was counted by other bins is forgotten.
+    pub fn restore(&mut self, bytes: &[u8]) -> Result<(), StateError> {
         let mut reader = Reader::new(bytes);
-        let mut merger = Self::new(plan);
+        let same_references = reader.u64()? == self.plan.references();
+        let fresh = Window::new(&self.plan);
         for _ in 0..reader.size()? {
             let start = reader.i64()?;
-            let window = Window::decode(&mut reader)?;
-            if !window.fits(&merger.plan) {
+            let mut window = Window::decode(&mut reader)?;
+            if !same_references && window.0.len() == fresh.0.len() {
+                for (measured, fresh) in window.0.iter_mut().zip(&fresh.0) {
+                    if let (Measured::Histogram(measured), Measured::Histogram(fresh)) = (measured, fresh) {
+                        *measured = fresh.clone();
+                    }
+                }
+            }
+            if !window.fits(&self.plan) {
                 return Err(StateError::Malformed("a window has other measures than the rules ask for"));
             }
-            merger.windows.insert(start, window);
+            self.windows.insert(start, window);
         }
         let mut time = || -> Result<Option<i64>, StateError> {
             let given = reader.u8()? == 1;
             Ok(Some(reader.i64()?).filter(|_| given))
         };
-        (merger.next, merger.newest) = (time()?, time()?);
-        merger.late_rows = reader.varint()?;
-        if reader.size()? != merger.series.len() {
+        (self.next, self.newest, self.latest) = (time()?, time()?, time()?);
+        self.empty = reader.size()?;
+        self.late_rows = reader.varint()?;
+        if reader.size()? != self.series.len() {
             return Err(StateError::Malformed("there are other control charts than the rules ask for"));
         }
-        for series in &mut merger.series {
+        for series in &mut self.series {
             *series = Series::decode(&mut reader)?;
         }
-        reader.finish()?;
-        Ok(merger)
+        reader.finish()
     }
+
+    /// Bytes, roughly.
+    pub fn memory(&self) -> usize {
+        self.windows.values().map(Window::memory).sum()
+    }
+}
+
+fn each_number(column: &ArrayRef, mut take: impl FnMut(f64)) -> Result<(), ArrowError> {
+    let numbers = cast(column, &DataType::Float64)?;
+    numbers.as_primitive::<Float64Type>().iter().flatten().for_each(&mut take);
+    Ok(())
 }
