@@ -66,7 +66,8 @@ impl Keys<'_> {
                     rank_is_distinct(rank, columns, self.width(node))
                         || self.distinct(node.inputs[0], &self.passed(node, columns))
                 }
-                Operator::Match(_) => false,
+                // No sink reads what observers say.
+                Operator::Match(_) | Operator::Measure(_) | Operator::Alert(_) => false,
             },
             NodeKind::Quality(_) | NodeKind::Consent(_) | NodeKind::Mask(_) | NodeKind::Sql(_) | NodeKind::Sink(_) => {
                 self.before(node, columns).is_some_and(|(input, columns)| self.distinct(input, &columns))
@@ -92,7 +93,7 @@ impl Keys<'_> {
                     one_lane && self.in_order(input, &columns)
                 }
                 Operator::Join(join) => self.join_in_order(node, join, columns),
-                Operator::Match(_) => false,
+                Operator::Match(_) | Operator::Measure(_) | Operator::Alert(_) => false,
             },
             _ => self.before(node, columns).is_some_and(|(input, columns)| self.in_order(input, &columns)),
         }
@@ -110,7 +111,7 @@ impl Keys<'_> {
                 Operator::Aggregate(_) => true,
                 // What is looked up for a row that is taken back is what the table holds by then.
                 Operator::Join(join) => join.bound != JoinBound::Lookup && inputs(),
-                Operator::Rank(_) | Operator::Match(_) => inputs(),
+                Operator::Rank(_) | Operator::Match(_) | Operator::Measure(_) | Operator::Alert(_) => inputs(),
             },
             // The same value encrypts to another text each time.
             NodeKind::Mask(mask) => !mask.masks.iter().any(|masked| matches!(masked.mask, Mask::Encrypt)) && inputs(),
