@@ -23,7 +23,7 @@ steps:
   totals:
     sql: { query: 'SELECT country, count(*) AS n, sum(amount) AS total FROM orders GROUP BY country', state_ttl: 1h }
 sinks:
-  table: { from: totals, sqlite: { path: out/shop.db, table: totals, key: country } }
+  kept: { from: totals, sqlite: { path: out/shop.db, table: totals, key: country } }
 ";
 
 const VISITS: &str = "
@@ -92,14 +92,14 @@ async fn a_table_that_was_removed_between_two_runs_is_noticed() {
 
     let path = weir.write("pipeline.yaml", TOTALS);
     let checked = foreground::check_file(&path, &weir_worker::FileContracts::default()).unwrap();
-    let (cx, control) = (weir.cx().await, Control::default());
-    let anew = foreground::run_reported(&cx, &weir.data(), checked, Start::Fresh, &control).await;
-    assert_eq!(anew.unwrap().result.unwrap().status, Status::Finished);
+    let (cx, data, control) = (weir.cx().await, weir.data(), Control::default());
+    let anew = foreground::run_reported(&cx, &data, checked, Start::Fresh, &control).await.unwrap();
+    assert_eq!(anew.result.unwrap().status, Status::Finished);
     assert_eq!(table::rows(&weir.path("out/shop.db"), "totals"), [r#"{"country":"NL","n":2,"total":2}"#]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn values_of_a_column_that_was_encrypted_reach_the_table_encrypted_and_its_evidence_tells_of_the_changes() {
+async fn what_was_masked_before_reaches_the_table_masked_and_nothing_else_does() {
     let weir = Instance::new().await;
     let document = TOTALS
         .replace(
