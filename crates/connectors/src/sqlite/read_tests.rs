@@ -128,7 +128,8 @@ fn what_each_type_is_in_the_table() {
     let shown: Vec<String> = columns
         .iter()
         .map(|column| {
-            let sql = format!("SELECT typeof(\"{0}\") || ' ' || quote(\"{0}\") FROM t", column.name);
+            let value = "CASE typeof(\"{0}\") WHEN 'real' THEN CAST(\"{0}\" AS TEXT) ELSE quote(\"{0}\") END";
+            let sql = format!("SELECT typeof(\"{{0}}\") || ' ' || {value} FROM t").replace("{0}", &column.name);
             let value: String = connection.query_row(&sql, [], |row| row.get(0)).unwrap();
             format!("{}: {value}", column.name)
         })
@@ -137,7 +138,7 @@ fn what_each_type_is_in_the_table() {
         boolean: integer 1
         int32: integer 7
         int64: integer -7
-        float32: real 0.1000000014901161193
+        float32: real 0.100000001490116
         float64: real 3.0
         decimal: text '12.500'
         string: text 'Zoë'
@@ -199,7 +200,18 @@ fn what_cannot_be_read_is_told_with_path_table_and_column_but_never_the_value() 
         of("CREATE TABLE t (x); INSERT INTO t VALUES ('[1], \"y\": [2]')", &column(list())),
         of("CREATE TABLE t (x); INSERT INTO t VALUES (3000000000)", &column(DataType::Int32)),
     ];
-    expect![[r#""#]].assert_eq(&messages.join("\n"));
+    expect![[r#"
+        T: there is no table `t`; did you mean `tt`?
+        T: the table `t` has no column `id`; there are: ident
+        T: row 2 of the table `t` is malformed: `id`: expected int64, found a string
+        T: row 1 of the table `t` is malformed: `id`: expected int64, found a number with a fraction or an exponent
+        T: row 1 of the table `t` is malformed: `id`: required, but absent or null
+        T: row 1 of the table `t` is malformed: `x`: expected boolean, found a number
+        T: row 1 of the table `t` is malformed: `x`: expected bytes (base64), found a TEXT
+        T: row 1 of the table `t` is malformed: `x`: expected string, found a BLOB
+        T: row 1 of the table `t` is malformed: `x`: expected float64, found infinity
+        T: row 1 of the table `t` is malformed: `x`: expected list<int32>, found a text that is not JSON
+        T: row 1 of the table `t` is malformed: `x`: does not fit int32"#]].assert_eq(&messages.join("\n"));
 }
 
 #[test]
