@@ -139,6 +139,7 @@ pub enum AlertStates {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema, utoipa::IntoParams))]
 pub struct AlertQuery {
+    #[cfg_attr(feature = "openapi", param(inline))]
     pub state: Option<AlertStates>,
     /// Of this pipeline only.
     pub pipeline: Option<String>,

@@ -20,7 +20,7 @@ pub struct GraphNode {
     pub kind: NodeKind,
     /// The stage's operator or connector key: `file`, `generator`, `quality`, `mask`, `stdout`.
     pub operator: String,
-    /// What it does one after the other, where it is more than one operator: `window`, `aggregate`.
+    /// What it does one after the other, where it is more than one operator: `aggregate`, `sql`.
     pub parts: Vec<String>,
     /// One line on what it does here: `5 rules`, `payments@1`, `SELECT ...`.
     pub summary: String,

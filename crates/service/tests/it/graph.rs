@@ -25,7 +25,7 @@ async fn a_step_that_runs_as_several_operators_is_one_node_that_tells_them() {
         )
         .replace("    from: safe\n    file", "    from: per_minute\n    file");
     let graph = graph(windowed).await;
-    assert_eq!(node(&graph, "per_minute").parts, ["window", "aggregate"]);
+    assert_eq!(node(&graph, "per_minute").parts, ["aggregate", "sql"]);
     assert!(node(&graph, "safe").parts.is_empty());
     assert!(graph.nodes.iter().all(|node| !node.name.contains('#')), "{graph:?}");
 }
