@@ -2,19 +2,21 @@
 //! without anything that those who read it may not see.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use weir_api::AlertStates;
 use weir_engine::{
     Control, EngineError, Observations, Status,
     observation::{AlertChange, MeasuredWindow},
     stages::quality::metrics::Window,
     state::codec::Reader,
 };
+use weir_store::alerts::{self, AlertFilter};
 use weir_worker::WorkerError;
 
 use crate::harness::Instance;
@@ -50,6 +52,43 @@ fn by_cause(noticed: &Observations) -> Vec<String> {
     let mut causes: Vec<String> = causes.into_values().collect();
     causes.sort();
     causes
+}
+
+/// Step, cause, when it was raised, and of one that is resolved when, how often it was seen and when last.
+type Kept = (String, String, i64, Option<(i64, u64, i64)>);
+
+/// All alerts, as they were noticed.
+fn told(noticed: &Observations) -> BTreeSet<Kept> {
+    let mut alerts = BTreeSet::new();
+    for alert in &noticed.alerts {
+        let (step, cause) = (alert.step.clone(), alert.cause.clone());
+        match alert.change {
+            AlertChange::Raised => assert!(alerts.insert((step, cause, alert.at, None))),
+            AlertChange::Resolved { raised_at, seen_at, count } => {
+                assert!(alerts.remove(&(step.clone(), cause.clone(), raised_at, None)));
+                alerts.insert((step, cause, raised_at, Some((alert.at, count, seen_at))));
+            }
+        }
+    }
+    alerts
+}
+
+/// All alerts, as they are kept.
+async fn stored(weir: &Instance) -> BTreeSet<Kept> {
+    let project = weir.cx().await.project().unwrap().id;
+    let mut filter = AlertFilter { states: AlertStates::All, pipeline: None, severity: None, after: None, limit: 100 };
+    let mut alerts = BTreeSet::new();
+    loop {
+        let page = alerts::list(weir.services.store(), project, filter.clone()).await.unwrap();
+        alerts.extend(page.items.into_iter().map(|alert| {
+            let ended = alert.ended_at.map(|ended| (ended.timestamp_micros(), alert.seen, alert.seen_at.timestamp_micros()));
+            (alert.step, alert.cause, alert.raised_at.timestamp_micros(), ended)
+        }));
+        match page.next {
+            Some(next) => filter.after = Some(next),
+            None => return alerts,
+        }
+    }
 }
 
 fn watched(lanes: usize) -> String {
@@ -126,6 +165,7 @@ async fn aborted_runs_notice_everything_once() {
     assert_eq!(found.windows, expected.windows);
     // Causes are hashed under each installation's own key.
     assert_eq!(by_cause(&found), by_cause(&expected));
+    assert_eq!(stored(&disturbed).await, told(&found), "what was heard is what is kept");
     assert_eq!(disturbed.output("out"), undisturbed.output("out"));
 }
 
@@ -228,7 +268,7 @@ fn agrees(window: &MeasuredWindow, rows: &[(Option<f64>, &str)]) {
     let n = amounts.len() as f64;
     let mean = amounts.iter().sum::<f64>() / n;
     let variance = amounts.iter().map(|amount| (amount - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    let kinds: std::collections::BTreeSet<&str> = rows.iter().map(|row| row.1).collect();
+    let kinds: BTreeSet<&str> = rows.iter().map(|row| row.1).collect();
     let some = |value: f64| value.is_finite().then_some(value);
     let expected = [
         Some(rows.len() as f64),
