@@ -160,7 +160,7 @@ async fn aborted_runs_notice_everything_once() {
         }
     }
     assert!(aborted > 0, "the run ended before it could be cut off");
-    let found = found.lock().unwrap();
+    let found = std::mem::take(&mut *found.lock().unwrap());
     // To the last bit, measures included.
     assert_eq!(found.windows, expected.windows);
     // Causes are hashed under each installation's own key.

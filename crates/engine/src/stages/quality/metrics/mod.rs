@@ -9,7 +9,8 @@
 //! - A [`Plan`](plan::Plan) says what is measured: rules that need the same numbers share one measure.
 //! - [`OpenWindows`] adds rows to windows of event time (or of the clock), one by one and in order, in a lane of its own. Lanes could
 //!   add up their share and hand over partial windows, but the sum of floats and a digest depend, in their last digits, on how rows
-//!   are cut into parts; a verdict may not. Batches reach the one lane without being copied, and it keeps up (`cargo run --release --example observe`).
+//!   are cut into parts; a verdict may not. Batches reach the one lane without being copied;
+//!   `cargo run --release -p weir-engine --example observe` tells how many rows it takes in.
 //! - When time has passed a window's end, the window is closed: its metrics are judged by the rules, in the order of windows, and
 //!   control charts take their next value. Windows without rows in between are closed too.
 //! - Rows for a window that is closed are counted as late and change nothing.
