@@ -211,7 +211,8 @@ fn what_cannot_be_read_is_told_with_path_table_and_column_but_never_the_value() 
         T: row 1 of the table `t` is malformed: `x`: expected string, found a BLOB
         T: row 1 of the table `t` is malformed: `x`: expected float64, found infinity
         T: row 1 of the table `t` is malformed: `x`: expected list<int32>, found a text that is not JSON
-        T: row 1 of the table `t` is malformed: `x`: does not fit int32"#]].assert_eq(&messages.join("\n"));
+        T: row 1 of the table `t` is malformed: `x`: does not fit int32"#]]
+    .assert_eq(&messages.join("\n"));
 }
 
 #[test]

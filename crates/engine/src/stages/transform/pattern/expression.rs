@@ -235,7 +235,8 @@ impl Node {
             Self::IsNull(inner) => Value::Bool(inner.evaluate(parts)?.is_null()),
             Self::Is(wanted, inner) => Value::Bool(inner.truth(parts)? == Some(*wanted)),
             Self::Compare(sign, left, right) => {
-                let Some(order) = left.evaluate(parts)?.compare(&right.evaluate(parts)?) else { return Ok(Value::Null) };
+                let (left, right) = (unsigned_zero(left.evaluate(parts)?), unsigned_zero(right.evaluate(parts)?));
+                let Some(order) = left.compare(&right) else { return Ok(Value::Null) };
                 Value::Bool(match sign {
                     Sign::Eq => order.is_eq(),
                     Sign::NotEq => order.is_ne(),
@@ -270,6 +271,11 @@ impl Node {
     fn truth(&self, parts: &[Value]) -> Result<Option<bool>, Uncomputable> {
         Ok(if let Value::Bool(truth) = self.evaluate(parts)? { Some(truth) } else { None })
     }
+}
+
+/// SQL's comparisons, unlike the order of keys, know one zero.
+fn unsigned_zero(value: Value) -> Value {
+    if let Value::Float(0.0) = value { Value::Float(0.0) } else { value }
 }
 
 #[cfg(test)]
@@ -335,6 +341,18 @@ mod tests {
                 let expected = compiled.output.values(&answer.into_array(1).unwrap()).unwrap();
                 prop_assert_eq!(compiled.evaluate(&parts).unwrap_or_default(), expected[0].clone(), "{}", expr);
             }
+        }
+    }
+
+    #[test]
+    fn zeros_of_either_sign_compare_equal_in_both_evaluators() {
+        for expr in [col("$2").eq(col("$3")), col("$2").gt_eq(col("$3")), col("$2").between(col("$3"), col("$2"))] {
+            let compiled = Compiled::new(&expr, &TYPES).unwrap();
+            let parts = [Value::Null, Value::Null, Value::Float(-0.0), Value::Float(0.0)];
+            let rows = compiled.batch(&[&parts[..]]).unwrap();
+            assert_eq!(compiled.evaluate(&parts).unwrap(), Value::Bool(true), "{expr}");
+            let answer = compiled.physical.evaluate(&rows).unwrap().into_array(1).unwrap();
+            assert_eq!(compiled.output.values(&answer).unwrap(), [Value::Bool(true)], "{expr}");
         }
     }
 
