@@ -275,7 +275,10 @@ impl Node {
 
 /// SQL's comparisons, unlike the order of keys, know one zero.
 fn unsigned_zero(value: Value) -> Value {
-    if let Value::Float(0.0) = value { Value::Float(0.0) } else { value }
+    match value {
+        Value::Float(zero) if zero == 0.0 => Value::Float(0.0),
+        other => other,
+    }
 }
 
 #[cfg(test)]
