@@ -276,7 +276,8 @@ impl Node {
 /// SQL's comparisons, unlike the order of keys, know one zero.
 fn unsigned_zero(value: Value) -> Value {
     match value {
-        Value::Float(zero) if zero == 0.0 => Value::Float(0.0),
+        // IEEE 754: the sum of zeros of either sign is the positive one; all else stays as it is.
+        Value::Float(number) => Value::Float(number + 0.0),
         other => other,
     }
 }
