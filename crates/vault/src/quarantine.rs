@@ -4,7 +4,7 @@
 //! columns, never values. Its contents are the rows themselves: JSON lines, compressed, then sealed under the project's
 //! quarantine key. The engine writes segments, the control plane reads them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::Read};
 
 use serde::{Deserialize, Serialize};
 
@@ -44,19 +44,29 @@ pub enum Content {
     Raw { base64: String, length: u64 },
 }
 
-/// The contents of a segment, ready to be sealed.
+/// Bytes of lines that a segment may hold, far more than the engine puts into one: a few bytes can be the compressed form of anything.
+pub const MAX_SEGMENT: usize = 256 << 20;
+
+/// The contents of a segment, ready to be sealed. Errors with `TooLarge` beyond [`MAX_SEGMENT`].
 pub fn encode(contents: &[Content]) -> Result<Vec<u8>, SegmentError> {
     let mut lines = Vec::new();
     for content in contents {
         serde_json::to_writer(&mut lines, content)?;
         lines.push(b'\n');
     }
+    if lines.len() > MAX_SEGMENT {
+        return Err(SegmentError::TooLarge);
+    }
     Ok(zstd::bulk::compress(&lines, 1)?)
 }
 
-/// The contents of a segment that has been opened.
+/// The contents of a segment that has been opened. Errors with `TooLarge` beyond [`MAX_SEGMENT`], before more memory is taken.
 pub fn decode(bytes: &[u8]) -> Result<Vec<Content>, SegmentError> {
-    let lines = zstd::stream::decode_all(bytes)?;
+    let mut lines = Vec::new();
+    zstd::stream::read::Decoder::new(bytes)?.take(MAX_SEGMENT as u64 + 1).read_to_end(&mut lines)?;
+    if lines.len() > MAX_SEGMENT {
+        return Err(SegmentError::TooLarge);
+    }
     lines.split(|&b| b == b'\n').filter(|line| !line.is_empty()).map(|line| Ok(serde_json::from_slice(line)?)).collect()
 }
 
@@ -81,6 +91,8 @@ pub enum SegmentError {
     Json(#[source] serde_json::Error),
     #[error("the quarantine segment is damaged: {0}")]
     Io(#[from] std::io::Error),
+    #[error("a quarantine segment holds {} MiB at most", MAX_SEGMENT >> 20)]
+    TooLarge,
 }
 
 impl From<serde_json::Error> for SegmentError {
@@ -101,6 +113,15 @@ mod tests {
         assert_eq!(decoded.len(), 2);
         assert!(matches!(&decoded[0], Content::Row(row) if row.get() == r#"{"a":1.10,"b":null}"#));
         assert!(matches!(&decoded[1], Content::Raw { base64, length: 1 } if base64 == "/w=="));
+    }
+
+    #[test]
+    fn what_would_fill_the_memory_is_an_error() {
+        let mut bomb = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        std::io::copy(&mut std::io::repeat(b'\n').take(MAX_SEGMENT as u64 + 1), &mut bomb).unwrap();
+        let bomb = bomb.finish().unwrap();
+        assert!(bomb.len() < 1 << 20, "{} bytes", bomb.len());
+        assert!(matches!(decode(&bomb), Err(SegmentError::TooLarge)));
     }
 
     #[test]
