@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::EngineError,
     ordered::Cancel,
-    stages::{Turn, transform::operator::Time},
+    stages::{Processed, Rejected, Turn, transform::operator::Time},
 };
 
 pub struct KeyedLane {
@@ -132,9 +132,11 @@ impl KeyedLane {
         let watermark = self.chain.inputs[node].iter().map(|&input| self.chain.watermarks[input]).min().unwrap_or(i64::MIN);
         let (processed, counts) = stage.process(input, &batch, Time { watermark, now: turn.now })?;
         self.chain.live.add(node, counts);
-        // Rows rejected here are rows of the input; rows put out are the operator's own.
-        flow.rejected.extend(processed.rejected.into_iter().map(|rows| (node, batch.origin.source, rows)));
-        let made = crate::stages::Processed { out: processed.out, ..Default::default() };
+        // Rows rejected here are rows of the input; rows put out are the operator's own, as are those it had absorbed before.
+        let own = |rows: &Rejected| Arc::ptr_eq(&rows.partition, &stage.partition);
+        let source = |rows: &Rejected| if own(rows) { node } else { batch.origin.source };
+        flow.rejected.extend(processed.rejected.into_iter().map(|rows| (node, source(&rows), rows)));
+        let made = Processed { out: processed.out, ..Default::default() };
         self.chain.push(node, made, Turn { source: node, from: node, ..turn }, flow)
     }
 

@@ -241,7 +241,7 @@ pub fn lane_node(parts: &Parts<'_>, index: usize, lane: usize) -> Result<LaneNod
                 },
                 late: Arc::clone(&shared.late),
                 partition: format!("{}/{lane}", node.step).into(),
-                emitted: counts.out,
+                emitted: counts.emitted,
                 counts: NodeCounts::default(),
                 watermark: i64::MIN,
             }))

@@ -3,14 +3,15 @@
 //! - The watermark of a partition is the newest event time seen in it, less `max_delay`. A row is late when its time lies before
 //!   the watermark as it stood when the row's predecessor had passed. That depends on the order of rows alone, not on how they
 //!   are cut into batches.
-//! - The watermark of a source is the least of its partitions' that have begun and are not idle, and never goes back.
+//! - The watermark of a source is the least of its partitions' that have begun and are not idle, and never goes back. After a restart
+//!   the partitions that counted before it count on, as if they had just been heard.
 //! - A row more than `max_ahead` beyond both the clock and the newest row of its source runs away: it moves no watermark and is
 //!   quarantined, so that one wrong clock does not make everybody else late.
 //!
 //! Where operators with state read from the source, they decide what is late, window by window; the source then lets such rows pass,
 //! with the watermark that each of them lies behind. Operators that only watch rows decide nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::{
@@ -60,8 +61,10 @@ struct SourceTime {
     /// None for a source without event time: its only watermark is its end.
     clock: Option<SourceClock>,
     known: Known,
-    /// Partitions whose rows came after the start, with the clock's time of their last one. Others are taken as idle.
+    /// Partitions that were heard and have not ended, with the clock's time of their last row.
     heard_at: BTreeMap<String, i64>,
+    /// The clock's time of the last ticket; None before the first.
+    now: Option<i64>,
     ended: bool,
 }
 
@@ -72,21 +75,51 @@ pub struct Known {
     pub newest: BTreeMap<String, i64>,
     /// The source's watermark.
     pub watermark: Option<i64>,
+    /// The partitions that count: neither ended nor idle.
+    #[serde(default)]
+    pub active: BTreeSet<String>,
 }
 
 impl SourceTime {
+    fn restored(clock: Option<SourceClock>, mut known: Known) -> Self {
+        // Until the first ticket tells the time, any will do: nobody asks before.
+        let heard_at = std::mem::take(&mut known.active).into_iter().map(|partition| (partition, i64::MIN)).collect();
+        Self { clock, known, heard_at, now: None, ended: false }
+    }
+
+    /// The clock is at `now`.
+    fn tell(&mut self, now: i64) {
+        if self.now.replace(now).is_none() {
+            self.heard_at.values_mut().for_each(|heard| *heard = now);
+        }
+    }
+
+    /// Whether a partition counts: it was heard, has not ended and is not idle.
+    fn is_active(&self, partition: &str, clock: SourceClock, now: i64) -> bool {
+        let heard = self.heard_at.get(partition);
+        heard.is_some_and(|&heard| clock.idle_after.is_none_or(|idle| now.saturating_sub(heard) <= idle))
+    }
+
     /// The least watermark of the partitions that count, but for one.
     fn least(&self, clock: SourceClock, now: i64, except: Option<&str>) -> Option<i64> {
-        let counts = |partition: &str| match (self.heard_at.get(partition), clock.idle_after) {
-            (Some(&heard), Some(idle)) => now.saturating_sub(heard) <= idle,
-            (heard, None) => heard.is_some(),
-            (None, Some(_)) => false,
-        };
-        let active = self.known.newest.iter().filter(|(partition, _)| except != Some(partition.as_str()) && counts(partition));
+        let counts = |partition: &str| except != Some(partition) && self.is_active(partition, clock, now);
+        let active = self.known.newest.iter().filter(|(partition, _)| counts(partition));
         active.map(|(_, newest)| newest.saturating_sub(clock.max_delay)).min()
     }
 
+    fn snapshot(&self) -> Known {
+        let mut known = self.known.clone();
+        if let (Some(clock), Some(now)) = (self.clock, self.now) {
+            known.active = self.heard_at.keys().filter(|partition| self.is_active(partition, clock, now)).cloned().collect();
+        } else {
+            // No ticket since the restart: what was active then is so still.
+            known.active = self.heard_at.keys().cloned().collect();
+        }
+        known
+    }
+
     fn mark(&mut self, now: i64) -> i64 {
+        self.tell(now);
         if self.ended {
             return i64::MAX;
         }
@@ -112,10 +145,7 @@ struct Observed {
 impl EventClock {
     /// The clock of these sources, restored from what [`Self::snapshot`] gave.
     pub fn restore(sources: impl IntoIterator<Item = (usize, Option<SourceClock>, Known)>, cancel: Cancel) -> Arc<Self> {
-        let sources = sources
-            .into_iter()
-            .map(|(source, clock, known)| (source, SourceTime { clock, known, heard_at: BTreeMap::new(), ended: false }))
-            .collect();
+        let sources = sources.into_iter().map(|(source, clock, known)| (source, SourceTime::restored(clock, known))).collect();
         Arc::new(Self(Ordered::new(sources, cancel)))
     }
 
@@ -136,7 +166,7 @@ impl EventClock {
 
     /// What a checkpoint keeps, as of a barrier's ticket.
     pub fn snapshot(&self, ticket: u64) -> Result<BTreeMap<usize, Known>, EngineError> {
-        self.0.turn(ticket, 1, |sources| sources.iter().map(|(&source, time)| (source, time.known.clone())).collect())
+        self.0.turn(ticket, 1, |sources| sources.iter().map(|(&source, time)| (source, time.snapshot())).collect())
     }
 
     fn observe(
@@ -148,6 +178,7 @@ impl EventClock {
     ) -> Result<Observed, EngineError> {
         let newest_here = arrow::compute::max(times);
         self.0.turn(turn.ticket, 1, |sources| {
+            sources.values_mut().for_each(|time| time.tell(turn.now));
             let mut observed = Observed::default();
             if let Some(time) = sources.get_mut(&turn.source)
                 && let Some(clock) = time.clock
@@ -402,6 +433,7 @@ mod tests {
 
     /// A clock of one source (node 0), asked batch by batch; the watermark after each.
     struct Probe {
+        source: SourceClock,
         clock: Arc<EventClock>,
         ticket: u64,
     }
@@ -409,7 +441,7 @@ mod tests {
     impl Probe {
         fn new(idle_after: Option<i64>, max_ahead: i64) -> Self {
             let source = SourceClock { max_delay: 5, idle_after, max_ahead };
-            Self { clock: EventClock::restore([(0, Some(source), Known::default())], Cancel::default()), ticket: 0 }
+            Self { source, clock: EventClock::restore([(0, Some(source), Known::default())], Cancel::default()), ticket: 0 }
         }
 
         fn turn(&mut self, now: i64) -> Turn {
@@ -427,6 +459,14 @@ mod tests {
         fn done(&mut self, now: i64, partition: &str, times: &[i64]) -> i64 {
             let turn = self.turn(now);
             self.clock.observe(turn, partition, true, &array(times)).unwrap().marks[0].1
+        }
+
+        /// The clock of a run that begins from what this one would have kept at a barrier.
+        fn restarted(mut self) -> Self {
+            let turn = self.turn(0);
+            let kept = serde_json::to_value(&self.clock.snapshot(turn.ticket).unwrap()[&0]).unwrap();
+            let known: Known = serde_json::from_value(kept).unwrap();
+            Self { clock: EventClock::restore([(0, Some(self.source), known)], Cancel::default()), ticket: 0, ..self }
         }
 
         fn tick(&mut self, now: i64) -> i64 {
@@ -448,6 +488,38 @@ mod tests {
         assert_eq!(probe.rows(102, "b", &[60]).0, 85);
         assert_eq!(probe.rows(103, "b", &[95]).0, 85);
         assert_eq!(probe.rows(104, "a", &[120]).0, 90, "b counts again");
+    }
+
+    #[test]
+    fn after_a_restart_a_partition_that_was_active_holds_the_watermark_until_it_is_heard_or_idle() {
+        for heard in [true, false] {
+            let mut probe = Probe::new(Some(100), FAR);
+            probe.rows(0, "a", &[20]);
+            probe.rows(0, "b", &[20]);
+            let mut probe = probe.restarted();
+            assert_eq!(probe.rows(1_000, "a", &[90]).0, 15, "b was active when the run ended");
+            assert_eq!(probe.tick(1_100), 15);
+            match heard {
+                true => assert_eq!(probe.rows(1_101, "b", &[50]).0, 45),
+                false => assert_eq!(probe.rows(1_101, "a", &[91]).0, 86, "silent since the restart for longer than it may"),
+            }
+        }
+        let mut probe = Probe::new(None, FAR);
+        probe.rows(0, "a", &[20]);
+        probe.rows(0, "b", &[20]);
+        let mut probe = probe.restarted().restarted();
+        assert_eq!(probe.rows(1_000, "a", &[90]).0, 15, "nothing makes it idle");
+        assert_eq!(probe.rows(1_001, "b", &[50]).0, 45);
+    }
+
+    #[test]
+    fn after_a_restart_a_partition_that_was_idle_or_had_ended_holds_nobody() {
+        let mut probe = Probe::new(Some(100), FAR);
+        probe.rows(0, "idle", &[20]);
+        probe.done(0, "ended", &[20]);
+        assert_eq!(probe.rows(101, "a", &[40]).0, 35);
+        let mut probe = probe.restarted();
+        assert_eq!(probe.rows(1_000, "a", &[90]).0, 85);
     }
 
     #[test]

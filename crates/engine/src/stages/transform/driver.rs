@@ -23,9 +23,9 @@ pub struct OperatorStage {
     pub operator: Box<dyn Operator>,
     /// What becomes of late rows, by the source they come from.
     pub late: Arc<BTreeMap<usize, LatePolicy>>,
-    /// Where rows put out are said to come from.
+    /// Where rows are said to come from that it puts out, or rejects after it had absorbed them.
     pub partition: Arc<str>,
-    /// Rows put out so far: their offset.
+    /// How many such rows there were so far: their offset.
     pub emitted: u64,
     pub counts: NodeCounts,
     /// How far it was told that time has come.
@@ -102,6 +102,19 @@ impl OperatorStage {
         for (rows, reasons) in output.rejected {
             processed.quarantined += rows.rows.len() as u64;
             processed.rejected.push(self.rejected(&rows, reasons)?);
+        }
+        for (rows, reasons) in output.rejected_later {
+            // Absorbed once, they come out again here, the other way.
+            let count = rows.num_rows() as u64;
+            processed.emitted += count;
+            processed.quarantined += count;
+            let offsets = (self.emitted..self.emitted + count).collect();
+            self.emitted += count;
+            processed.rejected.push(Rejected {
+                stage: StageKind::Transform,
+                partition: Arc::clone(&self.partition),
+                content: RejectedContent::Rows { rows, offsets, reasons },
+            });
         }
         for emitted in output.rows {
             let rows = emitted.rows.num_rows() as u64;

@@ -127,6 +127,8 @@ pub struct Output {
     pub late: Vec<RowsOf>,
     /// Rows of the input that cannot be processed.
     pub rejected: Vec<(RowsOf, Vec<Vec<Reason>>)>,
+    /// Rows that were absorbed before and turn out to be such: where they came from is known no more.
+    pub rejected_later: Vec<(RecordBatch, Vec<Vec<Reason>>)>,
 }
 
 /// Rows made by an operator.
@@ -163,6 +165,14 @@ impl Output {
     pub fn late(&mut self, batch: &Batch, rows: Vec<u32>) {
         if !rows.is_empty() {
             self.late.push(RowsOf { batch: batch.clone(), rows });
+        }
+    }
+
+    /// Rejects rows that were absorbed before, each with its reasons.
+    pub fn reject_later(&mut self, rows: RecordBatch, reasons: Vec<Vec<Reason>>) {
+        debug_assert_eq!(rows.num_rows(), reasons.len());
+        if rows.num_rows() > 0 {
+            self.rejected_later.push((rows, reasons));
         }
     }
 

@@ -7,7 +7,8 @@
 //! - Of the versions that are not newer than the watermark, the newest of each key is kept. A version that comes and is older than
 //!   that one is late; it could not be met any more. One that is behind the watermark but newer than what is kept serves the rows
 //!   that are still to be decided.
-//! - A left row that meets no version, or one for which the condition does not hold, is dropped, or put out with nulls for LEFT.
+//! - A left row that meets no version, or one for which the condition does not hold, is dropped, or put out with nulls for LEFT. One
+//!   for which the condition cannot be computed is rejected when it is decided.
 //! - A row whose key has a null matches nothing. A row without time is rejected.
 //!
 //! Results are in the order of the left rows' times.

@@ -119,6 +119,13 @@ impl Pairs {
         self.left.is_empty()
     }
 
+    /// Forgets all but the first pairs, which are not changes.
+    pub fn truncate(&mut self, pairs: usize) {
+        debug_assert!(self.changes.is_empty());
+        self.left.truncate(pairs);
+        self.right.truncate(pairs);
+    }
+
     /// Puts the pairs out: columns of the left, then of the right.
     pub fn emit(
         self,

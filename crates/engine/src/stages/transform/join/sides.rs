@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray},
+    array::{Array, ArrayRef, AsArray, RecordBatch},
     buffer::NullBuffer,
     compute::cast,
     datatypes::{DataType, SchemaRef, TimeUnit, TimestampMicrosecondType},
@@ -14,7 +14,7 @@ use weir_plan::operator::{Change, JoinKind, JoinNode};
 use super::{
     condition::Condition,
     encode::{EncodedRows, RowEncoder},
-    output::{Arena, NO_ROW, Pairs, numbers},
+    output::{Arena, NO_ROW, Pairs, numbers, taken},
 };
 use crate::{
     batch::Batch,
@@ -109,8 +109,7 @@ impl Sides {
     /// Puts out the pairs for which the condition holds and, for LEFT, the rows of `lefts` that are in none of them. Pairs are
     /// grouped by their left row, in the order of `lefts`.
     ///
-    /// Used where rows have long been taken in: a pair for which the condition cannot be computed does not match, and is logged
-    /// as a number only.
+    /// Used where rows have long been taken in. A left row of a pair for which the condition cannot be computed is rejected now.
     pub fn emit_matches(
         &self,
         lefts: &[u32],
@@ -119,29 +118,35 @@ impl Sides {
         out: &mut Output,
     ) -> Result<(), EngineError> {
         let (holds, failed) = self.judge(columns, &pairs)?;
-        if !failed.is_empty() {
-            let pairs = failed.len();
-            tracing::warn!(
-                node = self.node,
-                pairs,
-                "the join condition cannot be computed for some pairs of rows; they do not match"
-            );
-        }
         if !self.outer && holds.is_none() {
             return self.emit(pairs, columns, out);
         }
+        let mut failed = failed.into_iter().peekable();
+        let (mut rejected, mut reasons) = (Vec::new(), Vec::new());
         let (mut results, mut next) = (Pairs::default(), 0);
         for &left in lefts {
             let before = results.len();
+            let first = next;
             while next < pairs.len() && pairs.left[next] == left {
                 if holds.as_ref().is_none_or(|holds| holds[next]) {
                     results.push(left, pairs.right[next]);
                 }
                 next += 1;
             }
-            if self.outer && results.len() == before {
+            if let Some((_, reason)) = failed.next_if(|(at, _)| (first..next).contains(at)) {
+                while failed.next_if(|(at, _)| *at < next).is_some() {}
+                results.truncate(before);
+                rejected.push(left);
+                reasons.push(vec![reason]);
+            } else if self.outer && results.len() == before {
                 results.push(left, NO_ROW);
             }
+        }
+        if !rejected.is_empty() {
+            let rejected = numbers(rejected);
+            let rows: Result<Vec<ArrayRef>, _> = columns[0].iter().map(|column| taken(column, &rejected)).collect();
+            let rows = RecordBatch::try_new(Arc::clone(&self.inputs[0]), rows.map_err(|error| self.failed(error))?);
+            out.reject_later(rows.map_err(|error| self.failed(error))?, reasons);
         }
         self.emit(results, columns, out)
     }

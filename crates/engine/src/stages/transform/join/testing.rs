@@ -209,11 +209,12 @@ impl Rig {
             self.emitted.extend(changes.into_iter().zip(rows));
         }
         self.late.extend(out.late.iter().flat_map(|rows| rows_of(&rows.batch.take(&rows.rows).unwrap())));
-        for (rows, reasons) in out.rejected {
+        let input = out.rejected.into_iter().map(|(rows, reasons)| (rows.batch.take(&rows.rows).unwrap(), reasons));
+        for (rows, reasons) in input.chain(out.rejected_later) {
             let reasons = reasons
                 .iter()
                 .map(|reasons| reasons.iter().map(|reason| format!("{}: {}", reason.rule, reason.detail)).collect());
-            self.rejected.extend(rows_of(&rows.batch.take(&rows.rows).unwrap()).into_iter().zip(reasons));
+            self.rejected.extend(rows_of(&rows).into_iter().zip(reasons));
         }
     }
 

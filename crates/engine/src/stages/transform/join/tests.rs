@@ -368,6 +368,25 @@ fn a_row_whose_condition_cannot_be_computed_is_rejected_without_its_value() {
 }
 
 #[test]
+fn a_left_row_of_an_as_of_join_whose_condition_cannot_be_computed_is_rejected_when_it_is_decided() {
+    for kind in [JoinKind::Inner, JoinKind::Left] {
+        let quotient = lit(100i64) / cast(col("$5"), DataType::Int64);
+        let bound = JoinBound::AsOf { left_time: 1, right_time: 1 };
+        let mut rig = rig(kind, bound, Some(quotient.gt(lit(10i64))), [false; 2]);
+        rig.insert(1, &[row(1, 0, 5), row(1, 10, 0), row(1, 20, 50)]);
+        rig.insert(0, &[row(1, 1, 7), row(1, 11, 8), row(1, 12, 9), row(1, 21, 10)]);
+        rig.restart(2);
+        assert!(rig.rejected.is_empty(), "nothing is decided yet");
+        rig.watermark(100);
+        let reason = "sql.error: the join condition cannot be computed: a division by zero".to_owned();
+        assert_eq!(rig.rejected, [(row(1, 11, 8), reason.clone()), (row(1, 12, 9), reason)]);
+        let matched: Vec<_> = rig.take().into_iter().map(|(_, row)| (row[2], row[5])).collect();
+        let unmatched = (kind == JoinKind::Left).then_some((Some(10), None));
+        assert_eq!(matched, [Some((Some(7), Some(5))), unmatched].into_iter().flatten().collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn a_row_without_time_is_rejected() {
     let bound = JoinBound::Interval { left_time: 1, right_time: 1, lower: 0, upper: 1 };
     let mut rig = rig(JoinKind::Left, bound, None, [false; 2]);
