@@ -18,6 +18,7 @@ mod people;
 mod permissions;
 mod pipelines;
 mod quarantine;
+mod run_alerts;
 mod run_damage;
 mod run_fresh;
 mod run_recovery;
