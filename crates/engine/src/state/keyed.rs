@@ -117,7 +117,6 @@ pub struct KeyedState<V> {
     /// Counts changes, to do what is left to do now and then.
     pub(super) changes: u32,
     pub(super) resident: usize,
-    pub(super) copies: usize,
     /// Above this, pages are evicted: the limit, or more while a snapshot holds too much.
     pub(super) ceiling: usize,
     pub(super) hand: usize,
@@ -159,7 +158,6 @@ impl<V: StateValue> KeyedState<V> {
             completed: Arc::default(),
             changes: 0,
             resident: 0,
-            copies: 0,
             hand: 0,
             lent: None,
             timers: Vec::new(),
@@ -186,7 +184,7 @@ impl<V: StateValue> KeyedState<V> {
             pages: self.frames.len() - self.free.len(),
             resident_pages: self.frames.iter().filter(|frame| !frame.body.is_absent()).count(),
             resident: self.resident,
-            copies: self.copies,
+            copies: self.pins.copies(),
             index: self.index.bytes() + tables,
             spilled: self.stores.spilled().0,
             loads: self.loads,
@@ -397,7 +395,7 @@ impl<V: StateValue> KeyedState<V> {
             if !self.frames[number].body.is_absent() || self.homes[number] == NO_HOME {
                 continue;
             }
-            if self.resident + self.copies + 2 * size_of::<Page<V>>() > self.ceiling {
+            if self.resident + self.pins.copies() + 2 * size_of::<Page<V>>() > self.ceiling {
                 return Ok(false);
             }
             if pages == 0 {

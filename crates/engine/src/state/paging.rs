@@ -69,10 +69,7 @@ impl<V: StateValue> KeyedState<V> {
         }
         let frame = &mut self.frames[number];
         frame.flags |= TOUCHED;
-        let (page, copied) = self.pins.own(&mut frame.body).expect("invariant: loaded above");
-        if copied {
-            self.copies += frame.bytes;
-        }
+        let page = self.pins.own(&mut frame.body, frame.bytes).expect("invariant: loaded above");
         Ok((Some(page), &mut self.lent))
     }
 
@@ -82,9 +79,6 @@ impl<V: StateValue> KeyedState<V> {
         self.take_completed(CATCH_UP);
         if !self.pins.is_empty() {
             self.pins.take_back(&mut self.frames, CATCH_UP);
-            if self.pins.is_empty() {
-                self.copies = 0;
-            }
         }
     }
 
@@ -223,7 +217,7 @@ impl<V: StateValue> KeyedState<V> {
     /// What counts against the limit. Copies for a snapshot may take a quarter more: else what is in use would be spilled
     /// while what the snapshot holds cannot be.
     fn load_of_memory(&self) -> usize {
-        self.resident + self.copies.saturating_sub(self.settings.memory_limit.unwrap_or(usize::MAX) / 4)
+        self.resident + self.pins.copies().saturating_sub(self.settings.memory_limit.unwrap_or(usize::MAX) / 4)
     }
 
     /// Keeps to the limit.
@@ -238,9 +232,6 @@ impl<V: StateValue> KeyedState<V> {
         let limit = self.settings.memory_limit.unwrap_or(usize::MAX);
         self.take_completed(64 * CATCH_UP);
         self.pins.take_back(&mut self.frames, 64 * CATCH_UP);
-        if self.pins.is_empty() {
-            self.copies = 0;
-        }
         let mut steps = 2 * self.frames.len();
         // Never more than that at once: where a snapshot holds most, all that is in use would be dropped time and again.
         let goal = (limit - limit / 16).max(self.load_of_memory().saturating_sub(limit / 16));

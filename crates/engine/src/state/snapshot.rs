@@ -76,8 +76,8 @@ impl<V: StateValue> KeyedState<V> {
             lanes: self.lanes,
             epoch: self.epoch,
             entries: self.len() as u64,
+            pins: self.pins.shared(&pages),
             pages,
-            pins: self.pins.shared(),
             homes: self.homes.clone(),
             stores: self.stores.clone(),
             unchanged: last.map(|(_, state)| state.clone()),
@@ -143,9 +143,19 @@ impl<V: StateValue> Snapshot<V> {
         let mut writer = FileWriter::create(folder, name, key, *operator, self.lane, self.lanes)?;
         let mut room = Room::default();
         let mut homes = Vec::with_capacity(self.pages.len());
+        let mut left = vec![0_u32; self.pins.len()];
+        self.pages.iter().filter_map(|(_, place)| place.as_ref()).for_each(|(set, _)| left[*set as usize] += 1);
         for (number, page) in std::mem::take(&mut self.pages) {
             let place = match page {
-                Some((set, at)) => room.write(&mut writer, self.pinned(set, at))?,
+                Some((set, at)) => {
+                    let place = room.write(&mut writer, self.pinned(set, at))?;
+                    left[set as usize] -= 1;
+                    if left[set as usize] == 0 {
+                        // The state may have the memory of these back before all is written.
+                        self.pins[set as usize] = None;
+                    }
+                    place
+                }
                 None => self.rewritten(number, &mut writer, &mut room)?,
             };
             homes.push((number, place));
