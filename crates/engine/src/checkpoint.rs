@@ -43,6 +43,10 @@ pub struct Checkpoint {
     pub counts: BTreeMap<String, NodeCounts>,
     /// By step.
     pub rules: BTreeMap<String, BTreeMap<String, RuleCounts>>,
+    /// Committed before all state had been read of the checkpoint that its run began from: of that state it may have some that is
+    /// damaged, and the files of the checkpoint before that one are still there to go back to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unverified: bool,
 }
 
 impl Checkpoint {

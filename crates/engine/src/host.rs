@@ -29,7 +29,7 @@ pub struct Restorable {
 
 /// The outside of a run: where checkpoints are committed, where consent and keys come from. One host serves one pipeline.
 pub trait Host: Send + Sync {
-    /// The checkpoints of this pipeline that a run may begin from, whichever run made them, newest first.
+    /// The checkpoints of this pipeline that a run may begin from, whichever run made them, newest first: the last three at least.
     fn restorable(&self) -> Result<Vec<Restorable>, EngineError>;
 
     /// Forgets a checkpoint that is damaged, and puts on record why and which one the run begins from instead.

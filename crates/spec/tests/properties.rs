@@ -439,7 +439,7 @@ fn head() -> impl Strategy<Value = Pipeline> {
         full(),
         select(&[Consent, Contract, LegalObligation, VitalInterests, PublicTask, LegitimateInterest][..]),
         1usize..=64,
-        timespan(10, 3_600_000),
+        timespan(1, 3_600_000),
         (1usize..=1_000_000, timespan(0, 60_000)),
     )
         .prop_map(|(name, description, owner, purpose, basis, parallelism, every, (rows, wait))| Pipeline {

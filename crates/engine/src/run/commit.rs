@@ -5,11 +5,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::Instant,
 };
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender};
 use hdrhistogram::Histogram;
 use weir_connectors::{PartitionPosition, SealedEpoch};
 use weir_plan::Plan;
@@ -57,11 +57,21 @@ pub struct Committer {
     pub mailboxes: BTreeMap<usize, Mailbox>,
     pub last: Checkpoint,
     pub definitions: BTreeMap<String, String>,
-    /// Hears once that the state of the checkpoint the run began from is whole.
-    pub verified: Receiver<()>,
+    /// The state of the checkpoint that the run began from.
+    pub verification: Verification,
     pub cancel: Cancel,
     pub requests: Arc<Requests>,
     pub listener: Listener,
+}
+
+/// Whether the state that a run began with is known to be whole.
+pub enum Verification {
+    Whole,
+    /// It is read on another thread, once `begin` is dropped: reading it would hold up the first checkpoint.
+    Pending {
+        begin: Option<Sender<()>>,
+        whole: Receiver<()>,
+    },
 }
 
 /// The end of a run.
@@ -84,18 +94,31 @@ impl Committer {
                 || !job.happened.observations.is_empty()
                 || positions != self.last.positions;
             if moved || self.last.checkpoints == 0 {
-                if first {
-                    receive(&self.verified, &self.cancel)?;
-                }
-                self.checkpoint(job, positions, first)?;
+                let verified = self.await_verified(last)?;
+                self.checkpoint(job, positions, first, verified)?;
                 first = false;
+            } else {
+                self.requests.committed();
             }
-            self.requests.committing.store(false, Ordering::SeqCst);
             if last {
                 let evidence = self.host.evidence()?;
                 return Ok(Finished { last: self.last, stopped, evidence });
             }
         }
+    }
+
+    /// Whether all state of the checkpoint that the run began from has been read. One checkpoint may be committed before, so that a
+    /// run with much state goes on at once: its rows come of pages that were whole, and nothing goes that a way back needs. Others
+    /// wait, or the checkpoints to go back to would be forgotten one by one; so does the run's last.
+    fn await_verified(&mut self, last: bool) -> Result<bool, EngineError> {
+        let Verification::Pending { begin, whole } = &mut self.verification else { return Ok(true) };
+        if !(last || self.last.unverified) {
+            return Ok(false);
+        }
+        *begin = None;
+        receive(whole, &self.cancel)?;
+        self.verification = Verification::Whole;
+        Ok(true)
     }
 
     fn positions(&self, note: &BarrierNote) -> BTreeMap<String, Vec<PartitionPosition>> {
@@ -110,6 +133,7 @@ impl Committer {
         job: CommitJob,
         positions: BTreeMap<String, Vec<PartitionPosition>>,
         first: bool,
+        verified: bool,
     ) -> Result<(), EngineError> {
         let CommitJob { note, happened, mut sealed, quarantine, began_at } = job;
         let plan = Arc::clone(&self.plan);
@@ -119,6 +143,7 @@ impl Committer {
         checkpoint.version = Checkpoint::VERSION;
         checkpoint.epoch = note.epoch;
         checkpoint.checkpoints += 1;
+        checkpoint.unverified = !verified;
         checkpoint.definitions = self.definitions.clone();
         checkpoint.positions = positions;
         checkpoint.states = happened.states.into_iter().map(|(node, state)| (name(node), state)).collect();
@@ -152,6 +177,8 @@ impl Committer {
             observations: happened.observations,
             decision,
         })?;
+        // The next barrier may be on its way while files get their names.
+        self.requests.committed();
         self.listener.tell(&told);
 
         for (&sink, epoch) in &mut sealed {
@@ -160,23 +187,41 @@ impl Committer {
                 epoch.commit(pre_commit).map_err(|e| EngineError::connector(node, e))?;
             }
         }
-        for (source, mailbox) in &self.mailboxes {
-            if let Some(positions) = checkpoint.positions.get(&plan.nodes[*source].name) {
-                *mailbox.lock() = Some(positions.clone());
-            }
+        if let Verification::Pending { begin, .. } = &mut self.verification {
+            *begin = None;
         }
-        self.forget_state_files(&checkpoint);
+        if verified {
+            for (source, mailbox) in &self.mailboxes {
+                if let Some(positions) = checkpoint.positions.get(&plan.nodes[*source].name) {
+                    *mailbox.lock() = Some(positions.clone());
+                }
+            }
+            self.forget_state_files(&checkpoint);
+        }
         self.last = checkpoint;
         Ok(())
     }
 
-    /// Writes what operators remember. Files are named by node, state, lane and epoch.
+    /// Writes what operators remember, the lanes side by side. Files are named by node, state, lane and epoch.
     fn write_keyed(&self, epoch: u64, keyed: Vec<PendingKeyed>, checkpoint: &mut Checkpoint) -> Result<(), EngineError> {
-        for pending in keyed {
-            let node = &self.plan.nodes[pending.node].name;
-            let (name, lane) = (pending.name, pending.lane);
+        let write = |pending: PendingKeyed| {
+            let (node, name, lane) = (&self.plan.nodes[pending.node].name, pending.name, pending.lane);
             let file = format!("{}-{name}-{lane}-{epoch:08}.state", node.replace('#', "."));
-            let state = pending.write(&file).map_err(|e| EngineError::state(node, e))?;
+            Ok((node, name, pending.write(&file).map_err(|e| EngineError::state(node, e))?))
+        };
+        let lanes = keyed.iter().map(|pending| pending.lane + 1).max().unwrap_or(1);
+        let mut by_lane: Vec<Vec<PendingKeyed>> = (0..lanes).map(|_| Vec::new()).collect();
+        keyed.into_iter().for_each(|pending| by_lane[pending.lane].push(pending));
+        let write_all = |pending: Vec<PendingKeyed>| pending.into_iter().map(write).collect::<Result<Vec<_>, EngineError>>();
+        let written: Vec<_> = std::thread::scope(|scope| {
+            let others: Vec<_> = by_lane.drain(1..).map(|pending| scope.spawn(move || write_all(pending))).collect();
+            let own = by_lane.pop().map_or_else(|| Ok(Vec::new()), write_all);
+            let joined = others.into_iter().map(|other| {
+                other.join().unwrap_or_else(|_| Err(EngineError::internal("checkpoint", "panicked while state was written")))
+            });
+            std::iter::once(own).chain(joined).collect::<Result<_, EngineError>>()
+        })?;
+        for (node, name, state) in written.into_iter().flatten() {
             let of_node = checkpoint.states.entry(node.clone()).or_insert_with(|| OperatorState::Keyed(BTreeMap::new()));
             if let OperatorState::Keyed(states) = of_node {
                 states.entry(name.to_owned()).or_default().push(state);

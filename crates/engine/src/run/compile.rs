@@ -105,12 +105,7 @@ pub fn compile(
     let (mut lanes, mut keyed_lanes, mut to_lanes, mut to_writer) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (number, segment) in layout.segments.iter().enumerate() {
         let mut done = Vec::new();
-        for index in 0..segment.lanes {
-            let nodes = (0..plan.nodes.len()).map(|node| match layout.segment_of[node] == number {
-                true => lane_node(&parts, node, index),
-                false => Ok(LaneNode::Elsewhere),
-            });
-            let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+        for (index, nodes) in segment_nodes(&parts, number)?.into_iter().enumerate() {
             if index == 0 {
                 common.resume(plan, &segment.nodes, &nodes);
             }
@@ -164,6 +159,24 @@ pub fn compile(
     let mut sinks = sinks::open(plan, options)?;
     sinks::recover(plan, &mut sinks, restored)?;
     Ok(Compiled { lanes, keyed_lanes, to_lanes, to_writer, readers, mailboxes, sinks, positions, definitions, flow, live, timed })
+}
+
+/// The nodes of a segment, for each of its lanes. Lanes are made side by side: each reads its share of the state.
+fn segment_nodes(parts: &Parts<'_>, segment: usize) -> Result<Vec<Vec<LaneNode>>, EngineError> {
+    let nodes_of = |lane: usize| {
+        let nodes = (0..parts.plan.nodes.len()).map(|node| match parts.layout.segment_of[node] == segment {
+            true => lane_node(parts, node, lane),
+            false => Ok(LaneNode::Elsewhere),
+        });
+        nodes.collect::<Result<Vec<_>, _>>()
+    };
+    std::thread::scope(|scope| {
+        let lanes: Vec<_> = (0..parts.layout.segments[segment].lanes).map(|lane| scope.spawn(move || nodes_of(lane))).collect();
+        let made = |lane: std::thread::ScopedJoinHandle<'_, _>| {
+            lane.join().unwrap_or_else(|_| Err(EngineError::internal("lane", "panicked while it was made")))
+        };
+        lanes.into_iter().map(made).collect()
+    })
 }
 
 /// What the chains of all lanes share.

@@ -6,15 +6,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, Select, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Select, Sender};
 use weir_connectors::{Chunk, PartitionPosition};
 
 use super::{
     Control, Requests,
     exchange::send,
     reader::{FromReader, Mailbox},
+    window::Window,
 };
 use crate::{error::EngineError, ordered::Cancel};
+
+/// When a run that goes on from a checkpoint takes its first one: output has stood still, and little has changed by then that would have
+/// to be written.
+const SOON: Duration = Duration::from_millis(50);
+
+/// How often the dispatcher looks whether the run was cancelled.
+const LOOK_AROUND: Duration = Duration::from_millis(20);
 
 /// Positions of one source, by partition.
 pub type Positions = BTreeMap<String, PartitionPosition>;
@@ -69,9 +77,14 @@ pub struct Dispatcher {
     pub every: Duration,
     pub positions: BTreeMap<usize, Positions>,
     pub next_epoch: u64,
+    /// The run goes on from a checkpoint.
+    pub resumed: bool,
     pub control: Control,
     pub cancel: Cancel,
     pub requests: Arc<Requests>,
+    /// Wakes the dispatcher: the writer or the committer has news in `requests`.
+    pub news: Receiver<()>,
+    pub window: Window,
     /// How often lanes hear of the time when no rows come; for plans with state.
     pub tick: Option<Duration>,
 }
@@ -80,11 +93,13 @@ impl Dispatcher {
     pub fn run(mut self) -> Result<(), EngineError> {
         let mut ticket = 0;
         let mut open: Vec<bool> = vec![true; self.inputs.len()];
-        let mut due = Instant::now() + self.every;
+        let mut due = Instant::now() + if self.resumed { self.every.min(SOON) } else { self.every };
         let mut last_sent = Instant::now();
         loop {
+            self.window.done(self.requests.written.load(Ordering::SeqCst), Instant::now());
+            let committing = self.requests.committing.load(Ordering::SeqCst);
             let wanted = Instant::now() >= due || self.requests.checkpoint.load(Ordering::Relaxed);
-            if wanted && !self.requests.committing.load(Ordering::SeqCst) {
+            if wanted && !committing {
                 self.requests.checkpoint.store(false, Ordering::Relaxed);
                 self.barrier(&mut ticket, false)?;
                 due = Instant::now() + self.every;
@@ -92,12 +107,14 @@ impl Dispatcher {
             if open.iter().all(|open| !open) {
                 return self.barrier(&mut ticket, true);
             }
-            if self.tick.is_some_and(|tick| last_sent.elapsed() >= tick) {
+            let full = self.window.is_full();
+            if !full && self.tick.is_some_and(|tick| last_sent.elapsed() >= tick) {
                 self.tick(&mut ticket, None)?;
                 last_sent = Instant::now();
             }
-            let wait = due.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(1), Duration::from_millis(20));
-            let Some(input) = self.ready(&open, wait) else {
+            // A barrier that is due while a checkpoint is being committed waits for word of that.
+            let until_due = if committing { Duration::MAX } else { due.saturating_duration_since(Instant::now()) };
+            let Some(input) = self.ready(&open, full, until_due.min(LOOK_AROUND)) else {
                 self.check()?;
                 continue;
             };
@@ -109,6 +126,7 @@ impl Dispatcher {
                         self.positions.entry(source).or_default().insert(position.partition.clone(), position);
                     }
                     let lane = (ticket % self.lanes.len() as u64) as usize;
+                    self.window.sent(ticket, Instant::now());
                     self.send(lane, ToLane::Work { ticket, now: now(), source, partition, chunk, done })?;
                     ticket += 1;
                     last_sent = Instant::now();
@@ -128,24 +146,34 @@ impl Dispatcher {
         }
     }
 
-    /// An open input that has something to say, if one has within the wait.
-    fn ready(&self, open: &[bool], wait: Duration) -> Option<usize> {
+    /// An open input that has something to say, if one has within the wait and before there are other news. None is asked while
+    /// the window is full.
+    fn ready(&self, open: &[bool], full: bool, wait: Duration) -> Option<usize> {
         let mut select = Select::new();
-        let candidates: Vec<usize> = (0..self.inputs.len()).filter(|&input| open[input]).collect();
+        let candidates: Vec<usize> = (0..self.inputs.len()).filter(|&input| open[input] && !full).collect();
         for &input in &candidates {
             select.recv(&self.inputs[input].chunks);
         }
-        select.ready_timeout(wait).ok().map(|index| candidates[index])
+        select.recv(&self.news);
+        let ready = select.ready_timeout(wait).ok()?;
+        if ready == candidates.len() {
+            // Whoever had news has stored them before.
+            while self.news.try_recv().is_ok() {}
+        }
+        candidates.get(ready).copied()
     }
 
     fn barrier(&mut self, ticket: &mut u64, last: bool) -> Result<(), EngineError> {
         if last {
             while self.requests.committing.load(Ordering::SeqCst) {
                 self.check()?;
-                std::thread::sleep(Duration::from_millis(1));
+                if self.news.recv_timeout(LOOK_AROUND).is_err_and(|error| error == RecvTimeoutError::Disconnected) {
+                    return Err(EngineError::Cancelled);
+                }
             }
         }
         self.requests.committing.store(true, Ordering::SeqCst);
+        self.window.sent(*ticket, Instant::now());
         let note =
             BarrierNote { epoch: self.next_epoch, positions: self.positions.clone(), last, stopped: self.control.is_stopping() };
         self.barriers.send(note).map_err(|_| EngineError::Cancelled)?;
@@ -157,8 +185,9 @@ impl Dispatcher {
         Ok(())
     }
 
-    fn tick(&self, ticket: &mut u64, ended: Option<usize>) -> Result<(), EngineError> {
+    fn tick(&mut self, ticket: &mut u64, ended: Option<usize>) -> Result<(), EngineError> {
         let lane = (*ticket % self.lanes.len() as u64) as usize;
+        self.window.sent(*ticket, Instant::now());
         self.send(lane, ToLane::Tick { ticket: *ticket, now: now(), ended })?;
         *ticket += 1;
         Ok(())

@@ -16,6 +16,7 @@ mod parts;
 mod reader;
 mod sinks;
 mod sources;
+mod window;
 mod writer;
 
 pub use sinks::finish_commit;
@@ -40,6 +41,9 @@ use crate::{
 
 /// How often operators with state hear of the time while no rows come.
 const TICK: Duration = Duration::from_millis(50);
+
+/// When a run reads all of its state at the latest, in search of damage; otherwise after its first checkpoint.
+const VERIFY_AFTER: Duration = Duration::from_secs(2);
 
 /// Where and how a pipeline runs.
 #[derive(Clone, Debug)]
@@ -146,8 +150,19 @@ pub fn run(plan: &Arc<Plan>, host: &Arc<dyn Host>, options: &Options, control: &
         let damage = match newest.transpose() {
             Err(what) => fallback::record_damage(what),
             Ok(checkpoint) => match attempt(plan, host, options, control, checkpoint.cloned(), before) {
-                // With a checkpoint of its own, the run has left the damaged one behind.
-                Err(damage @ EngineError::Damaged { .. }) if checkpoint.is_some() && host.newest_epoch()? == before => damage,
+                Err(damage @ EngineError::Damaged { .. }) if checkpoint.is_some() => {
+                    if host.newest_epoch()? != before {
+                        candidates = host.restorable()?;
+                        candidates.reverse();
+                        // With a checkpoint of its own, the run has left the damaged one behind, unless that one was committed before
+                        // all state had been read.
+                        let newest = candidates.last().and_then(|newest| newest.checkpoint.as_ref().ok());
+                        if !newest.is_some_and(|newest| newest.unverified) {
+                            return Err(damage);
+                        }
+                    }
+                    damage
+                }
                 result => return result,
             },
         };
@@ -171,12 +186,12 @@ fn attempt(
     *control.live.lock() = Some(Arc::clone(&compiled.live));
 
     let failure = Failure::new(cancel.clone());
-    let requests = Arc::new(Requests::default());
+    let (news_tx, news) = bounded(1);
+    let requests = Arc::new(Requests::new(news_tx));
     let (barrier_tx, barrier_rx) = crossbeam_channel::unbounded();
     let (jobs_tx, jobs_rx) = bounded(1);
     let last = restored.unwrap_or_default();
     let next_epoch = newest_epoch.max(last.epoch) + 1;
-    let (verified_tx, verified) = bounded(1);
 
     let outcome = std::thread::scope(|scope| {
         let mut inputs = Vec::new();
@@ -201,13 +216,17 @@ fn attempt(
             let failure = failure.clone();
             spawn(scope, "weir-keyed", move || failure.watch(|| lane.run(&output)));
         }
+        let every = plan.checkpoint.every.as_duration();
         let dispatcher = dispatch::Dispatcher {
             inputs,
+            news,
+            window: window::Window::new(compiled.to_lanes.len(), transit_target(every)),
             lanes: compiled.to_lanes,
             barriers: barrier_tx,
-            every: plan.checkpoint.every.as_duration(),
+            every,
             positions: compiled.positions,
             next_epoch,
+            resumed: last.epoch > 0,
             control: control.clone(),
             cancel: cancel.clone(),
             requests: Arc::clone(&requests),
@@ -216,17 +235,27 @@ fn attempt(
         let watch = failure.clone();
         spawn(scope, "weir-dispatcher", move || watch.watch(|| dispatcher.run()));
 
-        // State is read when it is needed; what is damaged shows now, before anything is built on it.
-        let (checkpoint, watch, plan_of, host_of) = (last.clone(), failure.clone(), Arc::clone(plan), Arc::clone(host));
-        spawn(scope, "weir-verify", move || {
-            watch.watch(|| {
-                fallback::verify(&plan_of, &*host_of, &checkpoint)?;
-                if verified_tx.send(()).is_err() {
-                    tracing::debug!("the run ended before its state was read");
-                }
-                Ok(())
-            })
-        });
+        // State is read when it is needed; all of it is read once, so that what is damaged shows before no way leads back any more.
+        let mut verification = commit::Verification::Whole;
+        if last.state_files().next().is_some() {
+            let ((begin_tx, begin), (whole_tx, whole)) = (bounded::<()>(0), bounded(1));
+            verification = commit::Verification::Pending { begin: Some(begin_tx), whole };
+            let (checkpoint, watch, plan_of, host_of) = (last.clone(), failure.clone(), Arc::clone(plan), Arc::clone(host));
+            let cancel = cancel.clone();
+            spawn(scope, "weir-verify", move || {
+                watch.watch(|| {
+                    // Nothing is ever sent: what is awaited is that the other end goes, which it does at the latest with the run.
+                    let _ = begin.recv_timeout(VERIFY_AFTER);
+                    if !cancel.is_cancelled() {
+                        fallback::verify(&plan_of, &*host_of, &checkpoint)?;
+                    }
+                    if whole_tx.send(()).is_err() {
+                        tracing::debug!("the run ended before its state was read");
+                    }
+                    Ok(())
+                })
+            });
+        }
 
         let committer = commit::Committer {
             plan: Arc::clone(plan),
@@ -237,7 +266,7 @@ fn attempt(
             mailboxes: compiled.mailboxes,
             last,
             definitions: compiled.definitions,
-            verified,
+            verification,
             cancel: cancel.clone(),
             requests: Arc::clone(&requests),
             listener: control.listener.clone(),
@@ -283,13 +312,44 @@ where
         .expect("the system can start a thread");
 }
 
-/// What the writer asks of the dispatcher.
-#[derive(Debug, Default)]
+/// What the dispatcher hears of those behind it.
+#[derive(Debug)]
 struct Requests {
     /// Take a checkpoint soon: rejected rows fill the memory.
     checkpoint: AtomicBool,
     /// A barrier is on its way or its epoch is being committed; no other is sent before that is done.
     committing: AtomicBool,
+    /// The writer has done with all tickets before this one.
+    written: AtomicU64,
+    /// Wakes the dispatcher. One word is enough, however much is new.
+    news: crossbeam_channel::Sender<()>,
+}
+
+impl Requests {
+    fn new(news: crossbeam_channel::Sender<()>) -> Self {
+        Self { checkpoint: AtomicBool::new(false), committing: AtomicBool::new(false), written: AtomicU64::new(0), news }
+    }
+
+    fn wake(&self) {
+        // Full: a word is on its way already. Disconnected: the dispatcher has nothing more to do.
+        let _ = self.news.try_send(());
+    }
+
+    /// The dispatcher may send the next barrier.
+    fn committed(&self) {
+        self.committing.store(false, Ordering::SeqCst);
+        self.wake();
+    }
+
+    fn written(&self, next_ticket: u64) {
+        self.written.store(next_ticket, Ordering::SeqCst);
+        self.wake();
+    }
+}
+
+/// How long a ticket may be under way where a barrier is due every so often: barriers should not queue up behind each other.
+fn transit_target(every: Duration) -> Duration {
+    (every / 2).clamp(Duration::from_millis(100), Duration::from_secs(1))
 }
 
 /// The first failure of any thread; raising it cancels the others.

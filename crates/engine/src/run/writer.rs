@@ -50,7 +50,7 @@ impl Writer {
         let mut times = super::lane::batch_histogram();
         let mut epoch = self.next_epoch;
         loop {
-            let (_, messages) = self.inbox.next()?;
+            let (ticket, messages) = self.inbox.next()?;
             let mut happened = Epoch::new(self.plan.nodes.len());
             let mut barrier = false;
             for message in messages {
@@ -71,9 +71,11 @@ impl Writer {
                     }
                 }
             }
+            self.requests.written(ticket + 1);
             if !barrier {
                 if collector.bytes() > MAX_QUARANTINE_BYTES {
                     self.requests.checkpoint.store(true, Ordering::Relaxed);
+                    self.requests.wake();
                     self.hold_back(&collector)?;
                 }
                 continue;

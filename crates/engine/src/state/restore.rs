@@ -91,7 +91,7 @@ impl<V: StateValue> KeyedState<V> {
 }
 
 /// Reads every page that these states need and says how many there are, or which file is damaged. Run it beside the
-/// processing after a restore, and commit no checkpoint before it has ended well.
+/// processing after a restore, and give up no earlier checkpoint before it has ended well.
 pub fn verify(settings: &Settings, states: &[LaneState]) -> Result<u64, StateError> {
     let (mut source, mut scratch, mut pages) = (Source::default(), Scratch::default(), 0);
     for state in relevant(states, &groups_of(0, 1))? {

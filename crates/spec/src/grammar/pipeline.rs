@@ -59,7 +59,7 @@ pub static PIPELINE: Shape = Shape::Object(&Object::new(
 
 static CHECKPOINT: Object = Object::new(
     "a checkpoint",
-    &[defaulted("every", Shape::Duration(10, 3_600_000), "\"2s\"", "Time between two checkpoints, 10ms to 1h.")],
+    &[defaulted("every", Shape::Duration(1, 3_600_000), "\"2s\"", "Time between two checkpoints, 1ms to 1h.")],
 );
 
 static BATCH: Object = Object::new(
