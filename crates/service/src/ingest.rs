@@ -1,7 +1,13 @@
 //! Rows posted over HTTP: permission here, the durable log with its owner.
 
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
 use async_trait::async_trait;
-use weir_api::{DeploymentId, IngestReceipt, ProjectId, Slug};
+use parking_lot::Mutex;
+use weir_api::{DeploymentId, DocumentId, IngestReceipt, ProjectId, Slug};
 use weir_authz::{Action, Resource, ResourceKind};
 use weir_spec::{connector::SourceConnector, parse_pipeline};
 use weir_store::{
@@ -41,6 +47,38 @@ pub trait IngestLog: Send + Sync {
     async fn append(&self, request: IngestRequest) -> Result<IngestReceipt>;
 }
 
+/// Versions of documents whose sources are remembered.
+const REMEMBERED: usize = 1_000;
+
+/// The `http` sources of pipelines, each with its `max_backlog_mib`: a version never changes, and a document need not be parsed for
+/// every request.
+#[derive(Default)]
+pub(crate) struct HttpSources(Mutex<HashMap<(DocumentId, u32), Arc<BTreeMap<String, u64>>>>);
+
+impl HttpSources {
+    /// Those of a version of a pipeline; None when there is no such version.
+    async fn of(&self, cx: &Cx, document: &documents::Document, version: u32) -> Result<Option<Arc<BTreeMap<String, u64>>>> {
+        if let Some(known) = self.0.lock().get(&(document.id, version)) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let Some(stored) = documents::version(cx.store(), document.id, version).await? else { return Ok(None) };
+        let parsed = parse_pipeline(&stored.text)
+            .value
+            .ok_or_else(|| Error::Internal(format!("{} no longer parses", pipelines::resource(document))))?;
+        let http = parsed.sources.into_iter().filter_map(|(name, source)| match source.connector {
+            SourceConnector::Http(http) => Some((name, http.max_backlog_mib)),
+            _ => None,
+        });
+        let sources = Arc::new(http.collect());
+        let mut remembered = self.0.lock();
+        if remembered.len() >= REMEMBERED {
+            remembered.clear();
+        }
+        remembered.insert((document.id, version), Arc::clone(&sources));
+        Ok(Some(sources))
+    }
+}
+
 /// Appends rows to an `http` source of a deployed pipeline. The rows themselves are evidence of the run that reads them; who posted
 /// them is in the server's log, because a leaf a request would outgrow the data.
 pub async fn append(
@@ -61,13 +99,8 @@ pub async fn append(
     let found = documents::by_name(cx.store(), project, documents::DocumentKind::Pipeline, pipeline.as_str()).await?;
     let document = found.ok_or_else(missing)?;
     let deployment = deployments::by_document(cx.store(), document.id).await?.ok_or_else(missing)?;
-    let stored = documents::version(cx.store(), document.id, deployment.version).await?.ok_or_else(missing)?;
-    let parsed = parse_pipeline(&stored.text)
-        .value
-        .ok_or_else(|| Error::Internal(format!("{} no longer parses", pipelines::resource(&document))))?;
-    let Some(SourceConnector::Http(http)) = parsed.sources.get(source).map(|source| &source.connector) else {
-        return Err(missing());
-    };
+    let sources = cx.services.http_sources.of(cx, &document, deployment.version).await?.ok_or_else(missing)?;
+    let max_backlog_mib = *sources.get(source).ok_or_else(missing)?;
     if deployment.desired != Desired::Running {
         return Err(Error::Conflict(format!("pipeline {pipeline} is stopped; deploy it before rows are posted to it")));
     }
@@ -82,7 +115,7 @@ pub async fn append(
         pipeline: pipeline.clone(),
         source: source.to_owned(),
         format,
-        max_backlog_bytes: http.max_backlog_mib.saturating_mul(1 << 20),
+        max_backlog_bytes: max_backlog_mib.saturating_mul(1 << 20),
         idempotency_key,
         body,
     })

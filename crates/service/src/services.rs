@@ -16,8 +16,14 @@ use weir_store::{Store, projects};
 use weir_vault::{MasterKey, ProjectKeys};
 
 use crate::{
-    Clock, Error, Result, SystemClock, alert_feed::AlertFeed, confine::Confinement, ingest::IngestLog, jwt::TokenSigner, keys,
-    live::LiveHub, lockout::Strangers,
+    Clock, Error, Result, SystemClock,
+    alert_feed::AlertFeed,
+    confine::Confinement,
+    ingest::{HttpSources, IngestLog},
+    jwt::TokenSigner,
+    keys,
+    live::LiveHub,
+    lockout::Strangers,
 };
 
 /// The columns that a generator brings; connectors know them, and services do not know connectors.
@@ -86,6 +92,7 @@ pub struct Services {
     /// Folders beside the projects' own in which deployed pipelines may read and write; unset where none are deployed.
     allowed: OnceLock<Vec<PathBuf>>,
     pub(crate) ingest: OnceLock<Arc<dyn IngestLog>>,
+    pub(crate) http_sources: HttpSources,
     pub(crate) generator_columns: GeneratorColumns,
     deployments_changed: Notify,
     consent_changed: Notify,
@@ -115,6 +122,7 @@ impl Services {
             data: config.data,
             allowed: OnceLock::new(),
             ingest: OnceLock::new(),
+            http_sources: HttpSources::default(),
             generator_columns: config.generator_columns,
             deployments_changed: Notify::new(),
             consent_changed: Notify::new(),
