@@ -57,9 +57,12 @@ enum Command {
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
     },
-    /// Runs a benchmark and prints one JSON line.
+    /// Runs a benchmark, which prints JSON lines.
     Bench {
-        /// `governed` or `nexmark`
+        /// The cargo profile of harness and binary.
+        #[arg(long, default_value = "release")]
+        profile: String,
+        /// `governed`, `nexmark`, `latency`, `slow-sink` or `recovery`
         name: String,
         /// Further arguments for the benchmark.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -118,7 +121,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Run { data, listen, profile } => run::run(&data, &listen, &profile),
         Command::Build { profile } => run::build(&profile).map(|_| ()),
         Command::Test { only } => test::test(&only),
-        Command::Bench { name, args } => bench::bench(&name, &args),
+        Command::Bench { profile, name, args } => bench::bench(&name, &profile, &args),
         Command::Chaos { kills, seed, rows, profile, weir, documents } => {
             chaos::chaos(&chaos::Chaos { kills, seed, rows, documents, profile, weir })
         }

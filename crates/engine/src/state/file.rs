@@ -22,6 +22,10 @@ use std::{
 
 use weir_vault::{Key, KeyId};
 
+#[cfg(fuzzing)]
+#[path = "forge.rs"]
+pub mod forge;
+
 use super::{
     StateError, VERSION,
     codec::{Reader, put_varint},

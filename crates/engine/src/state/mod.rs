@@ -64,6 +64,8 @@ mod spill;
 mod stores;
 
 pub use error::StateError;
+#[cfg(fuzzing)]
+pub use file::forge;
 pub use hash::{KEY_GROUPS, groups_of, key_group, key_hash, lane_of};
 pub use keyed::{KeyedState, Settings, Slot, Usage};
 pub use manifest::{LaneState, files_needed, garbage};
