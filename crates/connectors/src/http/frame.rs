@@ -134,19 +134,24 @@ fn bound_to(segment: u64, head: FrameHead) -> [u8; 28] {
     bound
 }
 
-/// The numbers of the frame that begins `bytes`, which lies at `at` of its segment. Not checked against its checksum.
+/// The numbers of the frame that begins `bytes`, which lies at `at` of its segment; None where they cannot be a frame's. Not checked
+/// against its checksum.
 pub(super) fn read_head(bytes: &[u8], at: u64) -> Option<FrameHead> {
     let sealed = u32::from_le_bytes(array(bytes, 0)?);
     if (sealed as usize) < PREFIX + TAG {
         return None;
     }
-    Some(FrameHead {
+    let head = FrameHead {
         at,
         length: HEADER as u64 + u64::from(sealed),
         first_row: u64::from_le_bytes(array(bytes, 8)?),
         first_byte: u64::from_le_bytes(array(bytes, 16)?),
         rows: u32::from_le_bytes(array(bytes, 24)?),
-    })
+    };
+    // What comes after it must have numbers too.
+    head.first_row.checked_add(u64::from(head.rows))?;
+    head.first_byte.checked_add(head.length)?;
+    Some(head)
 }
 
 /// Whether the checksum of a frame fits.
