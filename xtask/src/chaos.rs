@@ -4,7 +4,8 @@
 //! moments until the kills are used up; a run that ends before its kill begins a new round in a new folder. A comment `# order: any` in a
 //! document says that the order of its rows may differ from run to run; otherwise it must be the same in every file's folder. With
 //! `# changes: folded` what counts of a changelog is where it ends, not the way there, which depends on who came first. With
-//! `# parallelism: any` every start has another parallelism.
+//! `# parallelism: any` every start has another parallelism. With `# observed: compared` the windows that quality steps measured and the
+//! alerts that were raised count as rows, too.
 
 use std::{
     cell::Cell,
@@ -163,6 +164,9 @@ impl Work<'_> {
         };
         let mut rows = BTreeMap::new();
         read_rows(&folder.join("out"), Path::new(""), &mut rows)?;
+        if self.text.contains("# observed: compared") {
+            read_tables(&folder.join("data/weir.db"), OBSERVED, Path::new("observed"), &mut rows)?;
+        }
         if folded {
             rows.values_mut().for_each(|rows| *rows = fold(rows));
         }
@@ -201,10 +205,7 @@ fn read_rows(folder: &Path, relative: &Path, rows: &mut BTreeMap<PathBuf, Vec<St
         }
         ensure!(!name.starts_with('.'), "{} was left behind", entry.path().display());
         if name.ends_with(".db") {
-            for line in tables(&entry.path())?.lines() {
-                let (table, row) = line.split_once('\t').context("a row comes with its table")?;
-                rows.entry(relative.join(&name).join(table)).or_default().push(row.to_owned());
-            }
+            read_tables(&entry.path(), &[], &relative.join(&name), rows)?;
         } else if !name.starts_with('_') {
             let text = fs::read_to_string(entry.path())?;
             rows.entry(relative.to_path_buf()).or_default().extend(text.lines().map(str::to_owned));
@@ -213,19 +214,35 @@ fn read_rows(folder: &Path, relative: &Path, rows: &mut BTreeMap<PathBuf, Vec<St
     Ok(())
 }
 
-/// The rows of all tables of a database, as somebody else reads them: `table`, a tab and the row as JSON on each line.
-fn tables(database: &Path) -> Result<String> {
+/// What Weir's own database tells people of a run; its other columns are names, times of the clock and places in the log.
+const OBSERVED: &[(&str, &str)] = &[
+    ("quality_windows", "step, rule, start_at, end_at, rows, late_rows, metric, severity, observed, verdict, detail"),
+    ("alerts", "step, severity, message, detail, raised_at, seen_at, seen, ended, ended_at"),
+];
+
+/// The rows of a database as somebody else reads them, each as JSON: these columns of these tables, or all of all tables.
+fn read_tables(
+    database: &Path,
+    columns: &[(&str, &str)],
+    relative: &Path,
+    rows: &mut BTreeMap<PathBuf, Vec<String>>,
+) -> Result<()> {
     const SCRIPT: &str = r#"
-import json, sqlite3, sys
-database = sqlite3.connect(sys.argv[1])
+import json, pathlib, sqlite3, sys
+database = sqlite3.connect(pathlib.Path(sys.argv[1]).resolve().as_uri() + "?mode=ro", uri=True)
 tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> '_weir' ORDER BY name").fetchall()
-for (table,) in tables:
-    for row in database.execute(f'SELECT * FROM "{table}" ORDER BY rowid'):
+columns = json.loads(sys.argv[2]) or [[table, "*"] for (table,) in tables]
+for table, names in columns:
+    for row in database.execute(f'SELECT {names} FROM "{table}" ORDER BY rowid'):
         print(table + "\t" + json.dumps(row, default=repr))
 "#;
     ensure!(has("python3"), "Python 3 is missing: the tables of {} are read with it", database.display());
-    let read = output(Command::new("python3").args(["-c", SCRIPT]).arg(database));
-    read.with_context(|| format!("cannot read {}", database.display()))
+    let read = output(Command::new("python3").args(["-c", SCRIPT]).arg(database).arg(json!(columns).to_string()));
+    for line in read.with_context(|| format!("cannot read {}", database.display()))?.lines() {
+        let (table, row) = line.split_once('\t').context("a row comes with its table")?;
+        rows.entry(relative.join(table)).or_default().push(row.to_owned());
+    }
+    Ok(())
 }
 
 /// The rows that are there after all changes, sorted; other rows as they are.
