@@ -1,8 +1,8 @@
 //! A flat table from 128-bit hashes to words, for millions of entries that are looked up many at a time.
 //!
-//! The first word of a key says where its search begins, in proportion: keys in order are entries in order, so what is read from a
-//! sorted store is written to memory from front to back. An entry lies at or right behind that place (linear probing), as a rule
-//! within one cache line.
+//! The second word of a key says where its search begins, in proportion; an entry lies at or right behind that place (linear
+//! probing), as a rule within one cache line. Not the first word: a store gives keys in order, and those read so far would crowd at one
+//! end of a table that has yet to grow, each behind all the others.
 //!
 //! At millions of entries each look-up waits for memory. [`Slots::get_each`] therefore reads the places of several keys before
 //! it looks at the first, and waits for all of them at once.
@@ -48,7 +48,7 @@ impl Slots {
 
     #[inline]
     fn start(&self, key: Key) -> usize {
-        ((u128::from(key[0]) * self.slots.len() as u128) >> 64) as usize
+        ((u128::from(key[1]) * self.slots.len() as u128) >> 64) as usize
     }
 
     /// The slot of the key, or the free one where it belongs. There is always a free one.
@@ -137,7 +137,20 @@ mod tests {
     /// Keys that crowd at one end, so that searches meet and go around.
     fn keys() -> impl Strategy<Value = Key> {
         let word = prop_oneof![Just(0), Just(u64::MAX), u64::MAX - 40..=u64::MAX, 0..40u64, any::<u64>()];
-        (word, 0..3u64).prop_map(|(first, second)| [first, second])
+        (0..3u64, word).prop_map(|(first, second)| [first, second])
+    }
+
+    #[test]
+    fn keys_in_order_do_not_crowd() {
+        let mut slots = Slots::default();
+        let mix = |n: u64| (n ^ (n >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for n in 0..100_000 {
+            slots.insert([n << 40, mix(mix(n))], n);
+        }
+        // Knuth: a search that finds nothing takes 8.5 steps on average where three of four slots are taken.
+        let taken: Vec<bool> = slots.slots.iter().map(|slot| slot.word != EMPTY).collect();
+        let longest = taken.split(|taken| !taken).map(<[bool]>::len).max().unwrap();
+        assert!(longest < 1_000, "{longest} entries without a gap");
     }
 
     proptest! {
