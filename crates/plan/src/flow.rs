@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use weir_spec::Classification;
 
-use crate::plan::{ColumnFacts, LineageEdge, LineageKind, Node, NodeId};
+use crate::plan::{ColumnFacts, FieldFacts, LineageEdge, LineageKind, Node, NodeId};
 
 /// One input column that a column depends on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Influence {
     pub input: NodeId,
     pub column: usize,
+    /// The field of a struct, from the outside in; empty for the whole column.
+    pub field: Vec<String>,
     pub kind: LineageKind,
     /// The dependency passes through a masking operator.
     pub masking: bool,
@@ -18,7 +20,12 @@ pub(crate) struct Influence {
 
 impl Influence {
     pub fn identity(input: NodeId, column: usize) -> Self {
-        Self { input, column, kind: LineageKind::Identity, masking: false }
+        Self::of(input, column, LineageKind::Identity)
+    }
+
+    /// An influence of a whole column, without a mask.
+    pub fn of(input: NodeId, column: usize, kind: LineageKind) -> Self {
+        Self { input, column, field: Vec::new(), kind, masking: false }
     }
 
     /// Whether a column inherits classification and categories this way. A value computed under a condition tells of the
@@ -82,8 +89,22 @@ pub(crate) fn event_time(roles: &[Option<Role>]) -> Option<usize> {
 pub(crate) struct FilterUse {
     pub input: NodeId,
     pub column: usize,
+    /// The field of a struct, from the outside in; empty for the whole column.
+    pub field: Vec<String>,
     /// Only asked whether it is null.
     pub only_null_test: bool,
+}
+
+impl FilterUse {
+    /// What a whole column holds decides.
+    pub fn compared(input: NodeId, column: usize) -> Self {
+        Self { input, column, field: Vec::new(), only_null_test: false }
+    }
+
+    /// How sensitive that is which is asked about.
+    pub fn class(&self, nodes: &[Node]) -> Classification {
+        part(&nodes[self.input].columns[self.column], &self.field).0
+    }
 }
 
 impl Flow {
@@ -99,7 +120,7 @@ impl Flow {
             self.rows.extend(flows[input].rows.iter().cloned());
         }
         for filter in &self.filters {
-            let influence = Influence { input: filter.input, column: filter.column, kind: LineageKind::Filter, masking: false };
+            let influence = Influence::of(filter.input, filter.column, LineageKind::Filter);
             self.rows.extend(trace(&influence, nodes));
         }
     }
@@ -110,12 +131,16 @@ impl Flow {
         let mut lineage = self.rows.clone();
         let mut categories = BTreeSet::new();
         let mut classification = Classification::Public;
+        let mut fields = Vec::new();
         for influence in influences {
             lineage.extend(trace(influence, nodes));
             if influence.carries_class() {
-                let from = &nodes[influence.input].columns[influence.column];
-                classification = classification.max(from.classification);
-                categories.extend(from.categories.iter().cloned());
+                let (class, of_part, inside) = part(&nodes[influence.input].columns[influence.column], &influence.field);
+                classification = classification.max(class);
+                categories.extend(of_part.iter().cloned());
+                if influences.len() == 1 && influence.kind == LineageKind::Identity {
+                    fields = inside.to_vec();
+                }
             }
         }
         ColumnFacts {
@@ -123,8 +148,21 @@ impl Flow {
             classification,
             categories: categories.into_iter().collect(),
             lineage: lineage.into_iter().collect(),
+            fields,
         }
     }
+}
+
+/// Class, categories and fields of a field of a column; of the whole, or of what is around it, where the field is not known.
+fn part<'n>(column: &'n ColumnFacts, field: &[String]) -> (Classification, &'n [String], &'n [FieldFacts]) {
+    let mut found = (column.classification, column.categories.as_slice(), column.fields.as_slice());
+    for name in field {
+        match found.2.iter().find(|facts| facts.name == *name) {
+            Some(facts) => found = (facts.classification, &facts.categories, &facts.fields),
+            None => return (found.0, found.1, &[]),
+        }
+    }
+    found
 }
 
 /// The edges that an influence adds, back to the sources. An indirect kind wins over a direct one, the later over the earlier.

@@ -200,29 +200,31 @@ fn filters(known: &Known<'_>) -> Vec<Diagnostic> {
             continue;
         }
         // Compared rather than only tested for null, if any filter does so.
-        let mut used: BTreeMap<Place, bool> = BTreeMap::new();
+        let mut used: BTreeMap<Place, (Classification, bool)> = BTreeMap::new();
         for filter in &known.flows[id].filters {
-            *used.entry((filter.input, filter.column)).or_insert(false) |= !filter.only_null_test;
+            let (class, compared) = used.entry((filter.input, filter.column)).or_default();
+            *class = (*class).max(filter.class(known.nodes));
+            *compared |= !filter.only_null_test;
         }
         if let Some((_, kind)) = decides(&node.kind) {
             let influences = known.flows[id].columns.iter().flat_map(|column| &column.influences);
             for influence in influences.filter(|influence| influence.kind == kind) {
-                used.insert((influence.input, influence.column), true);
+                let class = known.nodes[influence.input].columns[influence.column].classification;
+                used.insert((influence.input, influence.column), (class, true));
             }
         }
         let what = decides(&node.kind).map_or("filter", |(what, _)| what);
-        for ((input, column), compared) in used {
+        for ((input, column), (class, compared)) in used {
             let facts = &known.nodes[input].columns[column];
-            if facts.classification < Classification::Confidential {
+            if class < Classification::Confidential {
                 continue;
             }
             let below = |&sink: &NodeId| match &known.nodes[sink].kind {
-                NodeKind::Sink(planned) if planned.sink.clearance < facts.classification => {
+                NodeKind::Sink(planned) if planned.sink.clearance < class => {
                     Some(format!("`{}` ({})", known.nodes[sink].name, planned.sink.clearance))
                 }
                 _ => None,
             };
-            let class = facts.classification;
             let path = format!("steps.{}.sql", node.step);
             let watched: BTreeSet<&str> =
                 sinks[id].iter().map(|&end| &known.nodes[end]).filter(|node| observes(node)).map(|node| &*node.step).collect();
@@ -276,9 +278,11 @@ fn alerts(known: &Known<'_>) -> Vec<Diagnostic> {
         let NodeKind::Operator(planned) = &node.kind else { continue };
         let Operator::Alert(_) = &planned.operator else { continue };
         let secret = |place: Place| known.nodes[place.0].columns[place.1].classification > Classification::Internal;
-        for filter in known.flows[id].filters.iter().filter(|filter| secret((filter.input, filter.column))) {
-            let facts = &known.nodes[filter.input].columns[filter.column];
-            let (name, class) = (&facts.name, facts.classification);
+        for filter in &known.flows[id].filters {
+            let (name, class) = (&known.nodes[filter.input].columns[filter.column].name, filter.class(known.nodes));
+            if class <= Classification::Internal {
+                continue;
+            }
             let told = if filter.only_null_test { "whether it has a value" } else { "what it holds" };
             let message = format!(
                 "the condition on `{name}` ({class}) tells everyone who sees the alerts of `{}` {told} in some row",

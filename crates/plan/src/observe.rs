@@ -85,7 +85,7 @@ impl Known<'_> {
             .flat_map(|rule| rule.check.columns())
             .filter_map(|column| from.schema.index_of(column).ok())
             .collect();
-        let influence = |column| Influence { input, column, kind: LineageKind::Aggregation, masking: false };
+        let influence = |column| Influence::of(input, column, LineageKind::Aggregation);
         let numbers =
             ColumnFlow { influences: used.into_iter().map(influence).collect(), how: Some("measures windows".to_owned()) };
         let columns = MeasureNode::OUTPUT.iter().map(|column| match *column {
@@ -145,8 +145,10 @@ impl Known<'_> {
                 };
                 let only_tested = null_tested_only(&when);
                 for used in column_uses(&when).into_keys() {
-                    let column = from.schema.index_of(&used).expect("invariant: conditions refer to columns of their input");
-                    flow.filters.push(FilterUse { input, column, only_null_test: only_tested.contains(&used) });
+                    let column =
+                        from.schema.index_of(&used.column).expect("invariant: conditions refer to columns of their input");
+                    let only_null_test = only_tested.contains(&used.column);
+                    flow.filters.push(FilterUse { input, column, field: used.field, only_null_test });
                 }
                 if diagnostics[before..].iter().any(Diagnostic::is_error) {
                     return None;

@@ -72,6 +72,19 @@ pub struct ColumnFacts {
     pub categories: Vec<String>,
     /// The source columns it comes from, with how.
     pub lineage: Vec<LineageEdge>,
+    /// The fields of a struct that is there as its source gives it. Of other structs no field is known apart from the whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<FieldFacts>,
+}
+
+/// What is known of a field of a struct.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldFacts {
+    pub name: String,
+    pub classification: Classification,
+    pub categories: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<FieldFacts>,
 }
 
 /// One edge of column lineage, with OpenLineage's vocabulary (ColumnLineageDatasetFacet 1.2).

@@ -1,6 +1,6 @@
 //! Sources: which columns they bring, with what facts.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use arrow::datatypes::SchemaRef;
 use weir_spec::{
@@ -13,7 +13,7 @@ use weir_spec::{
 use crate::{
     flow::{ColumnFlow, Flow},
     lookup::Lookup,
-    plan::{ColumnFacts, LineageEdge, LineageKind, Node, NodeKind, SourceNode, TableNode},
+    plan::{ColumnFacts, FieldFacts, LineageEdge, LineageKind, Node, NodeKind, SourceNode, TableNode},
     rules, schema,
     sql::RESERVED_PREFIX,
     suggest,
@@ -232,6 +232,18 @@ fn role(
     Some(index)
 }
 
+/// What is known of the fields of a struct.
+fn fields(data_type: &DataType) -> Vec<FieldFacts> {
+    let DataType::Struct(fields) = data_type else { return Vec::new() };
+    let facts = |field: &Column| FieldFacts {
+        name: field.name.clone(),
+        classification: field.sensitivity(),
+        categories: field.all_categories().into_iter().map(str::to_owned).collect(),
+        fields: self::fields(&field.data_type),
+    };
+    fields.iter().map(facts).collect()
+}
+
 fn node(
     name: &str,
     kind: NodeKind,
@@ -248,9 +260,10 @@ fn node(
     };
     let facts = |column: &Column| ColumnFacts {
         name: column.name.clone(),
-        classification: column.classification,
-        categories: column.categories.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect(),
+        classification: column.sensitivity(),
+        categories: column.all_categories().into_iter().map(str::to_owned).collect(),
         lineage: vec![edge(column)],
+        fields: fields(&column.data_type),
     };
     let columns: Vec<_> = declared.iter().map(facts).collect();
     let flow = Flow { columns: vec![ColumnFlow::default(); columns.len()], ..Flow::default() };

@@ -77,7 +77,7 @@ impl Known<'_> {
         }
         let subject = from.subject.unwrap_or_default();
         if from.subject.is_some() {
-            flow.filters.push(FilterUse { input, column: subject, only_null_test: true });
+            flow.filters.push(FilterUse { only_null_test: true, ..FilterUse::compared(input, subject) });
         }
         let kind = NodeKind::Consent(ConsentNode {
             purpose: step.purpose.clone().unwrap_or_else(|| default_purpose.to_owned()),
@@ -136,7 +136,7 @@ impl Known<'_> {
             };
             let masked = &mut flow.columns[index];
             masked.influences =
-                BTreeSet::from([Influence { input, column: index, kind: LineageKind::Transformation, masking: true }]);
+                BTreeSet::from([Influence { masking: true, ..Influence::of(input, index, LineageKind::Transformation) }]);
             let class = mask.result_class(facts.classification);
             masked.how = Some(match class {
                 _ if class == facts.classification => {
@@ -147,12 +147,9 @@ impl Known<'_> {
             if *mask == Mask::Encrypt {
                 match from.subject {
                     Some(subject) => {
-                        masked.influences.insert(Influence {
-                            input,
-                            column: subject,
-                            kind: LineageKind::Conditional,
-                            masking: true,
-                        });
+                        masked
+                            .influences
+                            .insert(Influence { masking: true, ..Influence::of(input, subject, LineageKind::Conditional) });
                     }
                     None => {
                         let message =

@@ -1,6 +1,6 @@
 //! The vocabulary that all documents share: logical types, classifications, columns, durations.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -82,13 +82,49 @@ pub struct Column {
     pub required: bool,
     /// The contract promises distinct values.
     pub unique: bool,
+    /// Of the column itself and of the elements of a list; a field of which nothing is said has that of what holds it. See
+    /// [`Column::sensitivity`].
     pub classification: Classification,
     /// Data categories: fideslang keys such as `user.contact.email`.
     pub categories: Vec<String>,
     pub description: Option<String>,
 }
 
+impl DataType {
+    /// The fields of a struct, or of the structs in a list.
+    pub fn fields(&self) -> &[Column] {
+        match self {
+            Self::Struct(fields) => fields,
+            Self::List(element) => element.fields(),
+            _ => &[],
+        }
+    }
+
+    /// Fields of which nothing is said are as sensitive as what holds them.
+    pub fn classify(&mut self, classification: Classification) {
+        match self {
+            Self::Struct(fields) => fields.iter_mut().for_each(|field| {
+                field.classification = classification;
+                field.data_type.classify(classification);
+            }),
+            Self::List(element) => element.classify(classification),
+            _ => {}
+        }
+    }
+}
+
 impl Column {
+    /// How sensitive a value is, with all that is nested in it.
+    pub fn sensitivity(&self) -> Classification {
+        self.data_type.fields().iter().map(Self::sensitivity).fold(self.classification, Classification::max)
+    }
+
+    /// The categories of a value and of all that is nested in it.
+    pub fn all_categories(&self) -> BTreeSet<&str> {
+        let nested = self.data_type.fields().iter().flat_map(Self::all_categories);
+        self.categories.iter().map(String::as_str).chain(nested).collect()
+    }
+
     /// An optional, internal column without categories.
     pub fn new(name: impl Into<String>, data_type: DataType) -> Self {
         Self {

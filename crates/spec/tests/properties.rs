@@ -297,7 +297,8 @@ fn classification() -> impl Strategy<Value = Classification> {
 
 fn column() -> impl Strategy<Value = Column> {
     (column_name(), data_type(), any::<bool>(), any::<bool>(), classification(), vec("[a-z.]{1,12}", 0..3), option::of(free()))
-        .prop_map(|(name, data_type, required, unique, classification, mut categories, description)| {
+        .prop_map(|(name, mut data_type, required, unique, classification, mut categories, description)| {
+            data_type.classify(classification);
             categories.dedup();
             Column { name, data_type, required, unique, classification, categories, description }
         })

@@ -16,7 +16,10 @@ pub(crate) fn flow(branches: &[Branch], width: usize, nodes: &[Node]) -> Flow {
         let index = |column: &str| schema.index_of(column).expect("invariant: branches refer to columns of their input");
         for (column, (expr, name)) in flow.columns.iter_mut().zip(&branch.projection) {
             for (used, kinds) in column_uses(expr) {
-                let influence = |kind| Influence { input: branch.input, column: index(&used), kind, masking: false };
+                let influence = |kind| {
+                    let field = used.field.clone();
+                    Influence { field, ..Influence::of(branch.input, index(&used.column), kind) }
+                };
                 column.influences.extend(kinds.into_iter().map(influence));
             }
             let plain = matches!(expr, Expr::Column(column) if column.name == *name);
@@ -30,8 +33,9 @@ pub(crate) fn flow(branches: &[Branch], width: usize, nodes: &[Node]) -> Flow {
         for filter in &branch.filter {
             let only_tested = null_tested_only(filter);
             for used in column_uses(filter).into_keys() {
-                let only_null_test = only_tested.contains(&used);
-                flow.filters.push(FilterUse { input: branch.input, column: index(&used), only_null_test });
+                let only_null_test = only_tested.contains(&used.column);
+                let column = index(&used.column);
+                flow.filters.push(FilterUse { input: branch.input, column, field: used.field, only_null_test });
             }
         }
     }

@@ -13,23 +13,50 @@ use crate::plan::LineageKind;
 /// The columns of an expression with the kinds of their influence: IDENTITY for the column itself, TRANSFORMATION for what is
 /// computed from, CONDITIONAL for what decides (conditions of CASE, and so of COALESCE, NVL and NVL2, which DataFusion
 /// rewrites to CASE; both sides of NULLIF).
-pub(crate) fn column_uses(expr: &Expr) -> BTreeMap<String, BTreeSet<LineageKind>> {
-    let mut uses = BTreeMap::new();
-    match expr {
-        Expr::Column(column) => record(&mut uses, &column.name, LineageKind::Identity),
-        other => collect(other, LineageKind::Transformation, &mut uses),
+pub(crate) fn column_uses(expr: &Expr) -> Uses {
+    let mut uses = Uses::new();
+    match used(expr) {
+        Some(part) if part.field.is_empty() => _ = uses.entry(part).or_default().insert(LineageKind::Identity),
+        _ => collect(expr, LineageKind::Transformation, &mut uses),
     }
     uses
 }
 
-fn record(uses: &mut BTreeMap<String, BTreeSet<LineageKind>>, name: &str, kind: LineageKind) {
-    uses.entry(name.to_owned()).or_default().insert(kind);
+/// How columns, and fields of columns, influence an expression.
+pub(crate) type Uses = BTreeMap<Used, BTreeSet<LineageKind>>;
+
+/// A column or a field of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Used {
+    pub column: String,
+    /// From the outside in; empty for the whole column.
+    pub field: Vec<String>,
 }
 
-fn collect(expr: &Expr, kind: LineageKind, uses: &mut BTreeMap<String, BTreeSet<LineageKind>>) {
+/// What an expression takes as it is: `address['city']`, or a column.
+fn used(expr: &Expr) -> Option<Used> {
+    match expr {
+        Expr::Column(column) => Some(Used { column: column.name.clone(), field: Vec::new() }),
+        Expr::ScalarFunction(function) if function.name() == "get_field" => {
+            let (outer, names) = function.args.split_first()?;
+            let mut used = used(outer)?;
+            for name in names {
+                let Expr::Literal(name, _) = name else { return None };
+                used.field.push(name.try_as_str()??.to_owned());
+            }
+            Some(used)
+        }
+        _ => None,
+    }
+}
+
+fn collect(expr: &Expr, kind: LineageKind, uses: &mut Uses) {
     let _ = expr.apply(|node| {
+        if let Some(part) = used(node) {
+            uses.entry(part).or_default().insert(kind);
+            return Ok(TreeNodeRecursion::Jump);
+        }
         match node {
-            Expr::Column(column) => record(uses, &column.name, kind),
             Expr::Case(case) => {
                 let conditions = case.expr.iter().chain(case.when_then_expr.iter().map(|(when, _)| when));
                 for condition in conditions {

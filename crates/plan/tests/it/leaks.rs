@@ -642,3 +642,110 @@ fn remedies_make_pipelines_lawful() {
         assert_eq!(findings(&raised), "", "{help}");
     }
 }
+
+/// People whose columns are internal, and hold fields that are not.
+const NESTED: &str = "
+apiVersion: v3.0.2
+kind: DataContract
+id: urn:people
+name: people
+version: 1.0.0
+status: active
+schema:
+  - name: people
+    logicalType: object
+    properties:
+      - { name: id, logicalType: string }
+      - name: home
+        logicalType: object
+        properties:
+          - { name: street, logicalType: string, classification: restricted, tags: ['category:user.contact.address'] }
+          - { name: city, logicalType: string }
+          - { name: at, logicalType: object, properties: [{ name: lat, logicalType: number, classification: confidential }, { name: zone, logicalType: string }] }
+      - { name: notes, logicalType: array, items: { logicalType: string, classification: confidential } }
+      - name: visits
+        logicalType: array
+        items: { logicalType: object, properties: [{ name: doctor, logicalType: string, classification: restricted }] }
+      - { name: open, logicalType: object, classification: public, properties: [{ name: shop, logicalType: string }] }
+";
+
+/// The class and the categories of each column of a query over [`NESTED`], and whether a sink for internal data may have them.
+fn nested(sql: &str) -> String {
+    let contract = weir_spec::parse_contract(NESTED).value.unwrap();
+    let registry = Registry { contracts: vec![contract], policy: PurposePolicy::default() };
+    let text = |clearance: &str| {
+        format!(
+            "
+apiVersion: weir/v1
+kind: Pipeline
+name: nested
+purpose: essential.service
+basis: contract
+sources: {{ people: {{ http: {{}}, contract: people@1 }} }}
+steps: {{ q: {{ sql: \"{sql}\" }} }}
+sinks: {{ out: {{ from: q, stdout: {{}}, clearance: {clearance} }} }}
+"
+        )
+    };
+    let planned = plan_with(&text("restricted"), &registry);
+    let plan = planned.plan.unwrap_or_else(|| panic!("{}", report(&planned.diagnostics)));
+    let node = plan.nodes.iter().find(|node| node.name == "q").unwrap();
+    let column = |column: &weir_plan::ColumnFacts| {
+        let categories: String = column.categories.iter().map(|category| format!(" {category}")).collect();
+        format!("{} {}{categories}\n", column.name, column.classification)
+    };
+    let columns: String = node.columns.iter().map(column).collect();
+    let refused = plan_with(&text("internal"), &registry).plan.is_none();
+    columns + if refused { "refused" } else { "may pass" }
+}
+
+#[test]
+fn a_column_is_as_sensitive_as_what_is_nested_in_it() {
+    expect![[r#"
+        id internal
+        home restricted user.contact.address
+        notes confidential
+        visits restricted
+        open public
+        refused"#]]
+    .assert_eq(&nested("SELECT * FROM people"));
+}
+
+#[test]
+fn a_field_is_as_sensitive_as_itself() {
+    expect![[r#"
+        city internal
+        street restricted user.contact.address
+        lat confidential
+        zone internal
+        at confidential
+        shop public
+        refused"#]]
+    .assert_eq(&nested(
+        "SELECT home['city'] AS city, upper(home['street']) AS street, home['at']['lat'] AS lat, home['at']['zone'] AS zone, \
+         home['at'] AS at, open['shop'] AS shop FROM people",
+    ));
+    expect![[r#"
+        place internal
+        may pass"#]]
+    .assert_eq(&nested("SELECT place FROM (SELECT home['at'] AS at, home['city'] AS place FROM people) AS p"));
+}
+
+#[test]
+fn a_filter_on_a_field_tells_of_that_field_only() {
+    assert!(nested("SELECT id FROM people WHERE home['city'] = 'Bern'").ends_with("may pass"));
+    assert!(nested("SELECT id FROM people WHERE home['street'] = 'Main'").ends_with("refused"));
+    assert!(nested("SELECT id FROM people WHERE home['city'] = 'Bern' AND home['street'] = 'Main'").ends_with("refused"));
+}
+
+#[test]
+fn fields_of_what_was_computed_are_as_sensitive_as_all_it_was_computed_from() {
+    expect![[r#"
+        c restricted user.contact.address
+        refused"#]]
+    .assert_eq(&nested("SELECT coalesce(home, home)['city'] AS c FROM people"));
+    expect![[r#"
+        c restricted user.contact.address
+        refused"#]]
+    .assert_eq(&nested("SELECT named_struct('city', home['street'])['city'] AS c FROM people"));
+}

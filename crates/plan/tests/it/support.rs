@@ -55,7 +55,8 @@ fn personal(name: &str, data_type: DataType, classification: Classification, cat
 
 pub fn payments() -> Contract {
     use Classification::{Confidential, Public, Restricted};
-    let address = DataType::Struct(vec![column("street", DataType::String), column("zip", DataType::String)]);
+    let mut address = DataType::Struct(vec![column("street", DataType::String), column("zip", DataType::String)]);
+    address.classify(Confidential);
     Contract {
         id: "urn:payments".into(),
         name: "payments".into(),

@@ -15,7 +15,7 @@ use crate::{
     parse::{Node, Value, quoted},
     quality::Rule,
     read::choice,
-    types::{Column, DataType},
+    types::{Classification, Column, DataType},
 };
 pub use write::{to_odcs, to_odcs_json};
 
@@ -23,7 +23,7 @@ const CATEGORY_TAG: &str = "category:";
 
 /// Reads a contract that the grammar has judged (`earlier`).
 pub fn read(root: &Node, earlier: &[Diagnostic]) -> (Contract, Vec<Diagnostic>) {
-    let mut reader = Reader { earlier, found: Vec::new(), rules: Vec::new() };
+    let mut reader = Reader { earlier, found: Vec::new(), rules: Vec::new(), outer: Classification::default() };
     let text = |key: &str| root.get(key).and_then(Node::as_str).unwrap_or_default().to_owned();
     let columns = reader.schema(root);
     let contract = Contract {
@@ -53,6 +53,8 @@ struct Reader<'e> {
     found: Vec<Diagnostic>,
     /// With the path that each comes from.
     rules: Vec<(String, Rule)>,
+    /// How sensitive the property is whose fields are read.
+    outer: Classification,
 }
 
 impl Reader<'_> {
@@ -104,11 +106,15 @@ impl Reader<'_> {
     fn column(&mut self, node: &Node, path: &str, top: bool, only_key: bool) -> Column {
         let flag = |key: &str| node.get(key).and_then(Node::as_bool).unwrap_or(false);
         let name = node.get("name").and_then(Node::as_str).unwrap_or_default().to_owned();
+        let classification = classification(node, self.outer);
+        let outer = std::mem::replace(&mut self.outer, classification);
+        let data_type = self.data_type(node, path);
+        self.outer = outer;
         let column = Column {
-            data_type: self.data_type(node, path),
+            data_type,
             required: flag("required") || flag("primaryKey"),
             unique: flag("unique") || flag("primaryKey") && only_key,
-            classification: choice(node, "classification").unwrap_or_default(),
+            classification,
             categories: categories(node),
             description: node.get("description").and_then(Node::as_str).map(str::to_owned),
             name,
@@ -157,7 +163,13 @@ impl Reader<'_> {
     }
 }
 
-/// Data categories, from the custom property and from tags.
+/// What a property says of itself and of its elements; where it says nothing, what holds it.
+fn classification(node: &Node, outer: Classification) -> Classification {
+    let own = choice(node, "classification").unwrap_or(outer);
+    node.get("items").map_or(own, |items| own.max(classification(items, own)))
+}
+
+/// Data categories, from the custom property and from tags, of a property and of its elements.
 fn categories(node: &Node) -> Vec<String> {
     let mut categories: Vec<String> = Vec::new();
     let mut add = |category: &str| {
@@ -179,5 +191,8 @@ fn categories(node: &Node) -> Vec<String> {
     }
     let tags = node.get("tags").map(Node::items).unwrap_or_default();
     tags.iter().filter_map(Node::as_str).filter_map(|tag| tag.strip_prefix(CATEGORY_TAG)).map(str::trim).for_each(&mut add);
+    if let Some(items) = node.get("items") {
+        self::categories(items).iter().for_each(|category| add(category));
+    }
     categories
 }

@@ -82,12 +82,15 @@ fn source(node: &Node) -> Source {
 }
 
 fn column(node: &Node) -> Column {
+    let classification = choice(node, "classification").unwrap_or_default();
+    let mut data_type = node.get("type").and_then(Node::as_str).and_then(|t| t.parse().ok()).unwrap_or(DataType::String);
+    data_type.classify(classification);
     Column {
         name: text(node, "name"),
-        data_type: node.get("type").and_then(Node::as_str).and_then(|t| t.parse().ok()).unwrap_or(DataType::String),
+        data_type,
         required: flag(node, "required").unwrap_or(false),
         unique: flag(node, "unique").unwrap_or(false),
-        classification: choice(node, "classification").unwrap_or_default(),
+        classification,
         categories: texts(node, "categories"),
         description: optional_text(node, "description"),
     }

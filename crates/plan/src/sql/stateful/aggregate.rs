@@ -317,7 +317,7 @@ impl Lowering<'_, '_> {
         for (call, asked) in calls.iter().zip(&asked) {
             let mut column = ColumnFlow { how: Some(asked.name.clone()), ..ColumnFlow::default() };
             let mut add = |place: usize, kind| {
-                column.influences.insert(Influence { input, column: place, kind, masking: false });
+                column.influences.insert(Influence::of(input, place, kind));
             };
             call.args.iter().for_each(|&place| add(place, LineageKind::Aggregation));
             call.filter.iter().for_each(|&place| add(place, LineageKind::Conditional));

@@ -383,7 +383,7 @@ impl Lowering<'_, '_> {
         let fields: Vec<(String, DataType)> = names.into_iter().zip(types).collect();
 
         let mut flow = Flow::default();
-        let indirect = |(input, column): (NodeId, usize), kind| Influence { input, column, kind, masking: false };
+        let indirect = |(input, column): (NodeId, usize), kind| Influence::of(input, column, kind);
         let both = |&(a, b): &(usize, usize)| [(left.node, a), (right.node, b)];
         let mut matched: Vec<(NodeId, usize)> = keys.iter().flat_map(both).collect();
         match &bound {
@@ -411,7 +411,7 @@ impl Lowering<'_, '_> {
             flow.columns.push(ColumnFlow { influences: influences.collect(), how });
         }
         if kind == JoinKind::Inner {
-            flow.filters = compared.iter().map(|&(input, column)| FilterUse { input, column, only_null_test: false }).collect();
+            flow.filters = compared.iter().map(|&(input, column)| FilterUse::compared(input, column)).collect();
         }
         let (mut left_roles, mut right_roles) = (self.chain.roles(left.node), self.chain.roles(right.node));
         let forget = |roles: &mut Vec<Option<Role>>, keep: fn(&Role) -> bool| {

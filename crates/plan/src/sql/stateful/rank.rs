@@ -162,7 +162,7 @@ impl Lowering<'_, '_> {
                 }
             }
         }
-        let indirect = |column: usize, kind| Influence { input, column, kind, masking: false };
+        let indirect = |column: usize, kind| Influence::of(input, column, kind);
         let shared: Vec<Influence> = rank
             .partition
             .iter()

@@ -78,7 +78,7 @@ impl Lowering<'_, '_> {
             within: spec.within,
         };
 
-        let influence = |column: usize, kind| Influence { input: node, column, kind, masking: false };
+        let influence = |column: usize, kind| Influence::of(node, column, kind);
         let deciding: BTreeSet<usize> =
             operator.defines.iter().flatten().flat_map(|define| &define.parts).filter_map(column).collect();
         let order = std::iter::once(time).chain(operator.order.iter().map(|key| key.column));
@@ -104,7 +104,7 @@ impl Lowering<'_, '_> {
             flow.columns.push(ColumnFlow { influences, how: Some(format!("{name} of a match")) });
             flow.roles.push((spec.rowtime == Some(i)).then_some(Role::EventTime));
         }
-        flow.filters = deciding.into_iter().map(|column| FilterUse { input: node, column, only_null_test: false }).collect();
+        flow.filters = deciding.into_iter().map(|column| FilterUse::compared(node, column)).collect();
         let fields: Vec<(String, DataType)> =
             output.fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect();
         let exchange = if partition.is_empty() { Exchange::Single } else { Exchange::Hash(partition.clone()) };

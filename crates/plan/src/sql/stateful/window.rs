@@ -168,7 +168,7 @@ impl Lowering<'_, '_> {
 
 /// How a column of a window comes from the time.
 pub(super) fn window_column(input: NodeId, time: Option<usize>, name: &str) -> ColumnFlow {
-    let influence = |column| Influence { input, column, kind: LineageKind::Transformation, masking: false };
+    let influence = |column| Influence::of(input, column, LineageKind::Transformation);
     ColumnFlow {
         influences: time.into_iter().map(influence).collect(),
         how: Some(format!("the window's {}", &name["window_".len()..])),
