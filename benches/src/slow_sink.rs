@@ -111,6 +111,17 @@ impl Samples {
         (last.progress.rows_in - first.progress.rows_in) as f64 / (last.at - first.at).as_secs_f64()
     }
 
+    /// The most memory in each minute, MiB.
+    fn by_minute(&self) -> Vec<f64> {
+        let mut minutes: Vec<f64> = Vec::new();
+        for sample in &self.0 {
+            let minute = (sample.at.as_secs() / 60) as usize;
+            minutes.resize(minutes.len().max(minute + 1), 0.0);
+            minutes[minute] = minutes[minute].max(sample.rss_mib.round());
+        }
+        minutes
+    }
+
     /// The longest time between two checkpoints, as often as was looked.
     fn longest_gap(&self) -> Duration {
         let mut changed: Vec<Duration> = vec![Duration::ZERO];
@@ -195,6 +206,7 @@ fn report(args: &Args, full: &Samples, slow: &Samples) -> Result<Value> {
         "rss_mb_warm": warm.rss_mib.round(),
         "rss_mb_min": least.round(),
         "rss_mb_max": most.round(),
+        "rss_mb_by_minute": slow.by_minute(),
         "ratio": (most / least * 1e3).round() / 1e3,
         "checkpoint": args.checkpoint,
         "checkpoints": last.progress.checkpoints,

@@ -182,7 +182,8 @@ fn with_pragmas(options: SqliteConnectOptions) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY)
-        .pragma("cache_size", "-32768")
+        // 16 MiB a connection. It fills within minutes of writing, and what is in it counts as a pipeline's memory.
+        .pragma("cache_size", "-16384")
         .pragma("temp_store", "MEMORY")
         .pragma("journal_size_limit", "67108864")
         .pragma("secure_delete", "ON")
