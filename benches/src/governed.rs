@@ -175,7 +175,8 @@ fn make_input(dir: &Path, args: &Args) -> Result<PathBuf> {
 async fn open(data: &Path) -> Result<std::sync::Arc<Services>> {
     let store = Store::open(data, chrono::Utc::now()).await?;
     let (master_key, _) = MasterKey::load(&data.join("master.key"))?;
-    let services = Services::open(ServicesConfig::new(store, master_key, data, generator::columns)).await?;
+    let config = ServicesConfig::new(store, master_key, data, generator::columns, weir_worker::window_sum);
+    let services = Services::open(config).await?;
     bootstrap::first_start(&services).await?;
     Ok(services)
 }

@@ -89,7 +89,7 @@ fn inputs() -> &'static Path {
 async fn open(data: &Path) -> std::sync::Arc<Services> {
     let store = Store::open(data, chrono::Utc::now()).await.unwrap();
     let (master_key, _) = MasterKey::load(&data.join("master.key")).unwrap();
-    let config = ServicesConfig::new(store, master_key, data, weir_connectors::generator::columns);
+    let config = ServicesConfig::new(store, master_key, data, weir_connectors::generator::columns, weir_worker::window_sum);
     let services = Services::open(config).await.unwrap();
     bootstrap::first_start(&services).await.unwrap();
     services

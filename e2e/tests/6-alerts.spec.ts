@@ -104,9 +104,25 @@ test("an alert from its rule to its acknowledgement", async ({ open, weir }) => 
     await expect(page.getByRole("region", { name: "completeness(email)" }).getByText("Kept").first()).toBeVisible();
   });
 
+  await test.step("windows add up to hours, at an address of its own", async () => {
+    const { page } = viewer;
+    await visit(page, `/p/main/pipelines/${NAME}/quality?span=day`);
+    await page.getByRole("navigation", { name: "Points" }).getByRole("link", { name: "Hours" }).click();
+    await expect(page).toHaveURL(`/p/main/pipelines/${NAME}/quality?span=day&by=hour`);
+    await expect(page.getByRole("navigation", { name: "Points" }).getByRole("link", { name: "Hours" })).toHaveAttribute("aria-current", "true");
+    const rule = page.getByRole("region", { name: "row_count" });
+    await expect(rule.getByRole("img", { name: /^row_count from .* points?, / })).toBeVisible();
+    // The count of an hour is that of all its windows. The page may load anew between the two looks.
+    await expect(async () => {
+      const cell = async (label: string) => (await rule.locator(`tbody td[data-label="${label}"]`).first().textContent())?.replace(/\D/g, "");
+      expect(await cell("Value")).toMatch(/^\d+$/);
+      expect(await cell("Value")).toBe(await cell("Rows"));
+    }).toPass({ timeout: 30_000 });
+  });
+
   await test.step("all of it can be read by everyone", async () => {
     const { page } = engineer;
-    for (const path of [list, `/p/main/pipelines/${NAME}`, `/p/main/pipelines/${NAME}/alerts`, `/p/main/pipelines/${NAME}/quality`]) {
+    for (const path of [list, `/p/main/pipelines/${NAME}`, `/p/main/pipelines/${NAME}/alerts`, `/p/main/pipelines/${NAME}/quality`, `/p/main/pipelines/${NAME}/quality?by=hour`]) {
       await page.setViewportSize({ width: 1280, height: 900 });
       await page.emulateMedia({ colorScheme: "light", reducedMotion: "reduce" });
       await visit(page, path);

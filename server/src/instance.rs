@@ -32,6 +32,6 @@ pub async fn open(data: &Path) -> anyhow::Result<Arc<Services>> {
             "a new master key was made; keep a copy elsewhere: without it nothing in this folder can be read"
         );
     }
-    let config = ServicesConfig::new(store, master_key, data, weir_connectors::generator::columns);
+    let config = ServicesConfig::new(store, master_key, data, weir_connectors::generator::columns, weir_worker::window_sum);
     Services::open(config).await.with_context(|| format!("cannot open the data folder {folder}"))
 }

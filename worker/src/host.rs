@@ -230,6 +230,7 @@ impl Host for StoreHost {
     fn commit(&self, commit: CheckpointCommit) -> Result<(), EngineError> {
         let CheckpointCommit { checkpoint, began_at, quarantine, observations, decision } = commit;
         let alerts = observed::alerts(observations.alerts);
+        let windows = observed::windows(observations.windows, &self.keys, self.deployment)?;
         let new_keys = self.keyring.drain_new();
         let content = serde_json::to_vec(&checkpoint).map_err(|e| EngineError::internal("checkpoint", e))?;
         let committed = self.store.commit_checkpoint(
@@ -247,7 +248,7 @@ impl Host for StoreHost {
                 new_subject_keys: new_keys.iter().map(new_subject_key).collect(),
                 quarantine: quarantine.into_iter().map(segment).collect::<Result<_, _>>()?,
                 metrics: None,
-                windows: observed::windows(observations.windows),
+                windows,
                 alerts: alerts.clone(),
                 decision: Box::new(decision),
             },

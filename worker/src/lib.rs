@@ -25,4 +25,5 @@ pub mod supervisor;
 
 pub use contracts::FileContracts;
 pub use error::WorkerError;
+pub use observed::window_sum;
 pub use supervisor::Supervisor;

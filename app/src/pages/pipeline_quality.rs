@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leptos::prelude::*;
-use weir_api::WindowVerdict;
+use weir_api::{NoValue, QualityQuery, QualityResolution, WindowVerdict};
 
 use super::query;
 use crate::{
@@ -21,36 +21,52 @@ use crate::{
 
 /// Times to look at: the address, the words, hours before the newest window.
 const SPANS: [(&str, &str, Option<u32>); 4] = [
-    ("", "Newest windows", None),
+    ("", "Newest", None),
     ("day", "Last day", Some(24)),
     ("week", "Last week", Some(7 * 24)),
     ("quarter", "Last 90 days", Some(90 * 24)),
 ];
 
+/// What a point of the drawn series is: the address, the words, and what the marks under the lines stand for.
+const POINTS: [(&str, &str, QualityResolution, &str); 3] = [
+    ("", "Windows", QualityResolution::Window, "window"),
+    ("hour", "Hours", QualityResolution::Hour, "hour"),
+    ("day", "Days", QualityResolution::Day, "day"),
+];
+
+fn resolution(by: &str) -> QualityResolution {
+    POINTS.iter().find(|(name, ..)| *name == by).map_or_else(QualityResolution::default, |(.., resolution, _)| *resolution)
+}
+
 #[component]
 pub fn QualityTab(project: String, pipeline: String) -> impl IntoView {
-    let span = query("span");
+    let (span, by) = (query("span"), query("by"));
     let series = Resource::new(
         {
             let (project, pipeline) = (project.clone(), pipeline.clone());
             move || {
                 let hours = span.with(|span| SPANS.iter().find(|(name, ..)| name == span).and_then(|(.., hours)| *hours));
-                (project.clone(), pipeline.clone(), hours)
+                (project.clone(), pipeline.clone(), hours, by.with(|by| resolution(by)))
             }
         },
-        |(project, pipeline, hours)| quality::quality(project, pipeline, hours),
+        |(project, pipeline, hours, resolution)| quality::quality(project, pipeline, hours, resolution),
     );
     browser::every(Duration::from_secs(5), move || series.refetch());
     let base = links::pipeline_tab(&project, &pipeline, "quality");
     let choices = {
         let base = base.clone();
         move || {
-            let here = span.get();
-            let choices = SPANS.map(|(name, words, _)| {
-                let current = (here == name).then_some("true");
-                view! { <a class="btn btn--small" href=links::with_query(&base, [("span", name)]) aria-current=current>{words}</a> }
-            });
-            view! { <nav class="actions" aria-label="Time">{choices.collect_view()}</nav> }
+            let (span, by) = (span.get(), by.get());
+            let link = |span: &str, by: &str, words: &'static str, current: bool| {
+                let href = links::with_query(&base, [("span", span), ("by", by)]);
+                view! { <a class="btn btn--small" href=href aria-current=current.then_some("true")>{words}</a> }
+            };
+            let points = POINTS.map(|(name, words, ..)| link(&span, name, words, by == name));
+            let spans = SPANS.map(|(name, words, _)| link(name, &by, words, span == name));
+            view! {
+                <nav class="actions" aria-label="Points">{points.collect_view()}</nav>
+                <nav class="actions" aria-label="Time">{spans.collect_view()}</nav>
+            }
         }
     };
     view! {
@@ -67,7 +83,7 @@ pub fn QualityTab(project: String, pipeline: String) -> impl IntoView {
                             view! {
                                 <div class="stack">
                                     <div class="section__head">
-                                        <p class="small muted">"Times are those of the data. Under each line, a mark for every window: a dot where the rule was kept, a triangle where it was broken, a square where there was nothing to judge."</p>
+                                        <p class="small muted">{move || by.with(|by| explained(by))}</p>
                                         {choices()}
                                     </div>
                                     <div class="rules">{rules}</div>
@@ -80,6 +96,19 @@ pub fn QualityTab(project: String, pipeline: String) -> impl IntoView {
             }}
         </Transition>
     }
+}
+
+/// What the lines and marks are.
+fn explained(by: &str) -> String {
+    let point = POINTS.iter().find(|(name, ..)| *name == by).map_or("window", |(.., point)| *point);
+    let added = match resolution(by) {
+        QualityResolution::Window => String::new(),
+        _ => format!(" Each {point} (UTC) shows the metric of all its rows; its windows were judged."),
+    };
+    format!(
+        "Times are those of the data.{added} Under each line, a mark for every {point}: a dot where the rule was kept, a triangle where it \
+         was broken, a square where there was nothing to judge."
+    )
 }
 
 #[component]
@@ -95,6 +124,9 @@ fn Rule(one: RuleSeries) -> impl IntoView {
     };
     let hidden = series.points.iter().all(|point| point.low.is_none())
         && series.points.iter().any(|point| point.verdict != WindowVerdict::Open);
+    let why = series.points.iter().rev().find_map(|point| point.no_value.filter(|why| *why != NoValue::Nothing));
+    let why = why.filter(|_| !hidden).map(NoValue::told);
+    let most = series.bucket_seconds.is_some() && series.points.len() == QualityQuery::MAX_POINTS as usize;
     let metric = (rule.metric != rule.rule).then(|| view! { <code>{rule.metric.clone()}</code> });
     view! {
         <section class="card card--pad stack stack--tight" aria-labelledby=heading>
@@ -113,6 +145,8 @@ fn Rule(one: RuleSeries) -> impl IntoView {
             </p>
             {rule.newest.detail.clone().map(|detail| view! { <p class="small">"Newest window: " {detail}</p> })}
             {hidden.then(|| view! { <p class="small muted">"The values are not shown: they would tell what a column holds that is classified above internal."</p> })}
+            {why.map(|why| view! { <p class="small muted">"Where only a band is drawn, between the values of windows: " {why} "."</p> })}
+            {most.then(|| view! { <p class="small muted">"There may be more before these, the newest " {format::count(QualityQuery::MAX_POINTS.into())} "."</p> })}
             <SeriesChart series=series.clone()/>
             <details class="ts__more">
                 <summary>"As a table"</summary>

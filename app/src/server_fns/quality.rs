@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
-use weir_api::{QualityRule, QualitySeries};
+use weir_api::{QualityResolution, QualityRule, QualitySeries};
 
 use crate::fault::Fault;
 
@@ -16,11 +16,18 @@ pub struct RuleSeries {
     pub series: QualitySeries,
 }
 
-/// All rules of a pipeline. `hours` before the end of each rule's newest window; without, the newest windows.
+/// All rules of a pipeline, window by window or by hours or days. `hours` before the end of each rule's newest window; without, the newest
+/// points.
 #[server(name = LoadQuality, prefix = "/fn", endpoint = "quality/series", input = leptos::server_fn::codec::GetUrl)]
-pub async fn quality(project: String, pipeline: String, hours: Option<u32>) -> Result<Vec<RuleSeries>, Fault> {
+pub async fn quality(
+    project: String,
+    pipeline: String,
+    hours: Option<u32>,
+    resolution: QualityResolution,
+) -> Result<Vec<RuleSeries>, Fault> {
     let cx = request::cx_in(&project).await?;
     let pipeline = request::slug(&pipeline, "pipeline")?;
-    let recent = weir_service::quality::recent(&cx, &pipeline, hours).await.map_err(|error| request::refuse(&cx, error))?;
+    let recent = weir_service::quality::recent(&cx, &pipeline, hours, resolution).await;
+    let recent = recent.map_err(|error| request::refuse(&cx, error))?;
     Ok(recent.into_iter().map(|(rule, series)| RuleSeries { rule, series }).collect())
 }

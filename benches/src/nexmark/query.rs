@@ -21,7 +21,7 @@ pub fn measure(query: &Query, events: u64, event_rate: u64, parallelism: usize) 
         let data = work.path().join("data");
         let store = Store::open(&data, chrono::Utc::now()).await?;
         let (master_key, _) = MasterKey::load(&data.join("master.key"))?;
-        let config = ServicesConfig::new(store, master_key, &data, weir_connectors::generator::columns);
+        let config = ServicesConfig::new(store, master_key, &data, weir_connectors::generator::columns, weir_worker::window_sum);
         let services = Services::open(config).await?;
         bootstrap::first_start(&services).await?;
         let cx = operator::context(&services).await?.in_project(&"main".parse().map_err(|e| anyhow::anyhow!("{e}"))?).await?;

@@ -49,7 +49,9 @@ pub use pipeline::{
 };
 pub use problem::{FieldError, Problem, ProblemError};
 pub use project::{CreateProject, Project, UpdateProject};
-pub use quality::{QualityPoint, QualityQuery, QualityRule, QualitySeries, UnknownVerdict, WindowVerdict};
+pub use quality::{
+    NoValue, QualityPoint, QualityQuery, QualityResolution, QualityRule, QualitySeries, UnknownVerdict, WindowVerdict,
+};
 pub use quarantine::{QuarantineContent, QuarantineEntry, QuarantineQuery, QuarantineReason, QuarantineRow};
 pub use role::{Role, UnknownRole};
 pub use run::{

@@ -65,9 +65,9 @@ fn measure(metrics: Vec<Metric>) -> Operator {
     let rules: Vec<WindowRule> = metrics.into_iter().map(rule).collect();
     Operator::Measure(MeasureNode {
         withheld: vec![None; rules.len()],
+        measures_withheld: vec![false; rules.len()],
         quality: WindowQuality { over: Timespan::from_millis(1_000), rules },
         time: TimeBasis::Event(0),
-        measures_withheld: false,
     })
 }
 

@@ -66,9 +66,11 @@ impl Known<'_> {
             _ => None,
         });
         let withheld: Vec<Option<Withheld>> = withheld.collect();
-        // Encoded measures also hold hashes of values, which can be guessed, and how often each of a few values came.
-        let measures_withheld = withheld.iter().any(Option::is_some)
-            || windows.rules.iter().any(|rule| rule.check.key() != "completeness" && shown(&rule.check.columns()).is_some());
+        // Measures also hold hashes of values, which can be guessed, and how often each of a few values came.
+        let shows = |(rule, withheld): (&WindowRule, &Option<Withheld>)| {
+            withheld.is_some() || (rule.check.key() != "completeness" && shown(&rule.check.columns()).is_some())
+        };
+        let measures_withheld = windows.rules.iter().zip(&withheld).map(shows).collect();
 
         let fields = arrow_fields();
         let definition = format!(

@@ -74,8 +74,9 @@ pub struct MeasureNode {
     pub time: TimeBasis,
     /// One a rule: why its numbers are kept from those who see observations, if they are.
     pub withheld: Vec<Option<Withheld>>,
-    /// What the rules measure shows values of a column that is classified above internal, so that it may not be told as it is.
-    pub measures_withheld: bool,
+    /// One a rule: whether what a window adds up to for it shows values of a column that is classified above internal, so that it may
+    /// not be told.
+    pub measures_withheld: Vec<bool>,
 }
 
 impl MeasureNode {

@@ -24,6 +24,7 @@ use crate::{
     keys,
     live::LiveHub,
     lockout::Strangers,
+    quality::{WindowSums, hours::AddedUp},
 };
 
 /// The columns that a generator brings; connectors know them, and services do not know connectors.
@@ -53,18 +54,26 @@ pub struct ServicesConfig {
     /// Signed heads are appended to [`crate::heads::FILE`] in this folder.
     pub data: PathBuf,
     pub generator_columns: GeneratorColumns,
+    pub window_sums: WindowSums,
     pub clock: Arc<dyn Clock>,
     pub limits: Limits,
 }
 
 impl ServicesConfig {
     /// The machine's clock and the usual limits.
-    pub fn new(store: Store, master_key: MasterKey, data: &Path, generator_columns: GeneratorColumns) -> Self {
+    pub fn new(
+        store: Store,
+        master_key: MasterKey,
+        data: &Path,
+        generator_columns: GeneratorColumns,
+        window_sums: WindowSums,
+    ) -> Self {
         Self {
             store,
             master_key,
             data: data.to_owned(),
             generator_columns,
+            window_sums,
             clock: Arc::new(SystemClock),
             limits: Limits::default(),
         }
@@ -94,6 +103,8 @@ pub struct Services {
     pub(crate) ingest: OnceLock<Arc<dyn IngestLog>>,
     pub(crate) http_sources: HttpSources,
     pub(crate) generator_columns: GeneratorColumns,
+    pub(crate) window_sums: WindowSums,
+    pub(crate) added_up: AddedUp,
     deployments_changed: Notify,
     consent_changed: Notify,
     clock: Arc<dyn Clock>,
@@ -124,6 +135,8 @@ impl Services {
             ingest: OnceLock::new(),
             http_sources: HttpSources::default(),
             generator_columns: config.generator_columns,
+            window_sums: config.window_sums,
+            added_up: AddedUp::default(),
             deployments_changed: Notify::new(),
             consent_changed: Notify::new(),
             clock: config.clock,

@@ -42,6 +42,7 @@ pub mod host;
 pub mod idempotency;
 pub mod keys;
 pub mod leases;
+pub mod measures;
 pub mod metrics;
 pub mod projects;
 pub mod quality;

@@ -13,6 +13,7 @@ use crate::{
     db::{Db, Tx},
     entity::quality_windows,
     error::Result,
+    measures::{self, NewMeasures},
     runs::Run,
     stored::{named, signed, unsigned},
     time::{at, micros},
@@ -28,6 +29,8 @@ pub struct NewWindow {
     pub rows: u64,
     pub late_rows: u64,
     pub rules: Vec<NewObservation>,
+    /// What the window added up to, sealed; none where it may not be kept. See [`measures`](crate::measures).
+    pub measures: Option<Vec<u8>>,
 }
 
 /// What one rule says of it.
@@ -57,6 +60,16 @@ pub struct Point {
     pub detail: Option<String>,
 }
 
+/// Windows that follow one another, summed up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bucket {
+    /// It begins so many widths after the first one.
+    pub number: i64,
+    pub point: Point,
+    /// When a window of it was last written, and by which checkpoint: it changes with the windows.
+    pub written: (DateTime<Utc>, u64),
+}
+
 /// A rule that has windows, as its newest window knew it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleRecord {
@@ -76,6 +89,7 @@ pub(crate) async fn record(tx: &Tx, run: &Run, epoch: u64, windows: Vec<NewWindo
     };
     // One statement must not write a row twice.
     let mut rows = BTreeMap::new();
+    let mut added_up = Vec::with_capacity(windows.len());
     for window in windows {
         for rule in window.rules {
             let key = (window.step.clone(), rule.rule.clone(), window.start, window.end);
@@ -98,6 +112,8 @@ pub(crate) async fn record(tx: &Tx, run: &Run, epoch: u64, windows: Vec<NewWindo
             };
             rows.insert(key, quality_windows::ActiveModel::from(row));
         }
+        let NewWindow { step, start, end, measures: sealed, .. } = window;
+        added_up.push(NewMeasures { step, start, end, sealed });
     }
     let replace = OnConflict::columns([DeploymentId, Step, Rule, StartAt, EndAt])
         .update_columns([Rows, LateRows, Metric, Severity, Observed, Verdict, Detail, RunId, Epoch, At])
@@ -108,7 +124,7 @@ pub(crate) async fn record(tx: &Tx, run: &Run, epoch: u64, windows: Vec<NewWindo
         quality_windows::Entity::insert_many(rows).on_conflict(replace.clone()).exec_without_returning(tx.conn()).await?;
         rows = rest;
     }
-    Ok(())
+    measures::record(tx, run, epoch, added_up, now).await
 }
 
 /// Takes back what a checkpoint wrote that was discarded. The caller has verified the lease.
@@ -118,11 +134,12 @@ pub(crate) async fn discard(tx: &Tx, deployment: DeploymentId, epoch: u64) -> Re
         .filter(quality_windows::Column::Epoch.eq(signed(epoch)))
         .exec(tx.conn())
         .await?;
-    Ok(())
+    measures::discard(tx, deployment, epoch).await
 }
 
 /// Forgets windows that were committed before. Returns how many went.
 pub async fn prune(tx: &Tx, before: DateTime<Utc>) -> Result<u64> {
+    measures::prune(tx, before).await?;
     let old = quality_windows::Entity::delete_many().filter(quality_windows::Column::At.lt(micros(before)));
     Ok(old.exec(tx.conn()).await?.rows_affected)
 }
@@ -251,7 +268,7 @@ pub async fn buckets(
     rule: &str,
     range: Range,
     (first, width): (i64, i64),
-) -> Result<Vec<Point>> {
+) -> Result<Vec<Bucket>> {
     use quality_windows::Column;
     let which = Expr::col(Column::StartAt).sub(first).div(Ord::max(width, 1));
     let rows = quality_windows::Entity::find()
@@ -266,6 +283,8 @@ pub async fn buckets(
         .column_as(whole(Column::LateRows.sum()), "late_rows")
         .column_as(Column::Observed.min(), "low")
         .column_as(Column::Observed.max(), "high")
+        .column_as(Column::At.max(), "written_at")
+        .column_as(Column::Epoch.max(), "written_by")
         .filter(series(deployment, step, rule))
         .filter(within(range))
         .group_by(Expr::col("bucket"))
@@ -309,6 +328,7 @@ struct RuleRow {
 
 #[derive(FromQueryResult)]
 struct BucketRow {
+    bucket: i64,
     start: i64,
     end: i64,
     windows: i64,
@@ -318,10 +338,12 @@ struct BucketRow {
     late_rows: i64,
     low: Option<f64>,
     high: Option<f64>,
+    written_at: i64,
+    written_by: i64,
 }
 
-fn bucket(row: BucketRow) -> Result<Point> {
-    Ok(Point {
+fn bucket(row: BucketRow) -> Result<Bucket> {
+    let point = Point {
         start: at(row.start),
         end: at(row.end),
         windows: unsigned("windows", row.windows)?,
@@ -332,7 +354,8 @@ fn bucket(row: BucketRow) -> Result<Point> {
         low: row.low,
         high: row.high,
         detail: None,
-    })
+    };
+    Ok(Bucket { number: row.bucket, point, written: (at(row.written_at), unsigned("an epoch", row.written_by)?) })
 }
 
 fn window(row: quality_windows::Model) -> Result<Point> {

@@ -15,6 +15,7 @@ use weir_store::{
     checkpoints::{self, CheckpointCommit},
     deployments, evidence,
     leases::Lease,
+    measures,
     quality::{self, NewObservation, NewWindow, Range},
     runs::Run,
 };
@@ -71,6 +72,7 @@ fn window(minute: i64, rows: u64, observed: Option<f64>, verdict: WindowVerdict)
             verdict,
             detail: broken.then(|| "mean(amount) is 9, above 5".to_owned()),
         }],
+        measures: None,
     }
 }
 
@@ -303,6 +305,9 @@ async fn windows_are_summed_up_as_if_they_had_been_one() {
     let extent = quality::extent(&w.store, deployment, step, rule, range).await.unwrap().unwrap();
     assert_eq!(extent, (8, MINUTE, 9 * MINUTE));
     let buckets = quality::buckets(&w.store, deployment, step, rule, range, (extent.1, 4 * MINUTE)).await.unwrap();
+    let numbers: Vec<_> = buckets.iter().map(|bucket| (bucket.number, bucket.written)).collect();
+    assert_eq!(numbers, [(0, (at(1), 1)), (1, (at(1), 1))]);
+    let buckets: Vec<_> = buckets.into_iter().map(|bucket| bucket.point).collect();
     let shown: Vec<_> = buckets.iter().map(|b| (b.windows, b.rows, b.late_rows, b.broken, b.kept, b.low, b.high)).collect();
     assert_eq!(
         shown,
@@ -321,12 +326,56 @@ fn at_minute(minute: i64) -> chrono::DateTime<chrono::Utc> {
     chrono::DateTime::from_timestamp_micros(minute * MINUTE).unwrap()
 }
 
+fn with_measures(minute: i64, measures: Option<&[u8]>) -> NewWindow {
+    NewWindow { measures: measures.map(<[u8]>::to_vec), ..window(minute, 1, None, WindowVerdict::Open) }
+}
+
+/// The windows of the rule in order, each with what is kept of it.
+async fn kept(w: &World, run: &Run) -> Vec<(i64, Option<Vec<u8>>)> {
+    let span = (-9 * MINUTE, 99 * MINUTE);
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = measures::of_rule(&w.store, run.deployment, "checked", "mean(amount)", span, after, 2).await.unwrap();
+        let Some(last) = page.last() else { return found };
+        after = Some((last.start, last.end));
+        found.extend(page.into_iter().map(|window| (window.start / MINUTE, window.sealed)));
+    }
+}
+
+#[tokio::test]
+async fn what_windows_added_up_to_is_kept_once_replaced_with_them_and_taken_back_with_them() {
+    let w = world().await;
+    let (run, lease) = started(&w).await;
+    let measured = |n: u8| Some(vec![n]);
+    let first = [with_measures(-1, Some(&[1])), with_measures(0, Some(&[2])), with_measures(1, Some(&[3]))];
+    commit(&w, CheckpointCommit { windows: first.to_vec(), ..checkpoint(&lease, 1, 1) }).await;
+    assert_eq!(kept(&w, &run).await, [(-1, measured(1)), (0, measured(2)), (1, measured(3))]);
+
+    // Processed again: by rules that may tell less, and by others.
+    let again = vec![with_measures(0, None), with_measures(1, Some(&[4])), with_measures(2, Some(&[5]))];
+    commit(&w, CheckpointCommit { windows: again, ..checkpoint(&lease, 2, 2) }).await;
+    assert_eq!(kept(&w, &run).await, [(-1, measured(1)), (0, None), (1, measured(4)), (2, measured(5))]);
+
+    discard(&w, &lease, &run, 2).await;
+    assert_eq!(kept(&w, &run).await, [(-1, measured(1))]);
+    commit(&w, CheckpointCommit { windows: vec![with_measures(1, Some(&[6]))], ..checkpoint(&lease, 3, 3) }).await;
+    assert_eq!(kept(&w, &run).await, [(-1, measured(1)), (1, measured(6))]);
+
+    // A window of another length that begins at the same time is another one.
+    let longer = NewWindow { end: 3 * MINUTE, ..with_measures(1, None) };
+    commit(&w, CheckpointCommit { windows: vec![longer], ..checkpoint(&lease, 4, 4) }).await;
+    assert_eq!(kept(&w, &run).await, [(-1, measured(1)), (1, measured(6)), (1, None)]);
+
+    let other = measures::of_rule(&w.store, run.deployment, "checked", "max(amount)", (0, MINUTE), None, 9).await;
+    assert_eq!(other.unwrap(), []);
+}
+
 #[tokio::test]
 async fn windows_are_pruned_by_when_they_were_committed_and_alerts_stay() {
     let w = world().await;
     let (run, lease) = started(&w).await;
     for (epoch, seconds) in [(1, 1), (2, 100)] {
-        let windows = vec![window(epoch as i64, 1, None, WindowVerdict::Open)];
+        let windows = vec![with_measures(epoch as i64, Some(&[7]))];
         let alerts = vec![raised(&format!("{epoch}"), 1)];
         commit(&w, CheckpointCommit { windows, alerts, ..checkpoint(&lease, epoch, seconds) }).await;
     }
@@ -335,5 +384,9 @@ async fn windows_are_pruned_by_when_they_were_committed_and_alerts_stay() {
     tx.commit().await.unwrap();
     let left = quality::windows(&w.store, run.deployment, "checked", "mean(amount)", Range::default(), 9).await.unwrap();
     assert_eq!(left.iter().map(|point| point.start).collect::<Vec<_>>(), [at_minute(2)]);
+    assert_eq!(kept(&w, &run).await, [(2, Some(vec![7]))]);
+    let pool = w.store.separate_pool(1);
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM quality_measures").fetch_one(&pool).await.unwrap();
+    assert_eq!(rows, 1);
     assert_eq!(all(&w).await.len(), 2);
 }

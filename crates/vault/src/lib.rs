@@ -1,7 +1,7 @@
 //! Envelope encryption, per-subject keys, tokens and masking operators.
 //!
 //! ```text
-//! MasterKey --seals--> project key --derives (HKDF)--> subject-hash, quarantine, token:{purpose}, hash:{purpose}
+//! MasterKey --seals--> project key --derives (HKDF)--> subject-hash, quarantine, measures, token:{purpose}, hash:{purpose}
 //!                                  --seals--> a random key per data subject --encrypts--> that person's values
 //! ```
 //!
@@ -19,6 +19,7 @@ pub mod keyring;
 pub mod mac;
 pub mod mask;
 pub mod master;
+pub mod measures;
 pub mod project;
 pub mod quarantine;
 pub mod seal;

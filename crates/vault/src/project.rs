@@ -58,6 +58,11 @@ impl ProjectKeys {
         Sealer::new(&self.key.derive("quarantine"))
     }
 
+    /// Seals what windows of quality steps added up to.
+    pub fn measures_sealer(&self) -> Sealer {
+        Sealer::new(&self.key.derive("measures"))
+    }
+
     /// For `hash` masks of pipelines with this purpose.
     pub fn hash_key(&self, purpose: &str) -> Key {
         self.key.derive(&format!("hash:{purpose}"))

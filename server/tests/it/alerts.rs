@@ -62,6 +62,7 @@ async fn noticed(server: &Server) {
             verdict: if n == 2 { WindowVerdict::Broken } else { WindowVerdict::Kept },
             detail: (n == 2).then(|| "mean(amount) is 2, above 1".to_owned()),
         }],
+        measures: None,
     };
     let decision = CheckpointDecision {
         run: run.id.to_string(),
@@ -160,6 +161,30 @@ async fn a_series_is_shown_window_by_window() {
     assert_eq!(found["points"][2]["detail"], "mean(amount) is 2, above 1");
     let cut = server.get(&format!("{series}&from=2026-03-01T12:01:00Z&until=2026-03-01T12:02:00Z"), &viewer).await.value();
     assert_eq!(cut["points"].as_array().unwrap().len(), 1, "{cut}");
+    assert_eq!((&cut["points"][0]["value"], &cut["points"][0]["no_value"]), (&json!(1.0), &Value::Null));
+    assert_eq!(server.get(&format!("{series}&resolution=window"), &viewer).await.value(), found);
+}
+
+#[tokio::test]
+async fn a_series_is_shown_by_hours_and_days_which_say_why_they_have_no_value() {
+    let server = Server::start().await;
+    noticed(&server).await;
+    let viewer = server.member("vera", "viewer").await;
+    let series = format!("{MAIN}/pipelines/people/quality/series?step=checked&rule=mean(amount)");
+    for (resolution, seconds, start, end) in [
+        ("hour", 3_600.0, "2026-03-01T12:00:00Z", "2026-03-01T13:00:00Z"),
+        ("day", 86_400.0, "2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"),
+    ] {
+        let found = server.get(&format!("{series}&resolution={resolution}"), &viewer).await.value();
+        assert_eq!(found["bucket_seconds"], seconds);
+        let points = found["points"].as_array().unwrap();
+        assert_eq!(points.len(), 1, "{found}");
+        let point = &points[0];
+        assert_eq!((&point["start"], &point["end"]), (&json!(start), &json!(end)));
+        assert_eq!((&point["windows"], &point["broken"], &point["rows"]), (&json!(3), &json!(1), &json!(300)));
+        assert_eq!((&point["value"], &point["no_value"]), (&Value::Null, &json!("not_kept")));
+        assert_eq!((&point["low"], &point["high"]), (&json!(0.0), &json!(2.0)));
+    }
 }
 
 #[tokio::test]
@@ -179,6 +204,7 @@ async fn bad_questions_get_problem_documents() {
         (Method::POST, format!("{MAIN}/alerts/{alert}/acknowledge"), Some(json!({ "nots": "x" })), 422),
         (Method::GET, format!("{MAIN}/pipelines/people/quality/series?step=checked"), None, 400),
         (Method::GET, format!("{series}&points=0"), None, 422),
+        (Method::GET, format!("{series}&resolution=week"), None, 400),
         (Method::GET, format!("{series}&from=yesterday"), None, 400),
         (Method::GET, format!("{series}&from=2026-03-02T00:00:00Z&until=2026-03-01T00:00:00Z"), None, 422),
         (Method::GET, format!("{MAIN}/pipelines/people/quality/series?step=checked&rule=none"), None, 404),

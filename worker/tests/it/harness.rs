@@ -62,8 +62,9 @@ impl Instance {
 pub async fn open(data: &Path) -> Arc<Services> {
     let store = Store::open(data, chrono::Utc::now()).await.unwrap();
     let (master_key, _) = MasterKey::load(&data.join("master.key")).unwrap();
-    let services =
-        Services::open(ServicesConfig::new(store, master_key, data, weir_connectors::generator::columns)).await.unwrap();
+    let columns = weir_connectors::generator::columns;
+    let config = ServicesConfig::new(store, master_key, data, columns, weir_worker::window_sum);
+    let services = Services::open(config).await.unwrap();
     bootstrap::first_start(&services).await.unwrap();
     services
 }

@@ -9,17 +9,13 @@ use std::{
     time::Duration,
 };
 
-use weir_api::AlertStates;
-use weir_engine::{
-    Control, EngineError, Observations, Status,
-    observation::{AlertChange, MeasuredWindow},
-    stages::quality::metrics::Window,
-    state::codec::Reader,
-};
+use weir_api::{AlertStates, NoValue, QualityPoint, QualityQuery, QualityResolution};
+use weir_engine::{Control, EngineError, Observations, Status, observation::AlertChange};
+use weir_service::{Services, operator, quality};
 use weir_store::alerts::{self, AlertFilter};
 use weir_worker::WorkerError;
 
-use crate::harness::Instance;
+use crate::harness::{Instance, open};
 
 /// A control that adds what is noticed to `noticed`.
 fn listening(noticed: &Arc<Mutex<Observations>>) -> Control {
@@ -89,6 +85,27 @@ async fn stored(weir: &Instance) -> BTreeSet<Kept> {
             None => return alerts,
         }
     }
+}
+
+/// The hours or days of each rule of the step `checked`, as people are told.
+async fn added_up(
+    services: &Arc<Services>,
+    pipeline: &str,
+    resolution: QualityResolution,
+) -> BTreeMap<String, Vec<QualityPoint>> {
+    let cx = operator::context(services).await.unwrap().in_project(&"main".parse().unwrap()).await.unwrap();
+    let pipeline = pipeline.parse().unwrap();
+    let mut all = BTreeMap::new();
+    for rule in quality::rules(&cx, &pipeline).await.unwrap() {
+        let query = QualityQuery {
+            step: rule.step.clone(),
+            rule: rule.rule.clone(),
+            resolution: Some(resolution),
+            ..QualityQuery::default()
+        };
+        all.insert(rule.rule, quality::series(&cx, &pipeline, query).await.unwrap().points);
+    }
+    all
 }
 
 fn watched(lanes: usize) -> String {
@@ -166,11 +183,14 @@ async fn aborted_runs_notice_everything_once() {
     // Causes are hashed under each installation's own key.
     assert_eq!(by_cause(&found), by_cause(&expected));
     assert_eq!(stored(&disturbed).await, told(&found), "what was heard is what is kept");
+    let hours = added_up(&disturbed.services, "sensors", QualityResolution::Hour).await;
+    assert_eq!(hours, added_up(&undisturbed.services, "sensors", QualityResolution::Hour).await);
+    assert!(hours.len() == 6 && hours.values().flatten().all(|hour| hour.value.is_some()), "{hours:?}");
     assert_eq!(disturbed.output("out"), undisturbed.output("out"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn windows_are_what_the_rows_say_and_minutes_add_up_to_hours_without_them() {
+async fn windows_are_what_the_rows_say_and_what_is_kept_of_them_adds_up_to_hours_and_days() {
     let mut rows: Vec<(i64, Option<f64>, &str)> = Vec::new();
     let mut csv = "at,amount,kind\n".to_owned();
     let mut state = 11u64;
@@ -228,41 +248,54 @@ sinks:
     let minutes = noticed(&weir, &document("minutes", "1m")).await.windows;
     let hours = noticed(&weir, &document("hours", "1h")).await.windows;
     assert_eq!(hours.len(), 4);
+    let within = |start: i64, end: i64| {
+        let within = rows.iter().filter(|row| (start..end).contains(&((begin + row.0) * 1_000_000)));
+        within.map(|row| (row.1, row.2)).collect::<Vec<_>>()
+    };
     for window in minutes.iter().chain(&hours) {
-        let within = |row: &&(i64, Option<f64>, &str)| {
-            let time = (begin + row.0) * 1_000_000;
-            (window.start..window.end).contains(&time)
-        };
-        agrees(window, &rows.iter().filter(within).map(|row| (row.1, row.2)).collect::<Vec<_>>());
+        assert!(window.rules.iter().zip(RULES).all(|(rule, name)| rule.rule == name));
+        let observed: Vec<_> = window.rules.iter().map(|rule| rule.observed).collect();
+        agrees(window.start, window.rows, &observed, &within(window.start, window.end));
     }
-    for hour in &hours {
-        let of_hour = minutes.iter().filter(|minute| (hour.start..hour.end).contains(&minute.start));
-        let mut sum: Option<Window> = None;
-        for minute in of_hour {
-            let window = Window::decode(&mut Reader::new(&minute.measures)).unwrap();
-            match &mut sum {
-                Some(sum) => sum.merge(&window),
-                None => sum = Some(window),
+
+    // As soon as they are measured, and after a restart.
+    let restarted = open(&weir.data()).await;
+    for services in [&weir.services, &restarted] {
+        for (resolution, expected) in [(QualityResolution::Hour, 4), (QualityResolution::Day, 1)] {
+            let added = added_up(services, "minutes", resolution).await;
+            let first = &added[RULES[0]];
+            assert_eq!(first.len(), expected);
+            for (n, span) in first.iter().enumerate() {
+                let observed: Vec<_> = RULES.iter().map(|rule| added[*rule][n].value).collect();
+                let (start, end) = (span.start.timestamp_micros(), span.end.timestamp_micros());
+                agrees(start, span.rows, &observed, &within(start, end));
             }
         }
-        let whole = Window::decode(&mut Reader::new(&hour.measures)).unwrap();
-        let sum = sum.unwrap();
-        assert_eq!(sum.rows(), whole.rows());
-        // Rows, present values, different values and moments; of digests, the runs' own metrics speak.
-        let text = |window: &Window| format!("{:?}", window.0[..4].to_vec());
-        let numbers = |text: String| -> Vec<f64> {
-            text.split(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | 'e'))).filter_map(|n| n.parse().ok()).collect()
-        };
-        let (sum, whole) = (numbers(text(&sum)), numbers(text(&whole)));
-        assert_eq!(sum.len(), whole.len());
-        for (sum, whole) in sum.iter().zip(&whole) {
-            assert!((sum - whole).abs() <= 1e-9 * whole.abs().max(1.0), "{sum} {whole}");
-        }
     }
+
+    // Nothing of it lies in the clear.
+    let measures = &minutes[7].measures;
+    assert!(measures.len() > 200, "{} bytes", measures.len());
+    everything_below(&weir.data(), &mut |path| {
+        let bytes = std::fs::read(path).unwrap();
+        assert!(measures.chunks_exact(32).all(|part| !shows(&bytes, part)), "{}", path.display());
+    });
 }
 
-/// Compares a window with its rows, computed plainly.
-fn agrees(window: &MeasuredWindow, rows: &[(Option<f64>, &str)]) {
+const RULES: [&str; 9] = [
+    "row_count",
+    "completeness(amount)",
+    "uniqueness(kind)",
+    "mean(amount)",
+    "sum(amount)",
+    "min(amount)",
+    "max(amount)",
+    "stddev(amount)",
+    "quantile(amount, 0.5)",
+];
+
+/// Compares what [`RULES`] observed with the rows it was observed of, computed plainly.
+fn agrees(start: i64, count: u64, observed: &[Option<f64>], rows: &[(Option<f64>, &str)]) {
     let mut amounts: Vec<f64> = rows.iter().filter_map(|row| row.0).collect();
     amounts.sort_by(f64::total_cmp);
     let n = amounts.len() as f64;
@@ -280,19 +313,23 @@ fn agrees(window: &MeasuredWindow, rows: &[(Option<f64>, &str)]) {
         amounts.last().copied(),
         (n > 1.0).then(|| variance.sqrt()),
     ];
-    assert_eq!(window.rows, rows.len() as u64);
-    for (rule, expected) in window.rules.iter().zip(expected) {
-        let close = match (rule.observed, expected) {
+    assert_eq!(count, rows.len() as u64);
+    for ((rule, observed), expected) in RULES.iter().zip(observed).zip(expected) {
+        let close = match (observed, expected) {
             (Some(found), Some(expected)) => (found - expected).abs() <= 1e-9 * expected.abs().max(1.0),
-            (found, expected) => found == expected,
+            (found, expected) => *found == expected,
         };
-        assert!(close, "{} of {}: {:?}, not {expected:?}", rule.rule, window.start, rule.observed);
+        assert!(close, "{rule} from {start}: {observed:?}, not {expected:?}");
     }
-    if let Some(median) = window.rules[8].observed {
+    if let Some(median) = observed[8] {
         let below = amounts.iter().filter(|amount| **amount < median).count() as f64 / n;
         let up_to = amounts.iter().filter(|amount| **amount <= median).count() as f64 / n;
         assert!(below <= 0.52 + 1.0 / n && up_to >= 0.48 - 1.0 / n, "{median}: {below} {up_to}");
     }
+}
+
+fn shows(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -337,6 +374,7 @@ steps:
         - control: { metric: min(dose), training: 2, chart: cusum }
         - uniqueness: { columns: name }
         - distribution: { column: name, reference: reference.csv, max: 0.01 }
+        - row_count: {}
   each:
     alert: { from: rows, when: dose > 100, key: [name, dose], resolve_after: 1s }
   much:
@@ -352,6 +390,17 @@ sinks:
     assert!((0..5).all(|rule| broken(rule) == 10), "each says that it is withheld");
     let shown = |rule: usize| noticed.windows.iter().filter(|window| window.rules[rule].observed.is_some()).count();
     assert_eq!([0, 1, 2, 3, 4, 5, 6].map(shown), [0, 0, 0, 0, 0, 10, 10]);
+    let hours = added_up(&weir.services, "secrets", QualityResolution::Hour).await;
+    assert_eq!(hours.len(), 8);
+    for (rule, hours) in &hours {
+        let expected = if rule == "row_count" { (Some(40.0), None) } else { (None, Some(NoValue::NotKept)) };
+        assert_eq!((hours[0].value, hours[0].no_value), expected, "{rule}");
+        assert_eq!(
+            hours[0].low.is_some(),
+            ["row_count", "uniqueness(name)", "distribution(name)"].contains(&rule.as_str()),
+            "{rule}"
+        );
+    }
     let told = serde_json::to_string(&noticed.windows).unwrap() + &*serde_json::to_string(&noticed.alerts).unwrap();
     let dose = DOSE.parse::<f64>().unwrap();
     let forms: Vec<Vec<u8>> = [

@@ -4,7 +4,7 @@ pub mod scale;
 
 use leptos::prelude::*;
 use scale::{HEIGHT, STRIP, WIDTH};
-use weir_api::{QualityPoint, QualitySeries, WindowVerdict};
+use weir_api::{NoValue, QualityPoint, QualitySeries, WindowVerdict};
 
 use super::{alert::VerdictBadge, time::Moment};
 use crate::format;
@@ -79,10 +79,19 @@ fn spoken(series: &QualitySeries) -> String {
     )
 }
 
-/// `12.5`, or `3 to 17` where several windows make the point.
+/// `12.5`, or `3 to 17` where several windows make the point and do not add up to a value.
 pub fn value(point: &QualityPoint) -> Option<String> {
+    if let Some(value) = point.value {
+        return Some(format::measured(value));
+    }
     let (low, high) = (point.low?, point.high?);
     Some(if low == high { format::measured(low) } else { format!("{} to {}", format::measured(low), format::measured(high)) })
+}
+
+/// Why an hour or a day shows the values of its windows or nothing at all.
+fn not_added(point: &QualityPoint) -> Option<String> {
+    let why = point.no_value.filter(|why| *why != NoValue::Nothing)?.told();
+    Some(if point.low.is_some() { format!("of its windows: {why}") } else { why.to_owned() })
 }
 
 /// The same as a table, newest first.
@@ -102,7 +111,10 @@ pub fn SeriesTable(series: QualitySeries) -> impl IntoView {
                     {summed.then(|| view! { <td class="num" data-label="Windows">{format::count(point.windows)}</td> })}
                     <td class="num" data-label="Rows">{format::count(point.rows)}</td>
                     <td class="num" class:zero=point.late_rows == 0 data-label="Late">{format::count(point.late_rows)}</td>
-                    <td class="num" data-label="Value">{value(point).unwrap_or_else(|| "–".to_owned())}</td>
+                    <td class="num" data-label="Value">
+                        {value(point).unwrap_or_else(|| "–".to_owned())}
+                        {not_added(point).map(|why| view! { <span class="cell-sub">{why}</span> })}
+                    </td>
                     <td data-label="Verdict"><VerdictBadge verdict=point.verdict/>{point.detail.clone().map(|detail| view! { <span class="cell-sub">{detail}</span> })}</td>
                 </tr>
             }
@@ -114,7 +126,7 @@ pub fn SeriesTable(series: QualitySeries) -> impl IntoView {
                 <caption class="visually-hidden">{format!("{} of {}, newest first, {shown} points", series.rule, series.step)}</caption>
                 <thead>
                     <tr>
-                        <th scope="col">"Window from"</th>
+                        <th scope="col">{if summed { "From" } else { "Window from" }}</th>
                         {summed.then(|| view! { <th scope="col" class="num">"Windows"</th> })}
                         <th scope="col" class="num">"Rows"</th>
                         <th scope="col" class="num">"Late"</th>

@@ -9,6 +9,8 @@ const SIDE: f64 = 8.0;
 const TOP: f64 = 10.0;
 /// The lowest place of a value; below it runs the strip of verdicts.
 const FLOOR: f64 = 88.0;
+/// How far the band of a point reaches to either side that has no neighbour.
+const ALONE: f64 = 2.0;
 /// The middle of the strip of verdicts.
 pub const STRIP: f64 = 106.0;
 
@@ -17,9 +19,11 @@ pub const STRIP: f64 = 106.0;
 pub struct Mark {
     /// The middle of its time.
     pub x: f64,
-    /// Where its least and its greatest value stand; none where it has none.
+    /// Where the least and the greatest value of what is drawn of it stand; none where it has none.
     pub low: Option<f64>,
     pub high: Option<f64>,
+    /// Where the line goes through it; none where there is no value.
+    pub middle: Option<f64>,
     pub verdict: WindowVerdict,
 }
 
@@ -27,20 +31,23 @@ pub struct Mark {
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Drawing {
     pub marks: Vec<Mark>,
-    /// Through the middle of the values. It is broken where there is none.
+    /// Through the values; where windows are summed up by their values, through the middle of them. It is broken where there is none.
     pub line: String,
-    /// Between the least and the greatest values of summed-up windows; empty where every point is one window.
+    /// Between the least and the greatest values of windows that are summed up or do not add up; empty where every point has a value.
     pub bands: Vec<String>,
     /// The least and the greatest value.
     pub range: Option<(f64, f64)>,
 }
 
+/// What is drawn of a point: its value. The values of its windows, which may lie elsewhere (an hour's count is not a minute's), where it
+/// has none.
+fn reach(point: &QualityPoint) -> Option<(f64, f64)> {
+    let (low, high) = point.value.map(|value| (value, value)).or(point.low.zip(point.high))?;
+    (low.is_finite() && high.is_finite()).then_some((low, high))
+}
+
 pub fn draw(points: &[QualityPoint]) -> Drawing {
-    let values = || points.iter().flat_map(|point| [point.low, point.high]).flatten().filter(|value| value.is_finite());
-    let range = values().fold(None, |range: Option<(f64, f64)>, value| match range {
-        None => Some((value, value)),
-        Some((low, high)) => Some((low.min(value), high.max(value))),
-    });
+    let range = points.iter().filter_map(reach).reduce(|range, (low, high)| (range.0.min(low), range.1.max(high)));
     let micros = |point: &QualityPoint| {
         let (start, end) = (point.start.timestamp_micros() as f64, point.end.timestamp_micros() as f64);
         (start + end) / 2.0
@@ -59,20 +66,29 @@ pub fn draw(points: &[QualityPoint]) -> Drawing {
     };
     let marks: Vec<Mark> = points
         .iter()
-        .map(|point| Mark { x: x(micros(point)), low: point.low.map(y), high: point.high.map(y), verdict: point.verdict })
+        .map(|point| {
+            let (low, high) = reach(point).map(|(low, high)| (y(low), y(high))).unzip();
+            let middle = low.zip(high).map(|(low, high)| (low + high) / 2.0).filter(|_| point.no_value.is_none());
+            Mark { x: x(micros(point)), low, high, middle, verdict: point.verdict }
+        })
         .collect();
-    // Stretches of points that have values.
+    let at = |x: f64, y: f64| format!("{x:.1},{y:.1}");
+    let line = marks.split(|mark| mark.middle.is_none()).filter(|stretch| !stretch.is_empty()).map(|stretch| {
+        let through: Vec<String> = stretch.iter().filter_map(|mark| Some(at(mark.x, mark.middle?))).collect();
+        format!("M{}", through.join("L"))
+    });
+    // Stretches of points that have more than a value; a value is not led over to those of other points' windows.
+    let added_up = points.iter().any(|point| point.no_value.is_some());
     let stretches: Vec<Vec<(f64, f64, f64)>> = marks
-        .split(|mark| mark.low.is_none())
+        .split(|mark| mark.low.is_none() || added_up && mark.middle.is_some())
         .map(|stretch| stretch.iter().filter_map(|mark| Some((mark.x, mark.low?, mark.high?))).collect())
         .filter(|stretch: &Vec<_>| !stretch.is_empty())
         .collect();
-    let at = |x: f64, y: f64| format!("{x:.1},{y:.1}");
-    let line = stretches.iter().map(|stretch| {
-        let middle: Vec<String> = stretch.iter().map(|(x, low, high)| at(*x, (low + high) / 2.0)).collect();
-        format!("M{}", middle.join("L"))
-    });
     let bands = stretches.iter().filter(|stretch| stretch.iter().any(|(_, low, high)| low != high)).map(|stretch| {
+        if let [(x, low, high)] = stretch[..] {
+            let corners = [at(x - ALONE, high), at(x + ALONE, high), at(x + ALONE, low), at(x - ALONE, low)];
+            return format!("M{}Z", corners.join("L"));
+        }
         let above = stretch.iter().map(|(x, _, high)| at(*x, *high));
         let below = stretch.iter().rev().map(|(x, low, _)| at(*x, *low));
         format!("M{}Z", above.chain(below).collect::<Vec<_>>().join("L"))
@@ -87,7 +103,9 @@ mod tests {
     fn point(minute: i64, low: Option<f64>, high: Option<f64>, verdict: WindowVerdict) -> QualityPoint {
         let at = |minute: i64| weir_api::DateTime::from_timestamp(minute * 60, 0).unwrap();
         let (start, end) = (at(minute), at(minute + 1));
-        QualityPoint { start, end, windows: 1, broken: 0, verdict, rows: 1, late_rows: 0, low, high, detail: None }
+        let value = low.filter(|low| Some(*low) == high);
+        let (rows, late_rows, detail, no_value) = (1, 0, None, None);
+        QualityPoint { start, end, windows: 1, broken: 0, verdict, rows, late_rows, value, no_value, low, high, detail }
     }
 
     fn kept(minute: i64, value: f64) -> QualityPoint {
@@ -117,6 +135,20 @@ mod tests {
         let drawn =
             draw(&[point(0, Some(0.0), Some(4.0), WindowVerdict::Kept), point(1, Some(1.0), Some(2.0), WindowVerdict::Broken)]);
         assert_eq!(drawn.bands, ["M8.0,10.0L472.0,49.0L472.0,68.5L8.0,88.0Z"]);
+    }
+
+    #[test]
+    fn hours_are_drawn_by_their_own_values_and_by_their_windows_where_they_have_none() {
+        let hour = |minute, value: Option<f64>| QualityPoint {
+            value,
+            no_value: value.is_none().then_some(weir_api::NoValue::Unalike),
+            ..point(minute, Some(10.0), Some(20.0), WindowVerdict::Kept)
+        };
+        let drawn = draw(&[hour(0, Some(600.0)), hour(1, Some(300.0)), hour(2, None)]);
+        assert_eq!(drawn.range, Some((10.0, 600.0)));
+        assert_eq!(drawn.line, "M8.0,10.0L240.0,49.7", "it does not go on where nothing is known");
+        assert_eq!(drawn.bands, ["M470.0,86.7L474.0,86.7L474.0,88.0L470.0,88.0Z"]);
+        assert!(draw(&[hour(0, Some(600.0)), hour(1, Some(300.0))]).bands.is_empty());
     }
 
     #[test]

@@ -34,7 +34,7 @@ async fn keys_survive_a_restart_and_another_master_key_is_refused() {
     assert_eq!(weir_service::tokens::jwks(&again), weir_service::tokens::jwks(&world.services));
     let store = weir_store::Store::open(world.folder.path(), crate::world::start()).await.unwrap();
     let other = weir_vault::MasterKey::from_key(weir_vault::Key::from_bytes(&[8; 32]));
-    let config = weir_service::ServicesConfig::new(store, other, world.folder.path(), |_| Vec::new());
+    let config = weir_service::ServicesConfig::new(store, other, world.folder.path(), |_| Vec::new(), crate::world::window_sum);
     let refused = weir_service::Services::open(config).await.err().unwrap();
     assert!(refused.to_string().contains("master key"), "{refused}");
 }

@@ -54,6 +54,13 @@ impl Carried {
         tx.commit().await.unwrap();
     }
 
+    /// Takes back the last checkpoint.
+    pub async fn discard(&self) {
+        let tx = self.store.begin().await.unwrap();
+        checkpoints::discard(&tx, &self.lease, self.run.deployment, self.epoch).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
     /// Commits the next checkpoint, with what `fill` puts into it.
     pub async fn commit(&mut self, fill: impl FnOnce(&mut CheckpointCommit)) {
         self.epoch += 1;

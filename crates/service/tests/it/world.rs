@@ -5,7 +5,11 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 use weir_api::{AuditEntry, AuditQuery, CreateUser, Role, Secret, SignIn, Slug};
-use weir_service::{Cx, Error, Limits, ManualClock, RequestInfo, Services, ServicesConfig, audit, auth, bootstrap, users};
+use weir_service::{
+    Cx, Error, Limits, ManualClock, RequestInfo, Services, ServicesConfig, audit, auth, bootstrap,
+    quality::{CannotAdd, WindowSum},
+    users,
+};
 use weir_spec::{Column, DataType, connector::GeneratorKind};
 use weir_store::Store;
 use weir_vault::{Key, MasterKey};
@@ -27,6 +31,38 @@ fn generator_columns(_: GeneratorKind) -> Vec<Column> {
     vec![Column::new("amount", DataType::Float64)]
 }
 
+/// Measures that a test can make: what kind they are of, how many rows, and what they sum up to.
+pub fn measures(kind: u8, rows: u8, sum: u8) -> Vec<u8> {
+    vec![kind, rows, sum]
+}
+
+/// Adds up the means of [`measures`].
+pub fn window_sum(_: &str) -> Box<dyn WindowSum> {
+    #[derive(Default)]
+    struct Mean {
+        kind: Option<u8>,
+        rows: f64,
+        sum: f64,
+    }
+
+    impl WindowSum for Mean {
+        fn add(&mut self, measures: &[u8]) -> Result<(), CannotAdd> {
+            let [kind, rows, sum] = *measures else { return Err(CannotAdd::Unreadable("three bytes".to_owned())) };
+            if *self.kind.get_or_insert(kind) != kind {
+                return Err(CannotAdd::Unalike);
+            }
+            self.rows += f64::from(rows);
+            self.sum += f64::from(sum);
+            Ok(())
+        }
+
+        fn value(&self, _: i64) -> Option<f64> {
+            (self.rows > 0.0).then(|| self.sum / self.rows)
+        }
+    }
+    Box::<Mean>::default()
+}
+
 pub async fn open(folder: &std::path::Path, clock: Arc<ManualClock>) -> Result<Arc<Services>, Error> {
     let store = Store::open(folder, start()).await.unwrap();
     Services::open(ServicesConfig {
@@ -34,6 +70,7 @@ pub async fn open(folder: &std::path::Path, clock: Arc<ManualClock>) -> Result<A
         master_key: MasterKey::from_key(Key::from_bytes(&[7; 32])),
         data: folder.to_owned(),
         generator_columns,
+        window_sums: window_sum,
         clock,
         limits: Limits::default(),
     })

@@ -15,6 +15,7 @@ pub(crate) mod memberships;
 pub(crate) mod node_metrics;
 pub(crate) mod projects;
 pub(crate) mod purposes;
+pub(crate) mod quality_measures;
 pub(crate) mod quality_windows;
 pub(crate) mod quarantine_segments;
 pub(crate) mod runs;

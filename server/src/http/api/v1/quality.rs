@@ -24,7 +24,7 @@ async fn rules(Scope(cx): Scope, At(pipeline): At<Slug>) -> ApiResult<Json<Vec<Q
     Ok(Json(quality::rules(&cx, &pipeline).await?))
 }
 
-/// Show what a rule measured over time, window by window or summed up
+/// Show what a rule measured over time: by window, or added up to hours or days
 #[utoipa::path(
     get, path = "/api/v1/projects/{project}/pipelines/{pipeline}/quality/series", tag = "quality", operation_id = "quality.series",
     params(("project" = String, Path), ("pipeline" = String, Path), QualityQuery),

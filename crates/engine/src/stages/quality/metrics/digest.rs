@@ -81,8 +81,8 @@ impl Digest {
         Some(between(rank, at, (total, self.max)).clamp(self.min, self.max))
     }
 
-    /// Merges what waits: neighbours grow together as far as the scale function allows.
-    fn settle(&mut self) {
+    /// Merges what waits: neighbours grow together as far as the scale function allows. At most some 300 centroids are left.
+    pub fn settle(&mut self) {
         if self.waiting.is_empty() {
             return;
         }

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::moments::put_float;
 use crate::state::{
     StateError,
-    codec::{Reader, put_varint},
+    codec::{Reader, put_bytes, put_varint},
 };
 
 /// What values are sorted into.
@@ -53,6 +54,24 @@ impl Reference {
         let counts: Vec<u64> = by_count.iter().map(|(_, count)| *count).chain([rest]).collect();
         let names = by_count.iter().enumerate().map(|(n, (name, _))| ((*name).to_owned(), n)).collect();
         Some(Self { bins: Bins::Categories(names), shares: shares(&counts) })
+    }
+}
+
+impl Reference {
+    /// What tells it from other references.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        self.shares.iter().for_each(|share| put_float(out, *share));
+        match &self.bins {
+            Bins::Numbers(ends) => ends.iter().for_each(|end| put_float(out, *end)),
+            Bins::Categories(names) => {
+                let mut names: Vec<_> = names.iter().collect();
+                names.sort();
+                names.iter().for_each(|(name, bin)| {
+                    put_bytes(out, name.as_bytes());
+                    put_varint(out, **bin as u64);
+                });
+            }
+        }
     }
 }
 

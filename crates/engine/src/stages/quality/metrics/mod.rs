@@ -14,7 +14,7 @@
 //! - When time has passed a window's end, the window is closed: its metrics are judged by the rules, in the order of windows, and
 //!   control charts take their next value. Windows without rows in between are closed too.
 //! - Rows for a window that is closed are counted as late and change nothing.
-//! - A closed window carries its measures ([`Window`](window::Window)), which encode to bytes and merge: minutes add up to hours.
+//! - A closed window carries its measures ([`measures`]), which encode to bytes and merge: minutes add up to hours.
 //! - Nulls count for completeness only. NaN and infinities are no numbers. A metric that has no value (the mean of no rows) breaks no rule.
 //!
 //! [`AlertTracker`](alerts::AlertTracker) turns outcomes into alerts, once per cause, with resolution.
@@ -25,7 +25,10 @@ pub mod digest;
 pub mod distinct;
 pub mod distribution;
 mod judge;
+pub mod measured;
+pub mod measures;
 pub mod moments;
+pub mod number;
 pub mod plan;
 mod reference_file;
 pub mod window;

@@ -1,6 +1,6 @@
 //! What is measured of each window, and which rule asks for it.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, slice, sync::Arc};
 
 use arrow::datatypes::{DataType, SchemaRef};
 use weir_connectors::ConnectorError;
@@ -11,15 +11,14 @@ use weir_spec::{
 
 use super::{
     control::{self, Chart},
-    distribution::{Bins, Reference},
+    distribution::Reference,
+    number::Number,
     reference_file,
+    window::Window,
 };
 use crate::{
     error::EngineError,
-    state::{
-        codec::{put_bytes, put_varint},
-        key_hash,
-    },
+    state::{codec::put_bytes, key_hash},
 };
 
 /// The rules of a step bound to the columns of its input.
@@ -28,6 +27,8 @@ pub struct Plan {
     /// The length of a window, microseconds.
     pub over: i64,
     pub measures: Vec<Measure>,
+    /// Of each measure, what tells it from measures of something else, in this plan and in any other.
+    pub identities: Vec<u64>,
     pub rules: Vec<Rule>,
 }
 
@@ -55,64 +56,47 @@ pub struct Rule {
     pub severity: RuleSeverity,
     /// The metric in words: `mean(amount)`.
     pub metric: String,
+    /// What is judged, and the measure it is read from.
+    pub number: Number,
+    pub measure: usize,
     pub judged: Judged,
 }
 
-/// How a rule judges.
+/// How a rule judges its number.
 #[derive(Debug)]
 pub enum Judged {
-    Bounds {
-        metric: Reading,
-        min: Option<f64>,
-        max: Option<f64>,
-    },
-    Freshness {
-        newest: usize,
-        max: i64,
-    },
-    Distribution {
-        histogram: usize,
-        test: DistributionTest,
-        max: Option<f64>,
-        min_p: Option<f64>,
-    },
+    /// Inclusive; `what` is the number in words.
+    Bounds { what: String, min: Option<f64>, max: Option<f64> },
+    /// Microseconds.
+    Freshness { max: i64 },
     /// `series` counts control rules.
-    Control {
-        metric: Reading,
-        series: usize,
-        plan: control::Plan,
-    },
+    Control { series: usize, plan: control::Plan },
 }
 
-/// A metric as it is read from measures (by number).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Reading {
-    Rows,
-    Completeness(usize),
-    Uniqueness(usize),
-    Mean(usize),
-    Sum(usize),
-    Min(usize),
-    Max(usize),
-    Stddev(usize),
-    Quantile(usize, f64),
+impl Rule {
+    /// The rule's number of a window that ends at `end`; none where there is nothing to compute it from.
+    pub fn value(&self, window: &Window, end: i64) -> Option<f64> {
+        self.number.of(window.rows(), window.0.get(self.measure)?, end)
+    }
 }
 
 impl Plan {
     /// Binds rules to the columns of a schema and reads their reference files, which lie relative to `base_dir`.
     pub fn compile(node: &str, quality: &WindowQuality, schema: &SchemaRef, base_dir: &Path) -> Result<Self, EngineError> {
-        let mut plan = Self { over: micros(quality.over).max(1), measures: vec![Measure::Rows], rules: Vec::new() };
+        let over = micros(quality.over).max(1);
+        let mut plan = Self { over, measures: vec![Measure::Rows], identities: Vec::new(), rules: Vec::new() };
         for rule in &quality.rules {
             let wrong =
                 |message: String| EngineError::connector(node, ConnectorError::Config(format!("rule {}: {message}", rule.name)));
-            let judged = plan.judged(&rule.check, schema, base_dir).map_err(wrong)?;
+            let (number, measure, judged) = plan.judged(&rule.check, schema, base_dir).map_err(wrong)?;
             let metric = match &rule.check {
                 WindowCheck::Bounds { metric, .. } => metric.to_string(),
                 WindowCheck::Control(control) => control.metric.to_string(),
                 other => other.default_name(),
             };
-            plan.rules.push(Rule { name: rule.name.clone(), severity: rule.severity, metric, judged });
+            plan.rules.push(Rule { name: rule.name.clone(), severity: rule.severity, metric, number, measure, judged });
         }
+        plan.identities = plan.measures.iter().map(|measure| measure.identity(schema)).collect();
         Ok(plan)
     }
 
@@ -126,29 +110,22 @@ impl Plan {
         let mut bytes = Vec::new();
         for measure in &self.measures {
             if let Measure::Histogram { reference, .. } = measure {
-                bytes.extend(reference.shares.iter().flat_map(|share| share.to_le_bytes()));
-                match &reference.bins {
-                    Bins::Numbers(ends) => bytes.extend(ends.iter().flat_map(|end| end.to_le_bytes())),
-                    Bins::Categories(names) => {
-                        let mut names: Vec<_> = names.iter().collect();
-                        names.sort();
-                        names.iter().for_each(|(name, bin)| {
-                            put_bytes(&mut bytes, name.as_bytes());
-                            put_varint(&mut bytes, **bin as u64);
-                        });
-                    }
-                }
+                reference.encode(&mut bytes);
             }
         }
         key_hash(&bytes)
     }
 
-    fn judged(&mut self, check: &WindowCheck, schema: &SchemaRef, base_dir: &Path) -> Result<Judged, String> {
+    /// The number a rule looks at, the measure it is read from, and how it is judged.
+    fn judged(&mut self, check: &WindowCheck, schema: &SchemaRef, base_dir: &Path) -> Result<(Number, usize, Judged), String> {
         Ok(match check {
             WindowCheck::Bounds { metric, min, max } => {
-                Judged::Bounds { metric: self.reading(metric, schema)?, min: *min, max: *max }
+                let (number, measure) = self.number(metric, schema)?;
+                (number, measure, Judged::Bounds { what: metric.to_string(), min: *min, max: *max })
             }
-            WindowCheck::Freshness { max } => Judged::Freshness { newest: self.measure(Measure::Newest), max: micros(*max) },
+            WindowCheck::Freshness { max } => {
+                (Number::Age, self.measure(Measure::Newest), Judged::Freshness { max: micros(*max) })
+            }
             WindowCheck::Distribution(distribution) => {
                 let column = index(schema, &distribution.column)?;
                 let key = distribution.key.as_deref().unwrap_or(&distribution.column);
@@ -161,8 +138,15 @@ impl Plan {
                 };
                 let reference =
                     reference.ok_or_else(|| format!("`{key}` of {} has no values to compare with", distribution.reference))?;
+                let number = Number::Distance(distribution.test, reference.shares.clone());
                 let histogram = self.measure(Measure::Histogram { column, reference: Arc::new(reference) });
-                Judged::Distribution { histogram, test: distribution.test, max: distribution.max, min_p: distribution.min_p }
+                let (what, min, max) = match distribution.test {
+                    DistributionTest::Psi => ("the population stability index", None, distribution.max),
+                    DistributionTest::Ks => ("the Kolmogorov-Smirnov distance", None, distribution.max),
+                    DistributionTest::JensenShannon => ("the Jensen-Shannon divergence", None, distribution.max),
+                    DistributionTest::ChiSquare => ("the chi-square probability", distribution.min_p, None),
+                };
+                (number, histogram, Judged::Bounds { what: what.to_owned(), min, max })
             }
             WindowCheck::Control(rule) => {
                 let chart = match rule.chart {
@@ -171,12 +155,13 @@ impl Plan {
                     ControlChart::Cusum { slack, decision } => Chart::Cusum { slack, decision },
                 };
                 let plan = control::Plan { chart, training: rule.training, western_electric: rule.western_electric };
-                Judged::Control { metric: self.reading(&rule.metric, schema)?, series: self.series(), plan }
+                let (number, measure) = self.number(&rule.metric, schema)?;
+                (number, measure, Judged::Control { series: self.series(), plan })
             }
         })
     }
 
-    fn reading(&mut self, metric: &Metric, schema: &SchemaRef) -> Result<Reading, String> {
+    fn number(&mut self, metric: &Metric, schema: &SchemaRef) -> Result<(Number, usize), String> {
         let columns = metric.columns().into_iter().map(|column| index(schema, column)).collect::<Result<Vec<_>, _>>()?;
         if let Some(&column) = columns.first().filter(|_| metric.is_numeric()) {
             let field = schema.field(column);
@@ -184,18 +169,18 @@ impl Plan {
                 return Err(format!("{metric} needs numbers; `{}` is {}", field.name(), field.data_type()));
             }
         }
-        let mut moments = || self.measure(Measure::Moments(columns[0]));
-        Ok(match metric {
-            Metric::RowCount => Reading::Rows,
-            Metric::Mean { .. } => Reading::Mean(moments()),
-            Metric::Sum { .. } => Reading::Sum(moments()),
-            Metric::Min { .. } => Reading::Min(moments()),
-            Metric::Max { .. } => Reading::Max(moments()),
-            Metric::Stddev { .. } => Reading::Stddev(moments()),
-            Metric::Completeness { .. } => Reading::Completeness(self.measure(Measure::Present(columns[0]))),
-            Metric::Uniqueness { .. } => Reading::Uniqueness(self.measure(Measure::Distinct(columns))),
-            Metric::Quantile { q, .. } => Reading::Quantile(self.measure(Measure::Digest(columns[0])), *q),
-        })
+        let (number, measure) = match metric {
+            Metric::RowCount => (Number::Rows, Measure::Rows),
+            Metric::Mean { .. } => (Number::Mean, Measure::Moments(columns[0])),
+            Metric::Sum { .. } => (Number::Sum, Measure::Moments(columns[0])),
+            Metric::Min { .. } => (Number::Min, Measure::Moments(columns[0])),
+            Metric::Max { .. } => (Number::Max, Measure::Moments(columns[0])),
+            Metric::Stddev { .. } => (Number::Stddev, Measure::Moments(columns[0])),
+            Metric::Completeness { .. } => (Number::Completeness, Measure::Present(columns[0])),
+            Metric::Uniqueness { .. } => (Number::Uniqueness, Measure::Distinct(columns)),
+            Metric::Quantile { q, .. } => (Number::Quantile(*q), Measure::Digest(columns[0])),
+        };
+        Ok((number, self.measure(measure)))
     }
 
     fn measure(&mut self, measure: Measure) -> usize {
@@ -203,6 +188,47 @@ impl Plan {
             self.measures.push(measure);
             self.measures.len() - 1
         })
+    }
+}
+
+impl Measure {
+    /// The kind, the columns with their types, and the bins, hashed.
+    fn identity(&self, schema: &SchemaRef) -> u64 {
+        let mut bytes = Vec::new();
+        let columns = match self {
+            Self::Rows => &[][..],
+            Self::Newest => {
+                bytes.push(1);
+                &[]
+            }
+            Self::Present(column) => {
+                bytes.push(2);
+                slice::from_ref(column)
+            }
+            Self::Distinct(columns) => {
+                bytes.push(3);
+                columns
+            }
+            Self::Moments(column) => {
+                bytes.push(4);
+                slice::from_ref(column)
+            }
+            Self::Digest(column) => {
+                bytes.push(5);
+                slice::from_ref(column)
+            }
+            Self::Histogram { column, reference } => {
+                bytes.push(6);
+                reference.encode(&mut bytes);
+                slice::from_ref(column)
+            }
+        };
+        for &column in columns {
+            let field = schema.field(column);
+            put_bytes(&mut bytes, field.name().as_bytes());
+            put_bytes(&mut bytes, field.data_type().to_string().as_bytes());
+        }
+        key_hash(&bytes)
     }
 }
 

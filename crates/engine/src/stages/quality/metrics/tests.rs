@@ -16,8 +16,8 @@ use weir_spec::{
 
 use super::{
     digest::Digest,
-    judge::read,
-    plan::{Judged, Plan},
+    measures::{self, CannotAdd, Sum},
+    plan::Plan,
     *,
 };
 use crate::state::{StateError, codec::Reader};
@@ -194,8 +194,7 @@ proptest! {
             let of_lanes = merged.get(&whole.start).cloned().unwrap_or_else(|| Window::new(&plan));
             let expected = naive(&own);
             for (n, (rule, expected)) in plan.rules.iter().zip(expected).enumerate() {
-                let Judged::Bounds { metric, .. } = rule.judged else { continue };
-                let (whole, lanes) = (whole.outcomes[n].observed, read(metric, &of_lanes));
+                let (whole, lanes) = (whole.outcomes[n].observed, rule.value(&of_lanes, whole.end));
                 prop_assert!(close(whole, expected) && close(lanes, expected), "{}: {:?} {:?} {:?}", rule.name, whole, lanes, expected);
             }
             match &mut hours {
@@ -206,8 +205,11 @@ proptest! {
         let all: Vec<&Sample> = samples.iter().collect();
         let hours = hours.unwrap();
         for (rule, expected) in plan.rules.iter().zip(naive(&all)) {
-            let Judged::Bounds { metric, .. } = rule.judged else { continue };
-            prop_assert!(close(read(metric, &hours), expected), "{} over all windows", rule.name);
+            prop_assert!(close(rule.value(&hours, 0), expected), "{} over all windows", rule.name);
+        }
+        let encoded: Vec<Vec<u8>> = at_once.iter().map(|closed| measures::encode(&plan, &closed.window, |_| true)).collect();
+        for (rule, expected) in plan.rules.iter().zip(naive(&all)) {
+            prop_assert!(close(added(&rule.name, &encoded, 0), expected), "{} of encoded windows", rule.name);
         }
         let mut bytes = Vec::new();
         hours.encode(&mut bytes);
@@ -233,6 +235,123 @@ proptest! {
         let tolerance = 0.02 + 1.0 / values.len() as f64;
         prop_assert!(below <= q + tolerance && up_to >= q - tolerance, "{} has {}..{} below it, not {}", found, below, up_to, q);
     }
+}
+
+/// What a rule's number is over encoded windows.
+fn added(rule: &str, windows: &[Vec<u8>], end: i64) -> Option<f64> {
+    let mut sum = Sum::of(rule);
+    windows.iter().for_each(|window| sum.add(window).unwrap());
+    sum.value(end)
+}
+
+fn encoded(plan: &Plan, closed: &[Closed]) -> Vec<Vec<u8>> {
+    closed.iter().map(|closed| measures::encode(plan, &closed.window, |_| true)).collect()
+}
+
+#[test]
+fn windows_add_up_to_what_a_longer_window_measures() {
+    let folder = tempfile::tempdir().unwrap();
+    let short = all_metrics(folder.path());
+    let mut long = Arc::into_inner(all_metrics(folder.path())).unwrap();
+    long.over *= 10;
+    let long = Arc::new(long);
+    // Two windows have no rows: all that there is of them is their age.
+    let samples: Vec<Sample> = (0..700)
+        .map(|n| (n * 10, Some((n * 7 % 31) as f64 / 4.0), ["de", "fr", "it"].get(n as usize % 4).copied()))
+        .chain([(9_999, None, None)])
+        .collect();
+    let wholes = run(&long, &samples, &[90]);
+    let [whole] = &wholes[..] else { panic!("{} windows", wholes.len()) };
+    let (plan, short) = (&short, run(&short, &samples, &[90]));
+    assert_eq!(short.len(), 10);
+    let parts = encoded(plan, &short);
+    for (rule, whole) in plan.rules.iter().zip(&whole.outcomes) {
+        let found = added(&rule.name, &parts, 10_000);
+        if rule.name.starts_with("quantile") {
+            assert!((found.unwrap() - whole.observed.unwrap()).abs() < 0.1, "{found:?} {whole:?}");
+        } else {
+            assert!(whole.observed.is_some() && close(found, whole.observed), "{}: {found:?} {whole:?}", rule.name);
+        }
+    }
+    let age = plan.rules.iter().position(|rule| rule.name == "freshness").unwrap();
+    assert_eq!(added("freshness", &parts[..9], 9_000), short[8].outcomes[age].observed, "of windows without rows at their end");
+    assert_eq!(added("freshness", &parts[7..9], 9_000), short[8].outcomes[age].observed, "of windows without rows");
+}
+
+#[test]
+fn windows_of_rules_that_look_at_something_else_are_not_added() {
+    let folder = tempfile::tempdir().unwrap();
+    let measured = |metric: Metric, reference: &str| {
+        std::fs::write(folder.path().join("reference.csv"), reference).unwrap();
+        let distribution = Distribution {
+            column: amount(),
+            reference: "reference.csv".to_owned(),
+            key: None,
+            test: DistributionTest::Ks,
+            max: None,
+            min_p: None,
+            bins: 2,
+        };
+        let named = WindowRule { name: "usual".to_owned(), ..bounds(metric, None, None) };
+        let rules = vec![bounds(Metric::RowCount, None, None), rule(WindowCheck::Distribution(distribution)), named];
+        let plan = plan(rules, folder.path());
+        encoded(&plan, &run(&plan, &[(0, Some(1.0), Some("de")), (1, Some(3.0), None)], &[2])).remove(0)
+    };
+    let first = measured(Metric::Mean { column: amount() }, "amount\n1\n2\n");
+    for (other, unalike) in [
+        (measured(Metric::Mean { column: amount() }, "amount\n1\n2\n"), &[][..]),
+        (measured(Metric::Max { column: amount() }, "amount\n1\n2\n"), &["usual"]),
+        (measured(Metric::Quantile { column: amount(), q: 0.5 }, "amount\n1\n2\n"), &["usual"]),
+        (measured(Metric::Completeness { column: "country".to_owned() }, "amount\n1\n2\n"), &["usual"]),
+        (measured(Metric::Mean { column: amount() }, "amount\n1\n9\n10\n"), &["distribution(amount)"]),
+    ] {
+        for rule in ["row_count", "distribution(amount)", "usual"] {
+            let mut sum = Sum::of(rule);
+            sum.add(&first).unwrap();
+            let before = sum.value(0);
+            match sum.add(&other) {
+                Err(error) => {
+                    assert!(matches!(error, CannotAdd::Unalike) && unalike.contains(&rule), "{rule}: {error}");
+                    assert_eq!(sum.value(0), before, "the sum is what it was");
+                }
+                Ok(()) => assert!(!unalike.contains(&rule), "{rule}"),
+            }
+        }
+    }
+    assert!(matches!(Sum::of("never measured").add(&first), Err(CannotAdd::Missing)));
+}
+
+#[test]
+fn only_measures_of_rules_that_may_be_told_leave_and_damaged_ones_are_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = all_metrics(folder.path());
+    let closed = run(&plan, &[(0, Some(1.5), Some("de"))], &[1]);
+    let some = measures::encode(&plan, &closed[0].window, |rule| plan.rules[rule].name == "completeness(country)");
+    assert_eq!(added("completeness(country)", std::slice::from_ref(&some), 0), Some(1.0));
+    assert!(matches!(Sum::of("mean(amount)").add(&some), Err(CannotAdd::Missing)));
+    assert!(!some.windows(8).any(|bytes| bytes == 1.5f64.to_le_bytes()), "no value of a column that no such rule looks at");
+    assert!(measures::encode(&plan, &closed[0].window, |_| false).is_empty());
+    let all = measures::encode(&plan, &closed[0].window, |_| true);
+    for end in 0..all.len() {
+        let error = Sum::of("mean(amount)").add(&all[..end]);
+        assert!(matches!(error, Err(CannotAdd::Damaged(_))), "cut off at {end}: {error:?}");
+    }
+}
+
+#[test]
+fn a_window_that_is_closed_takes_little_space_however_many_rows_it_had() {
+    let folder = tempfile::tempdir().unwrap();
+    let size = |metric: Metric, samples: &[Sample]| {
+        let plan = plan(vec![bounds(metric, None, None)], folder.path());
+        encoded(&plan, &run(&plan, samples, &[1_000]))[0].len()
+    };
+    let samples: Vec<Sample> = (0..50_000).map(|n| (n % 1_000, Some((n as f64).sqrt()), None)).collect();
+    let mut sorted = samples;
+    sorted.sort_by_key(|sample| sample.0);
+    assert!(size(Metric::Mean { column: amount() }, &sorted) < 100);
+    assert!(size(Metric::Quantile { column: amount(), q: 0.9 }, &sorted) < 5_000);
+    assert!(size(Metric::Uniqueness { columns: vec![amount()] }, &sorted) < 17_000);
+    assert!(size(Metric::Uniqueness { columns: vec![amount()] }, &sorted[..4_096]) < 33_000);
 }
 
 #[test]

@@ -12,11 +12,9 @@ use arrow::{
 
 use super::{
     control::Series,
-    digest::Digest,
-    distinct::Distinct,
-    distribution::{Bins, Histogram},
+    distribution::Bins,
     judge::{Outcome, judge},
-    moments::Moments,
+    measured::Measured,
     plan::{Measure, Plan},
 };
 use crate::{
@@ -31,35 +29,13 @@ use crate::{
 /// Windows without rows that are closed in a row, at most: beyond, the stream was still for so long that more of them say nothing new.
 const MAX_EMPTY: usize = 10_000;
 
-/// One measure of a window so far.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Measured {
-    Rows(u64),
-    Present(u64),
-    /// Rows that have values, and how many different ones.
-    Distinct(u64, Distinct),
-    Moments(Moments),
-    Digest(Digest),
-    Newest(Option<i64>),
-    Histogram(Histogram),
-}
-
 /// The measures of a window, in the order of the plan. Windows of one plan add up, also to longer ones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Window(pub Vec<Measured>);
 
 impl Window {
     pub fn new(plan: &Plan) -> Self {
-        let empty = |measure: &Measure| match measure {
-            Measure::Rows => Measured::Rows(0),
-            Measure::Present(_) => Measured::Present(0),
-            Measure::Distinct(_) => Measured::Distinct(0, Distinct::default()),
-            Measure::Moments(_) => Measured::Moments(Moments::default()),
-            Measure::Digest(_) => Measured::Digest(Digest::default()),
-            Measure::Newest => Measured::Newest(None),
-            Measure::Histogram { reference, .. } => Measured::Histogram(Histogram::new(&reference.bins)),
-        };
-        Self(plan.measures.iter().map(empty).collect())
+        Self(plan.measures.iter().map(Measured::new).collect())
     }
 
     pub fn rows(&self) -> u64 {
@@ -68,59 +44,12 @@ impl Window {
 
     /// Adds a window of the same plan.
     pub fn merge(&mut self, other: &Self) {
-        for (mine, other) in self.0.iter_mut().zip(&other.0) {
-            match (mine, other) {
-                (Measured::Rows(mine), Measured::Rows(other)) | (Measured::Present(mine), Measured::Present(other)) => {
-                    *mine += other;
-                }
-                (Measured::Distinct(rows, mine), Measured::Distinct(others, other)) => {
-                    *rows += others;
-                    mine.merge(other);
-                }
-                (Measured::Moments(mine), Measured::Moments(other)) => mine.merge(other),
-                (Measured::Digest(mine), Measured::Digest(other)) => mine.merge(other),
-                (Measured::Newest(mine), Measured::Newest(other)) => *mine = (*mine).max(*other),
-                (Measured::Histogram(mine), Measured::Histogram(other)) => mine.merge(other),
-                _ => debug_assert!(false, "windows of different plans"),
-            }
-        }
+        self.0.iter_mut().zip(&other.0).for_each(|(mine, other)| mine.merge(other));
     }
 
     pub fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.0.len() as u64);
-        for measured in &self.0 {
-            match measured {
-                Measured::Rows(rows) => {
-                    out.push(0);
-                    put_varint(out, *rows);
-                }
-                Measured::Present(rows) => {
-                    out.push(1);
-                    put_varint(out, *rows);
-                }
-                Measured::Distinct(rows, distinct) => {
-                    out.push(2);
-                    put_varint(out, *rows);
-                    distinct.encode(out);
-                }
-                Measured::Moments(moments) => {
-                    out.push(3);
-                    moments.encode(out);
-                }
-                Measured::Digest(digest) => {
-                    out.push(4);
-                    digest.encode(out);
-                }
-                Measured::Newest(newest) => {
-                    out.push(if newest.is_some() { 6 } else { 5 });
-                    out.extend_from_slice(&newest.unwrap_or_default().to_le_bytes());
-                }
-                Measured::Histogram(histogram) => {
-                    out.push(7);
-                    histogram.encode(out);
-                }
-            }
-        }
+        self.0.iter().for_each(|measured| measured.encode(out));
     }
 
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, StateError> {
@@ -128,42 +57,18 @@ impl Window {
         if count > reader.remaining().len() {
             return Err(StateError::Malformed("a window is cut off"));
         }
-        let mut measured = Vec::with_capacity(count);
-        for _ in 0..count {
-            measured.push(match reader.u8()? {
-                0 => Measured::Rows(reader.varint()?),
-                1 => Measured::Present(reader.varint()?),
-                2 => Measured::Distinct(reader.varint()?, Distinct::decode(reader)?),
-                3 => Measured::Moments(Moments::decode(reader)?),
-                4 => Measured::Digest(Digest::decode(reader)?),
-                5 => reader.i64().map(|_| Measured::Newest(None))?,
-                6 => Measured::Newest(Some(reader.i64()?)),
-                7 => Measured::Histogram(Histogram::decode(reader)?),
-                _ => return Err(StateError::Malformed("no such measure")),
-            });
-        }
-        Ok(Self(measured))
+        Ok(Self((0..count).map(|_| Measured::decode(reader)).collect::<Result<_, _>>()?))
     }
 
     /// Bytes, roughly.
     fn memory(&self) -> usize {
-        let of = |measured: &Measured| match measured {
-            Measured::Distinct(_, Distinct::Exact(hashes)) => hashes.len() * 16,
-            Measured::Distinct(_, Distinct::Estimate(registers)) => registers.len(),
-            Measured::Digest(_) => 16 << 10,
-            Measured::Histogram(histogram) => histogram.0.len() * 8,
-            _ => 0,
-        };
-        self.0.iter().map(|measured| size_of::<Measured>() + of(measured)).sum()
+        self.0.iter().map(Measured::memory).sum()
     }
 
     /// Whether it is a window of this plan.
     fn fits(&self, plan: &Plan) -> bool {
-        let same = |(mine, of): (&Measured, &Measured)| match (mine, of) {
-            (Measured::Histogram(mine), Measured::Histogram(of)) => mine.0.len() == of.0.len(),
-            (mine, of) => std::mem::discriminant(mine) == std::mem::discriminant(of),
-        };
-        self.0.len() == plan.measures.len() && self.0.iter().zip(&Self::new(plan).0).all(same)
+        let fresh = Self::new(plan);
+        self.0.len() == fresh.0.len() && self.0.iter().zip(&fresh.0).all(|(mine, of)| mine.is_like(of))
     }
 }
 
@@ -353,16 +258,19 @@ impl OpenWindows {
     }
 
     fn close_one(&mut self, start: i64) -> Closed {
-        let window = self.windows.remove(&start).unwrap_or_else(|| Window::new(&self.plan));
+        let mut window = self.windows.remove(&start).unwrap_or_else(|| Window::new(&self.plan));
         let end = start.saturating_add(self.plan.over);
         self.next = Some(end);
         self.empty = if window.rows() == 0 { self.empty + 1 } else { 0 };
-        for measured in &window.0 {
+        for measured in &mut window.0 {
+            measured.settle();
+            // The newest of all rows so far: a window without rows has an age too, and so has an hour of such.
             if let Measured::Newest(newest) = measured {
                 self.newest = self.newest.max(*newest);
+                *newest = self.newest;
             }
         }
-        let judge = |rule| judge(&self.plan, rule, &window, end, self.newest, &mut self.series);
+        let judge = |rule| judge(rule, &window, end, &mut self.series);
         let outcomes = self.plan.rules.iter().map(judge).collect();
         Closed { start, end, window, late_rows: std::mem::take(&mut self.late_rows), outcomes }
     }

@@ -17,7 +17,7 @@ use crate::{
     error::EngineError,
     observation::{MeasuredWindow, Observations, RuleObservation, WindowVerdict},
     stages::{
-        quality::metrics::{Closed, OpenWindows, Outcome, Plan, Verdict, plan::Rule},
+        quality::metrics::{Closed, OpenWindows, Outcome, Plan, Verdict, measures, plan::Rule},
         transform::{
             operator::{Durable, Operator, Output, Time},
             window::timestamps,
@@ -79,10 +79,8 @@ impl MeasureOperator {
                 counts.evaluated += u64::from(rule.verdict != WindowVerdict::Open);
                 counts.failed += u64::from(rule.verdict == WindowVerdict::Broken);
             }
-            let mut measures = Vec::new();
-            if !self.planned.measures_withheld {
-                window.window.encode(&mut measures);
-            }
+            let told = |rule: usize| self.planned.measures_withheld.get(rule) == Some(&false);
+            let measures = measures::encode(&self.plan, &window.window, told);
             self.noticed.windows.push(MeasuredWindow {
                 step: self.step.clone(),
                 start: window.start,

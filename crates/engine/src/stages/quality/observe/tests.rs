@@ -21,9 +21,12 @@ use crate::{
     batch::{Batch, Origin},
     counts::NodeCounts,
     observation::{AlertChange, AlertEvent, Observations, WindowVerdict},
-    stages::transform::{
-        driver::OperatorStage,
-        operator::{OperatorContext, Time},
+    stages::{
+        quality::metrics::measures::{CannotAdd, Sum},
+        transform::{
+            driver::OperatorStage,
+            operator::{OperatorContext, Time},
+        },
     },
     state::{LaneState, Settings},
 };
@@ -210,7 +213,8 @@ fn amount() -> String {
 /// Windows of a millisecond.
 fn measure(rules: Vec<WindowRule>, time: TimeBasis) -> MeasureNode {
     let withheld = vec![None; rules.len()];
-    MeasureNode { quality: WindowQuality { over: Timespan::from_millis(1), rules }, time, withheld, measures_withheld: false }
+    let measures_withheld = vec![false; rules.len()];
+    MeasureNode { quality: WindowQuality { over: Timespan::from_millis(1), rules }, time, withheld, measures_withheld }
 }
 
 fn alert(when: Expr, key: &[usize], time: TimeBasis, resolve_after: i64) -> Planned {
@@ -447,7 +451,7 @@ fn numbers_that_show_what_is_above_internal_are_neither_told_nor_handed_on() {
     );
     let withheld = Withheld { column: amount(), classification: Classification::Restricted };
     node.withheld = vec![Some(withheld.clone()), Some(withheld.clone()), Some(withheld), None];
-    node.measures_withheld = true;
+    node.measures_withheld = vec![true, true, true, false];
     let mut rig = Rig::new(Planned::Measure(node));
     let sentinel = 918_273;
     let samples =
@@ -456,7 +460,14 @@ fn numbers_that_show_what_is_above_internal_are_neither_told_nor_handed_on() {
     let noticed = rig.noticed();
     let told = serde_json::to_string(&noticed.windows).unwrap() + &format!("{:?}", rig.emitted);
     assert!(!told.contains("918273") && !told.contains("918_273"), "{told}");
-    assert!(noticed.windows.iter().all(|window| window.measures.is_empty()));
+    let mut rows = Sum::of("row_count");
+    for window in &noticed.windows {
+        rows.add(&window.measures).unwrap();
+        assert!(matches!(Sum::of("max(amount)").add(&window.measures), Err(CannotAdd::Missing)));
+        let shown = |form: &[u8]| window.measures.windows(form.len()).any(|bytes| bytes == form);
+        assert!(!shown(&(sentinel as f64).to_le_bytes()));
+    }
+    assert_eq!(rows.value(0), Some(4.0));
     let rules = &noticed.windows[2].rules;
     let why = "the value is withheld: `amount` is restricted";
     assert_eq!(rules[0].detail.as_deref(), Some(&*format!("max(amount) is above 10; {why}")));

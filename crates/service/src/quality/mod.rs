@@ -1,13 +1,16 @@
 //! Quality over time: what the rules over windows of a pipeline measured.
 
+pub(crate) mod hours;
+
 use chrono::TimeDelta;
-use weir_api::{FieldError, QualityPoint, QualityQuery, QualityRule, QualitySeries, Slug, WindowVerdict};
+use weir_api::{FieldError, QualityPoint, QualityQuery, QualityResolution, QualityRule, QualitySeries, Slug, WindowVerdict};
 use weir_authz::{Action, Resource, ResourceKind};
 use weir_store::{
     deployments::{self, Deployment},
     quality,
 };
 
+pub use self::hours::{CannotAdd, WindowSum, WindowSums};
 use crate::{Cx, Error, Result, pipelines};
 
 /// The rules of a pipeline that have been measured, by step and rule.
@@ -28,8 +31,14 @@ pub async fn rules(cx: &Cx, pipeline: &Slug) -> Result<Vec<QualityRule>> {
 }
 
 /// All rules of a pipeline, each with the series of so many hours before the end of its newest window; without a number, with its newest
-/// windows. Times are those of the data, which may be long past.
-pub async fn recent(cx: &Cx, pipeline: &Slug, hours: Option<u32>) -> Result<Vec<(QualityRule, QualitySeries)>> {
+/// points. Times are those of the data, which may be long past.
+pub async fn recent(
+    cx: &Cx,
+    pipeline: &Slug,
+    hours: Option<u32>,
+    resolution: QualityResolution,
+) -> Result<Vec<(QualityRule, QualitySeries)>> {
+    let summed_up = resolution != QualityResolution::Window;
     let rules = rules(cx, pipeline).await?;
     let mut all = Vec::with_capacity(rules.len());
     for rule in rules {
@@ -38,7 +47,9 @@ pub async fn recent(cx: &Cx, pipeline: &Slug, hours: Option<u32>) -> Result<Vec<
             rule: rule.rule.clone(),
             from: hours.and_then(|hours| rule.newest.end.checked_sub_signed(TimeDelta::hours(hours.into()))),
             until: None,
-            points: None,
+            // Windows are summed up where there are many; hours and days are as many as there are.
+            points: hours.filter(|_| summed_up).map(|_| QualityQuery::MAX_POINTS),
+            resolution: Some(resolution),
         };
         let series = series(cx, pipeline, query).await?;
         all.push((rule, series));
@@ -46,8 +57,8 @@ pub async fn recent(cx: &Cx, pipeline: &Slug, hours: Option<u32>) -> Result<Vec<
     Ok(all)
 }
 
-/// The series of one rule. Where the range holds more windows than points are wanted, windows that follow one another are summed up.
-/// Errors: `NotFound` for a rule that has never been measured, `Invalid`.
+/// The series of one rule: by hours or days, or by windows; where the range holds more windows than points are wanted, those that follow
+/// one another are summed up. Errors: `NotFound` for a rule that has never been measured, `Invalid`.
 pub async fn series(cx: &Cx, pipeline: &Slug, query: QualityQuery) -> Result<QualitySeries> {
     let deployment = deployment(cx, pipeline).await?;
     let at_most = points(&query)?;
@@ -56,6 +67,18 @@ pub async fn series(cx: &Cx, pipeline: &Slug, query: QualityQuery) -> Result<Qua
     let (db, step, rule) = (cx.store(), query.step.as_str(), query.rule.as_str());
     let newest = quality::rule(db, deployment, step, rule).await?.ok_or_else(unknown)?;
     let range = quality::Range { from: query.from, until: query.until };
+    let series = |bucket_seconds, points| QualitySeries {
+        step: query.step.clone(),
+        rule: query.rule.clone(),
+        metric: newest.metric,
+        severity: newest.severity,
+        bucket_seconds,
+        points,
+    };
+    if let Some(width) = query.resolution.unwrap_or_default().micros() {
+        let points = hours::points(cx, deployment, (step, rule), range, width, at_most).await?;
+        return Ok(series(Some(width as f64 / 1e6), points));
+    }
     let extent = match range.from {
         Some(_) => quality::extent(db, deployment, step, rule, range).await?,
         None => None,
@@ -64,18 +87,11 @@ pub async fn series(cx: &Cx, pipeline: &Slug, query: QualityQuery) -> Result<Qua
         Some((windows, first, last)) if windows > u64::from(at_most) => {
             let width = bucket(last - first, at_most, newest.window);
             let found = quality::buckets(db, deployment, step, rule, range, (first, width)).await?;
-            (Some(width as f64 / 1e6), found)
+            (Some(width as f64 / 1e6), found.into_iter().map(|bucket| bucket.point).collect())
         }
         _ => (None, quality::windows(db, deployment, step, rule, range, at_most).await?),
     };
-    Ok(QualitySeries {
-        step: query.step,
-        rule: query.rule,
-        metric: newest.metric,
-        severity: newest.severity,
-        bucket_seconds,
-        points: found.into_iter().map(point).collect(),
-    })
+    Ok(series(bucket_seconds, found.into_iter().map(point).collect()))
 }
 
 /// The width of buckets that cover a span with at most so many of them: whole windows, in microseconds.
@@ -123,6 +139,8 @@ fn point(point: quality::Point) -> QualityPoint {
         verdict,
         rows: point.rows,
         late_rows: point.late_rows,
+        value: point.low.filter(|_| point.windows == 1),
+        no_value: None,
         low: point.low,
         high: point.high,
         detail: point.detail,
