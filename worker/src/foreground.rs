@@ -6,6 +6,7 @@ use std::{
 };
 
 use weir_api::DeploymentId;
+use weir_connectors::BaseDir;
 use weir_engine::{
     Checkpoint, Control, EngineError, Options, Outcome, Summary, finish_commit,
     summary::{AlertSummary, EvidenceSummary},
@@ -93,7 +94,7 @@ pub async fn run_reported(
     let consent = ConsentFeed::start(services.store().clone(), project.id, &tokio::runtime::Handle::current());
     let folders = Folders::of(data, begun.deployment.id);
     let (plan, run) = (Arc::new(plan), begun.run.id.to_string());
-    let base_dir = checked.base_dir;
+    let base_dir = BaseDir::unconfined(checked.base_dir);
     if start == Start::Fresh {
         forget(cx, &begun, &plan, &base_dir, &folders).await?;
     }
@@ -124,14 +125,14 @@ async fn forget(
     cx: &Cx,
     begun: &foreground::ForegroundRun,
     plan: &Arc<Plan>,
-    base_dir: &Path,
+    base_dir: &BaseDir,
     folders: &Folders,
 ) -> Result<(), WorkerError> {
     // A checkpoint that cannot be read promises nothing that could be finished.
     let stored = checkpoints::load(cx.services().store(), begun.deployment.id).await.ok().flatten();
     if let Some(last) = stored.and_then(|stored| serde_json::from_slice::<Checkpoint>(&stored.content).ok()) {
         let tag = begun.deployment.id.to_string();
-        let options = Options { run: begun.run.id.to_string(), base_dir: base_dir.to_owned(), tag };
+        let options = Options { run: begun.run.id.to_string(), base_dir: base_dir.clone(), tag };
         let plan = Arc::clone(plan);
         let finishing = tokio::task::spawn_blocking(move || finish_commit(&plan, &options, &last));
         finishing.await.map_err(|e| EngineError::internal("sinks", e))??;

@@ -1,14 +1,13 @@
 //! Carrying one run: the engine on its threads, the lease kept alive, rates published, the end put on record.
 
 use std::{
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::runtime::Handle;
 use weir_api::{FailureDomain, NodeKind as ApiNodeKind, NodeRates, RunRates, RunState, Slug};
-use weir_connectors::Domain;
+use weir_connectors::{BaseDir, Domain};
 use weir_engine::{
     Control, EngineError, Host, NodeCounts, Options, Outcome, Status,
     live::Live,
@@ -43,8 +42,8 @@ pub struct Assignment {
     pub run: Run,
     pub lease: Lease,
     pub plan: Arc<Plan>,
-    /// Where relative paths of the document begin.
-    pub base_dir: PathBuf,
+    /// Where relative paths of the document begin, and what they may reach.
+    pub base_dir: BaseDir,
     pub folders: Folders,
 }
 

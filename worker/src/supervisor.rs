@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use weir_api::{DeploymentId, ProjectId, RunState};
+use weir_connectors::BaseDir;
 use weir_engine::{Control, EngineError};
 use weir_evidence::{
     Body,
@@ -50,6 +51,8 @@ pub struct Supervisor {
 struct Keeper {
     services: Arc<Services>,
     data: PathBuf,
+    /// Folders beside the projects' own in which pipelines may read and write.
+    allowed: Vec<PathBuf>,
     owner: String,
     running: Arc<Mutex<HashMap<DeploymentId, Control>>>,
     consent: HashMap<ProjectId, Arc<ConsentFeed>>,
@@ -62,7 +65,7 @@ impl Supervisor {
     pub async fn start(services: Arc<Services>, allowed: Vec<PathBuf>) -> Result<Self, WorkerError> {
         let data = services.store().file().parent().map_or_else(|| PathBuf::from("."), PathBuf::from);
         let lock = ProcessLock::acquire(&data, "supervisor", "a server")?;
-        services.confine_to(allowed);
+        services.confine_to(allowed.clone());
         services.set_ingest_log(Arc::new(IngestLogs::new(&services, data.clone())));
         let jobs = Jobs::start(&services).await?;
         let stopping = CancellationToken::new();
@@ -71,6 +74,7 @@ impl Supervisor {
             owner: format!("weir-serve:{}", services.store().log_id()),
             services,
             data,
+            allowed,
             running: Arc::default(),
             consent: HashMap::new(),
             backoff: HashMap::new(),
@@ -282,11 +286,11 @@ impl Keeper {
         }
     }
 
-    /// The folder of a project's files; made when it is missing.
-    async fn files(&self, project: ProjectId) -> Result<PathBuf, WorkerError> {
+    /// The folder of a project's files, which its pipelines do not leave; made when it is missing.
+    async fn files(&self, project: ProjectId) -> Result<BaseDir, WorkerError> {
         let dir = self.services.files(project).await?;
         std::fs::create_dir_all(&dir).map_err(|e| WorkerError::io(&dir, e))?;
-        Ok(dir)
+        Ok(BaseDir::confined(dir, &self.allowed).map_err(|e| EngineError::connector("files", e))?)
     }
 
     /// The plan of a run's document, or why it cannot run.

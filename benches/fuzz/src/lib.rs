@@ -58,7 +58,7 @@ pub fn read(folder: &Path, config: FileSource, format: Format, chunk_rows: usize
     let columns = columns();
     let schema = arrow_schema(&columns);
     let connector = SourceConnector::File(config);
-    let context = SourceContext { base_dir: folder.to_path_buf(), ..SourceContext::default() };
+    let context = SourceContext { base_dir: folder.into(), ..SourceContext::default() };
     let mut source = open_source(&connector, Some(format), schema.clone(), &columns, &context, &[])?;
     let mut decoder = row_decoder(&connector, Some(format), schema, &columns)?;
     let mut everything = Everything::default();

@@ -5,14 +5,13 @@ use std::{
     error::Error,
     hint::black_box,
     io::{Write, stdout},
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use arrow::datatypes::{DataType, Field, Schema};
 use weir_connectors::{
-    Payload, Read, ReadLimit, RowDecoder, SourceContext, arrow_schema,
+    BaseDir, Payload, Read, ReadLimit, RowDecoder, SourceContext, arrow_schema,
     format::{
         csv::{self, CsvDecoder},
         json::{decode::JsonDecoder, encode},
@@ -47,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         start: None,
     };
     let limit = ReadLimit { rows: 8192, wait: Duration::ZERO };
-    let context = SourceContext { base_dir: PathBuf::from("."), ..SourceContext::default() };
+    let context = SourceContext { base_dir: BaseDir::unconfined("."), ..SourceContext::default() };
 
     for kind in [GeneratorKind::Payments, GeneratorKind::Sensors, GeneratorKind::Clicks] {
         let connector = SourceConnector::Generator(GeneratorSource { kind, ..config.clone() });

@@ -4,7 +4,6 @@
 use std::{
     error::Error,
     io::{Write, stdout},
-    path::PathBuf,
     sync::Arc,
     time::Instant,
 };
@@ -14,7 +13,7 @@ use arrow::{
     datatypes::{DataType, Field, Schema},
 };
 use weir_connectors::{
-    RowEncoder, SinkContext, SinkWriter,
+    BaseDir, RowEncoder, SinkContext, SinkWriter,
     sqlite::{TableEncoder, TableWriter},
 };
 use weir_spec::{connector::SqliteSink, pipeline::SinkMode};
@@ -37,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     ] {
         let key = if mode == SinkMode::Upsert { vec!["account".to_owned()] } else { Vec::new() };
         let sink = SqliteSink { path: format!("{bench}.db"), table: "t".into(), key };
-        let context = SinkContext { base_dir: PathBuf::from(&folder), run_tag: "bench-t".into(), changes_in_order };
+        let context = SinkContext { base_dir: BaseDir::unconfined(&folder), run_tag: "bench-t".into(), changes_in_order };
         let mut encoder = TableEncoder::new(&sink, mode, &schema)?;
         let mut writer = TableWriter::new(&sink, mode, &schema, &context)?;
         writer.recover(None)?;

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use crate::base_dir::BaseDir;
+
 /// The surroundings of a source.
 #[derive(Clone, Default)]
 pub struct SourceContext {
     /// The folder of the document: relative paths begin here.
-    pub base_dir: PathBuf,
+    pub base_dir: BaseDir,
     /// `http` only: the folder of this very source's ingest log (one folder a source, nothing else in it).
     pub ingest_dir: Option<PathBuf>,
     /// `http` only: the key under which rows are sealed while they rest in the ingest log. Required there.
@@ -27,7 +29,7 @@ impl std::fmt::Debug for SourceContext {
 #[derive(Clone, Debug, Default)]
 pub struct SinkContext {
     /// The folder of the document: relative paths begin here.
-    pub base_dir: PathBuf,
+    pub base_dir: BaseDir,
     /// Names this sink's temporary files, so that a restart clears its own and nobody else's. It must be the same in every run
     /// of one pipeline's sink and different for every other sink that may write to the same folder. Not empty, no slashes.
     pub run_tag: String,

@@ -18,6 +18,14 @@ pub enum Domain {
 pub enum ConnectorError {
     #[error("{path}: {error}", path = path.display())]
     Io { path: PathBuf, error: std::io::Error },
+    /// The path leaves the folders that a pipeline is confined to.
+    #[error(
+        "{path}: leads to {leads_to}, which is neither below the folder of this project's files nor in another allowed one; put the \
+         file itself there, or let the operator start `weir serve` with `--allow DIR`",
+        path = path.display(),
+        leads_to = leads_to.display()
+    )]
+    Outside { path: PathBuf, leads_to: PathBuf },
     /// The configuration cannot work; the message says what to change.
     #[error("{0}")]
     Config(String),
@@ -36,7 +44,7 @@ impl ConnectorError {
     pub fn domain(&self) -> Domain {
         match self {
             Self::Io { .. } => Domain::External,
-            Self::Config(_) | Self::Resume(_) => Domain::User,
+            Self::Outside { .. } | Self::Config(_) | Self::Resume(_) => Domain::User,
             Self::Internal(_) => Domain::Internal,
         }
     }

@@ -13,6 +13,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod base_dir;
 pub mod context;
 pub mod error;
 pub mod file;
@@ -26,6 +27,7 @@ pub mod source;
 pub mod sqlite;
 pub mod stdout;
 
+pub use base_dir::BaseDir;
 pub use context::{SinkContext, SourceContext};
 pub use error::{ConnectorError, Domain};
 pub use registry::{open_source, row_decoder, row_encoder, sink_writer};

@@ -4,7 +4,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use weir_connectors::{Read, ReadLimit, SourceContext, arrow_schema, open_source, row_decoder};
+use weir_connectors::{BaseDir, Read, ReadLimit, SourceContext, arrow_schema, open_source, row_decoder};
 use weir_spec::{
     Column, DataType,
     connector::{FileSource, Format, SourceConnector},
@@ -33,7 +33,7 @@ fn read(path: &str, columns: &[Column]) -> Option<(usize, usize)> {
         null: String::new(),
     });
     let schema = arrow_schema(columns);
-    let context = SourceContext { base_dir, ..SourceContext::default() };
+    let context = SourceContext { base_dir: BaseDir::unconfined(base_dir), ..SourceContext::default() };
     let mut source = open_source(&connector, Some(Format::Csv), schema.clone(), columns, &context, &[]).unwrap();
     let mut decoder = row_decoder(&connector, Some(Format::Csv), schema, columns).unwrap();
     let (mut rows, mut malformed) = (0, 0);

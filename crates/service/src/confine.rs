@@ -1,7 +1,8 @@
 //! Where pipelines of a server may read and write: below their project's folder, and where the operator allows it.
 //!
 //! Whoever may deploy a pipeline chooses its paths. Without this, they could read any file of the server's user, the master key
-//! among them. It is asked when a document is checked and again when its run starts: symbolic links change.
+//! among them. It is asked when a document is checked and again when its run starts. What a glob matches, what lies in a folder and
+//! what becomes a symbolic link later is looked at by those who open it (`weir_connectors::BaseDir`).
 
 use std::path::{Component, Path, PathBuf};
 
@@ -88,7 +89,7 @@ fn refusal(at: String, path: &str) -> Diagnostic {
 }
 
 /// The absolute path without `.`, `..` and symbolic links, as far as it exists. None when `..` leaves the root or a name below a
-/// missing folder goes up again.
+/// missing folder goes up again, or where a link leads to nothing.
 fn resolve(path: &Path) -> Option<PathBuf> {
     let absolute = std::path::absolute(path).ok()?;
     let mut resolved = PathBuf::new();
@@ -102,8 +103,11 @@ fn resolve(path: &Path) -> Option<PathBuf> {
             Component::CurDir => {}
             other => {
                 resolved.push(other);
-                if let Ok(real) = resolved.canonicalize() {
-                    resolved = real;
+                match resolved.canonicalize() {
+                    Ok(real) => resolved = real,
+                    // Whoever writes there makes what it leads to.
+                    Err(_) if resolved.is_symlink() => return None,
+                    Err(_) => {}
                 }
             }
         }
@@ -123,14 +127,17 @@ mod tests {
         std::fs::create_dir_all(base.join("in")).unwrap();
         std::fs::create_dir_all(&other).unwrap();
         #[cfg(unix)]
-        std::os::unix::fs::symlink(&other, base.join("link")).unwrap();
+        {
+            std::os::unix::fs::symlink(&other, base.join("link")).unwrap();
+            std::os::unix::fs::symlink(other.join("absent"), base.join("nowhere")).unwrap();
+        }
         let inside = |path: &str, allowed: &[PathBuf]| {
             Confinement { base_dir: base.clone(), allowed: allowed.to_vec() }.is_inside(&base.join(path))
         };
         for path in ["a.json", "in/*.json", "./in/../b", "new/folder", ""] {
             assert!(inside(path, &[]), "{path}");
         }
-        for path in ["../x", "in/../../x", "/etc/passwd", "../files-other/x", "link/x"] {
+        for path in ["../x", "in/../../x", "/etc/passwd", "../files-other/x", "link/x", "nowhere", "nowhere/x"] {
             assert!(!inside(path, &[]), "{path}");
         }
         let allowed = [other.clone()];

@@ -162,3 +162,27 @@ async fn a_stop_whose_worker_died_is_put_on_record_by_the_next() {
     .await;
     worker.stop().await;
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_in_a_projects_folder_is_not_followed_out_of_it() {
+    let server = Server::start().await;
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("theirs.ndjson"), "{\"id\":1,\"card\":\"4111\"}\n").unwrap();
+    let files = server.data.path().join("files/main/in");
+    std::fs::create_dir_all(&files).unwrap();
+    std::os::unix::fs::symlink(outside.path().join("theirs.ndjson"), files.join("link.ndjson")).unwrap();
+    server.deploy("clicks", &document("clicks", "links").replace("path: events.ndjson", "path: in/*.ndjson")).await;
+
+    let supervisor = server.work().await;
+    let failure = until("the run's failure", async || {
+        let runs = server.get("/api/v1/projects/main/runs?pipeline=clicks", &server.admin).await.value();
+        let id = runs["items"][0]["id"].as_str()?.to_owned();
+        let run = server.get(&format!("/api/v1/projects/main/runs/{id}"), &server.admin).await.value();
+        Some(run["failure"]["message"].as_str()?.to_owned())
+    })
+    .await;
+    supervisor.stop().await;
+    assert!(failure.contains("in/link.ndjson: leads to ") && failure.contains("theirs.ndjson"), "{failure}");
+    assert!(server.written("out/events").is_empty());
+}

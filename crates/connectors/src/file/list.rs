@@ -7,7 +7,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use crate::error::ConnectorError;
+use crate::{base_dir::BaseDir, error::ConnectorError};
 
 /// A file to read, and its name as a partition: its path relative to the source's folder, with `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,12 +17,13 @@ pub(super) struct InputFile {
     pub bytes: u64,
 }
 
-/// The files that `path` means, by name.
-pub(super) fn list(base: &Path, path: &str) -> Result<Vec<InputFile>, ConnectorError> {
+/// The files that `path` means, by name. Errors when one of them, or a folder on the way, leads out of the folders that `base`
+/// confines to.
+pub(super) fn list(base: &BaseDir, path: &str) -> Result<Vec<InputFile>, ConnectorError> {
     let whole = base.join(path);
     let mut files = Vec::new();
     match fs::metadata(&whole) {
-        Ok(metadata) if metadata.is_dir() => walk(&whole, &whole, &mut files)?,
+        Ok(metadata) if metadata.is_dir() => walk(base, &whole, &whole, &mut files)?,
         Ok(metadata) => {
             let name = whole.file_name().unwrap_or(whole.as_os_str()).to_string_lossy().into_owned();
             files.push(InputFile { name, bytes: metadata.len(), path: whole });
@@ -30,6 +31,7 @@ pub(super) fn list(base: &Path, path: &str) -> Result<Vec<InputFile>, ConnectorE
         Err(_) if is_glob(path) => matches(&whole, &mut files)?,
         Err(error) => return Err(ConnectorError::io(whole, error)),
     }
+    files.iter().try_for_each(|file| base.admit(&file.path))?;
     files.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(files)
 }
@@ -42,7 +44,8 @@ fn is_hidden(name: &str) -> bool {
     name.starts_with(['.', '_'])
 }
 
-fn walk(root: &Path, folder: &Path, files: &mut Vec<InputFile>) -> Result<(), ConnectorError> {
+fn walk(base: &BaseDir, root: &Path, folder: &Path, files: &mut Vec<InputFile>) -> Result<(), ConnectorError> {
+    base.admit(folder)?;
     let failed = |error| ConnectorError::io(folder, error);
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -52,7 +55,7 @@ fn walk(root: &Path, folder: &Path, files: &mut Vec<InputFile>) -> Result<(), Co
         let path = entry.path();
         let metadata = fs::metadata(&path).map_err(|error| ConnectorError::io(&path, error))?;
         if metadata.is_dir() {
-            walk(root, &path, files)?;
+            walk(base, root, &path, files)?;
         } else if metadata.is_file() {
             files.push(InputFile { name: relative(root, &path), bytes: metadata.len(), path });
         }

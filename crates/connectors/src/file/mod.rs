@@ -11,9 +11,9 @@ mod source;
 mod take_back;
 mod text_input;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::error::ConnectorError;
+use crate::{base_dir::BaseDir, error::ConnectorError};
 
 pub use encode::FileEncoder;
 pub(crate) use hashing::HashingFile;
@@ -22,8 +22,9 @@ pub(crate) use sink::{make_folders, sync_folder};
 pub use source::{FileReader, FileReaderOptions};
 pub(crate) use take_back::is_as_written;
 
-/// The files that the `path` of a file source means, in the order in which they are read.
-pub fn files(base: &Path, path: &str) -> Result<Vec<PathBuf>, ConnectorError> {
+/// The files that the `path` of a file source means, in the order in which they are read. Errors when one of them leads out of the
+/// folders that `base` confines to.
+pub fn files(base: &BaseDir, path: &str) -> Result<Vec<PathBuf>, ConnectorError> {
     Ok(list::list(base, path)?.into_iter().map(|file| file.path).collect())
 }
 

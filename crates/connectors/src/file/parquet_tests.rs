@@ -41,7 +41,7 @@ fn open(folder: &Path, columns: &[Column], resume: &[PartitionPosition]) -> Resu
     let config =
         FileSource { path: "in".into(), compression: None, max_line: 100, delimiter: ',', header: true, null: String::new() };
     let schema = arrow_schema(columns);
-    let base_dir = folder.to_owned();
+    let base_dir = folder.into();
     FileReader::open(FileReaderOptions { config: &config, format: Format::Parquet, schema, columns, base_dir }, resume)
 }
 

@@ -24,6 +24,7 @@ use weir_spec::connector::{Compression, FileSink, Format};
 
 use super::{encode::compress, hashing::HashingFile, partition::Partitioner};
 use crate::{
+    base_dir::BaseDir,
     context::SinkContext,
     error::ConnectorError,
     format::{csv, parquet::writer_properties},
@@ -36,6 +37,7 @@ const MAX_OPEN: usize = 64;
 /// Writes the files of one sink.
 pub struct FileWriter {
     pub(super) root: PathBuf,
+    base_dir: BaseDir,
     prefix: String,
     format: Format,
     compression: Compression,
@@ -83,6 +85,7 @@ impl FileWriter {
             return Err(ConnectorError::Internal("a sink's run tag must be a part of a file name".into()));
         }
         let root = context.base_dir.join(&config.path);
+        context.base_dir.admit(&root)?;
         if root.exists() && !root.is_dir() {
             return Err(ConnectorError::Config(format!(
                 "{} is a file; a file sink writes a folder of files, so give it a folder's path",
@@ -93,6 +96,7 @@ impl FileWriter {
         Ok(Self {
             prefix: format!(".part-{}-", context.run_tag),
             root,
+            base_dir: context.base_dir.clone(),
             format,
             compression: config.compression,
             max_bytes: config.max_file_mib.max(1) << 20,
@@ -107,7 +111,9 @@ impl FileWriter {
     }
 
     fn create(&mut self, folder: &str) -> Result<OpenFile, ConnectorError> {
-        make_folders(&self.root.join(folder))?;
+        let place = self.root.join(folder);
+        self.base_dir.admit(&place)?;
+        make_folders(&place)?;
         let name = self.new_temporary(folder);
         let path = self.root.join(&name);
         let failed = |error| ConnectorError::io(&path, error);
@@ -331,6 +337,7 @@ pub(super) fn shown(root: &Path, path: &Path) -> PathBuf {
 fn without_values(root: &Path, error: ConnectorError) -> ConnectorError {
     match error {
         ConnectorError::Io { path, error } => ConnectorError::Io { path: shown(root, &path), error },
+        ConnectorError::Outside { path, leads_to } => ConnectorError::Outside { path: shown(root, &path), leads_to },
         other => other,
     }
 }

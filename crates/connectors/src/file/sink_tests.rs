@@ -60,7 +60,7 @@ fn rows(from: i64, to: i64) -> RecordBatch {
 }
 
 fn context(folder: &Path) -> SinkContext {
-    SinkContext { base_dir: folder.to_owned(), run_tag: "p1-s".into(), changes_in_order: false }
+    SinkContext { base_dir: folder.into(), run_tag: "p1-s".into(), changes_in_order: false }
 }
 
 fn writer(folder: &Path, config: &FileSink, format: Format) -> FileWriter {
@@ -424,4 +424,29 @@ fn errors_do_not_say_what_folders_are_named_after() {
     let encoded = FileEncoder::new(&config, Format::Json, schema()).unwrap().encode(&rows(0, 1)).unwrap();
     let error = writer.write(encoded).unwrap_err().to_string();
     assert!(error.contains("out/…") && !error.contains("NL"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_confined_sink_refuses_folders_that_lead_out() {
+    use std::os::unix::fs::symlink;
+    let dir = tempfile::tempdir().unwrap();
+    let (base, elsewhere) = (dir.path().join("files"), dir.path().join("elsewhere"));
+    fs::create_dir_all(base.join("out")).unwrap();
+    fs::create_dir(&elsewhere).unwrap();
+    symlink(&elsewhere, base.join("link")).unwrap();
+    symlink(&elsewhere, base.join("out/country=NL")).unwrap();
+    let confined = SinkContext { base_dir: crate::BaseDir::confined(&base, &[]).unwrap(), ..context(&base) };
+
+    let config = FileSink { path: "link/below".into(), ..config() };
+    let error = FileWriter::new(&config, Format::Json, schema(), &confined).err().unwrap();
+    assert!(matches!(&error, ConnectorError::Outside { path, .. } if *path == base.join("link")), "{error}");
+
+    let config = FileSink { path: "out".into(), partition_by: vec!["country".into()], ..config };
+    let mut writer = FileWriter::new(&config, Format::Json, schema(), &confined).unwrap();
+    let encoded = FileEncoder::new(&config, Format::Json, schema()).unwrap().encode(&rows(0, 1)).unwrap();
+    let error = writer.write(encoded).unwrap_err();
+    assert!(matches!(error, ConnectorError::Outside { .. }), "{error}");
+    assert!(!error.to_string().contains("NL"), "{error}");
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
 }

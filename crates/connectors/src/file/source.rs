@@ -16,6 +16,7 @@ use super::{
     text_input::{Framing, TextInput},
 };
 use crate::{
+    base_dir::BaseDir,
     error::ConnectorError,
     format::csv::delimiter_byte,
     source::{Chunk, PartitionPosition, Payload, Read, ReadLimit, SourceReader},
@@ -27,7 +28,7 @@ pub struct FileReaderOptions<'a> {
     pub format: Format,
     pub schema: SchemaRef,
     pub columns: &'a [Column],
-    pub base_dir: PathBuf,
+    pub base_dir: BaseDir,
 }
 
 /// Reads the files of a source, one after the other.
@@ -36,6 +37,7 @@ pub struct FileReader {
     positions: Vec<Option<PartitionPosition>>,
     current: usize,
     open: Option<Open>,
+    base_dir: BaseDir,
     config: FileSource,
     format: Format,
     framing: Framing,
@@ -73,6 +75,7 @@ impl FileReader {
             files,
             current: 0,
             open: None,
+            base_dir,
             config: config.clone(),
             format,
             framing,
@@ -108,6 +111,8 @@ impl FileReader {
 
     fn open_current(&mut self) -> Result<(), ConnectorError> {
         let file = &self.files[self.current];
+        // Again: it may have been a long time since it was listed.
+        self.base_dir.admit(&file.path)?;
         let position = self.positions[self.current].as_ref();
         let from = position.map(|p| p.offset);
         let fingerprint = match position.and_then(|p| p.fingerprint.clone()) {

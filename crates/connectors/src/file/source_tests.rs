@@ -11,6 +11,7 @@ use weir_spec::{
 
 use super::{FileReader, FileReaderOptions};
 use crate::{
+    base_dir::BaseDir,
     error::ConnectorError,
     schema::arrow_schema,
     source::{Chunk, Malformed, MalformedReason as Reason, Offset, PartitionPosition, Payload, Read, ReadLimit, SourceReader},
@@ -27,7 +28,7 @@ fn columns() -> Vec<Column> {
 fn open(folder: &Path, config: &FileSource, format: Format, resume: &[PartitionPosition]) -> Result<FileReader, ConnectorError> {
     let columns = columns();
     let options =
-        FileReaderOptions { config, format, schema: arrow_schema(&columns), columns: &columns, base_dir: folder.to_owned() };
+        FileReaderOptions { config, format, schema: arrow_schema(&columns), columns: &columns, base_dir: folder.into() };
     FileReader::open(options, resume)
 }
 
@@ -267,4 +268,55 @@ proptest! {
         prop_assert_eq!(whole, pieces);
         prop_assert_eq!(positions.first().map_or(0, |p| p.offset.row), rows);
     }
+}
+
+/// A folder `files` with one row of its own, and a file beside the folder.
+#[cfg(unix)]
+fn beside() -> (tempfile::TempDir, std::path::PathBuf, std::path::PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let (files, secret) = (dir.path().join("files"), dir.path().join("secret"));
+    fs::create_dir_all(files.join("in")).unwrap();
+    fs::create_dir(&secret).unwrap();
+    fs::write(files.join("in/a.json"), "{\"id\":\"own\"}\n").unwrap();
+    fs::write(secret.join("b.json"), "{\"id\":\"secret\"}\n").unwrap();
+    (dir, files, secret)
+}
+
+#[cfg(unix)]
+fn open_confined(files: &Path, allowed: &[std::path::PathBuf], path: &str) -> Result<FileReader, ConnectorError> {
+    let (columns, config) = (columns(), config(path));
+    let base_dir = BaseDir::confined(files, allowed).unwrap();
+    let schema = arrow_schema(&columns);
+    FileReader::open(FileReaderOptions { config: &config, format: Format::Json, schema, columns: &columns, base_dir }, &[])
+}
+
+#[cfg(unix)]
+#[test]
+fn a_confined_source_refuses_links_that_lead_out_however_they_are_reached() {
+    use std::os::unix::fs::symlink;
+    for (link, paths) in
+        [("in/b.json", ["in/b.json", "in", "in/*.json", "**/*.json"]), ("in/c", ["in/c/b.json", "in/c", "in", "i?/c/*"])]
+    {
+        let (_dir, files, secret) = beside();
+        let target = if link == "in/c" { secret.clone() } else { secret.join("b.json") };
+        symlink(&target, files.join(link)).unwrap();
+        for path in paths {
+            let error = open_confined(&files, &[], path).err().unwrap_or_else(|| panic!("{path} was opened"));
+            let ConnectorError::Outside { path: named, leads_to } = error else { panic!("{path}: {error}") };
+            assert_eq!((named, leads_to), (files.join(link), target.canonicalize().unwrap()), "{path}");
+            open_confined(&files, std::slice::from_ref(&secret), path).unwrap();
+            open(&files, &config(path), Format::Json, &[]).unwrap();
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_became_a_link_after_it_was_listed_is_refused() {
+    let (_dir, files, secret) = beside();
+    let mut reader = open_confined(&files, &[], "in").unwrap();
+    fs::remove_file(files.join("in/a.json")).unwrap();
+    std::os::unix::fs::symlink(secret.join("b.json"), files.join("in/a.json")).unwrap();
+    let error = reader.read(ReadLimit { rows: 10, wait: Duration::ZERO }).unwrap_err();
+    assert!(matches!(error, ConnectorError::Outside { .. }), "{error}");
 }

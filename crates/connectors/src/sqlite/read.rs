@@ -17,6 +17,7 @@ use super::{
     table,
 };
 use crate::{
+    base_dir::BaseDir,
     error::ConnectorError,
     format::json::{
         decode::JsonDecoder,
@@ -31,6 +32,7 @@ const BATCH: u64 = 8192;
 
 /// Reads a table, and tells when it may have changed.
 pub struct TableReader {
+    base_dir: BaseDir,
     path: PathBuf,
     table: String,
     columns: Vec<Column>,
@@ -55,9 +57,9 @@ pub struct DatabaseVersion {
 
 impl TableReader {
     /// A reader of these columns, whose Arrow form is `schema`. Nothing is opened yet; paths begin at `base`.
-    pub fn new(config: &SqliteTable, columns: &[Column], schema: SchemaRef, base: &Path) -> Self {
+    pub fn new(config: &SqliteTable, columns: &[Column], schema: SchemaRef, base: &BaseDir) -> Self {
         let path = place(base, &config.path);
-        Self { path, table: config.table.clone(), columns: columns.to_vec(), schema, open: None }
+        Self { base_dir: base.clone(), path, table: config.table.clone(), columns: columns.to_vec(), schema, open: None }
     }
 
     /// The database's file.
@@ -67,6 +69,7 @@ impl TableReader {
 
     /// The version of the database, of all its tables together. One that is committed while [`Self::read`] runs has another.
     pub fn version(&mut self) -> Result<DatabaseVersion, ConnectorError> {
+        self.base_dir.admit(&self.path)?;
         let file = identity(&self.path)?;
         if self.open.as_ref().is_none_or(|open| open.file != file) {
             self.open = Some(Open { connection: open_to_read(&self.path)?, file });

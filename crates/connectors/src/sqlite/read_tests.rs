@@ -76,7 +76,7 @@ fn rows(schema: &SchemaRef) -> RecordBatch {
 
 fn written(folder: &Path, schema: &SchemaRef, rows: &RecordBatch) {
     let sink = SqliteSink { path: "t.db".into(), table: "t".into(), key: Vec::new() };
-    let context = SinkContext { base_dir: folder.to_owned(), run_tag: "p-t".into(), changes_in_order: false };
+    let context = SinkContext { base_dir: folder.into(), run_tag: "p-t".into(), changes_in_order: false };
     let mut writer = TableWriter::new(&sink, SinkMode::Append, schema, &context).unwrap();
     writer.recover(None).unwrap();
     writer.write(TableEncoder::new(&sink, SinkMode::Append, schema).unwrap().encode(rows).unwrap()).unwrap();
@@ -87,7 +87,7 @@ fn written(folder: &Path, schema: &SchemaRef, rows: &RecordBatch) {
 
 fn reader(folder: &Path, columns: &[Column]) -> TableReader {
     let config = SqliteTable { path: "t.db".into(), table: "t".into() };
-    TableReader::new(&config, columns, arrow_schema(columns), folder)
+    TableReader::new(&config, columns, arrow_schema(columns), &folder.into())
 }
 
 fn read(folder: &Path, columns: &[Column]) -> Result<RecordBatch, ConnectorError> {
@@ -256,4 +256,18 @@ fn the_version_changes_with_each_commit_and_with_another_file() {
     fs::rename(another.path().join("t.db"), folder.path().join("t.db")).unwrap();
     assert_ne!(reader.version().unwrap(), second);
     assert_eq!(count(&reader), 3);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_confined_reader_refuses_a_database_behind_a_link_that_leads_out() {
+    let elsewhere = made("CREATE TABLE t (id INTEGER); INSERT INTO t VALUES (1)");
+    let base = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(elsewhere.path().join("t.db"), base.path().join("t.db")).unwrap();
+    let columns = [Column::new("id", DataType::Int64)];
+    let config = SqliteTable { path: "t.db".into(), table: "t".into() };
+    let confined = crate::BaseDir::confined(base.path(), &[]).unwrap();
+    let error = TableReader::new(&config, &columns, arrow_schema(&columns), &confined).version().unwrap_err();
+    assert!(matches!(&error, ConnectorError::Outside { .. }), "{error}");
+    assert_eq!(read(base.path(), &columns).unwrap().num_rows(), 1, "whoever is not confined follows it");
 }

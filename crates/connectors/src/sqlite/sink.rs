@@ -29,6 +29,7 @@ use super::{
     value::{broken, records},
 };
 use crate::{
+    base_dir::BaseDir,
     context::SinkContext,
     error::ConnectorError,
     file::is_as_written,
@@ -61,6 +62,7 @@ struct Named {
 
 /// What the writer and its epochs share.
 struct Database {
+    base_dir: BaseDir,
     path: PathBuf,
     layout: Layout,
     tag: String,
@@ -84,6 +86,7 @@ impl Database {
     fn with<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, ConnectorError>) -> Result<T, ConnectorError> {
         let mut connection = self.connection.lock();
         if connection.is_none() {
+            self.base_dir.admit(&self.path)?;
             *connection = Some(open_to_write(&self.path)?);
         }
         connection.as_mut().map_or_else(|| Err(ConnectorError::Internal("the database was not opened".into())), work)
@@ -96,6 +99,11 @@ impl Database {
         };
         let hex = |text: &str, digits: usize| text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit());
         hex(writer, 16) && hex(number, 8)
+    }
+
+    fn stage(&self, name: String, folding: Folding) -> Result<Named, ConnectorError> {
+        self.base_dir.admit(self.folder())?;
+        Ok(Named { staging: Staging::create(&self.folder().join(&name), folding)?, name })
     }
 
     fn staging_prefix(&self) -> String {
@@ -154,6 +162,7 @@ impl TableWriter {
             (SinkMode::Upsert, false) => Folding::Counted,
         };
         let database = Database {
+            base_dir: context.base_dir.clone(),
             path: place(&context.base_dir, &config.path),
             layout: Layout::new(config, mode, schema)?,
             tag: context.run_tag.clone(),
@@ -178,7 +187,7 @@ impl TableWriter {
             Some(named) => named,
             None => {
                 let name = self.next_name();
-                Named { staging: Staging::create(&self.database.folder().join(&name), self.folding)?, name }
+                self.database.stage(name, self.folding)?
             }
         };
         named.staging.run(&mut self.fold)?;
@@ -258,6 +267,7 @@ impl SinkWriter for TableWriter {
         if commit.rows == 0 || !self.database.path.exists() {
             return Ok(());
         }
+        self.database.base_dir.admit(&self.database.path)?;
         let place = self.database.place();
         let there = place.epoch(&open_to_read(&self.database.path)?)?;
         // What was not applied yet need not be taken back.
@@ -302,7 +312,7 @@ impl SealedEpoch for SealedChanges {
             Some(named) => named,
             None => {
                 let name = std::mem::take(&mut self.name);
-                Named { staging: Staging::create(&self.database.folder().join(&name), self.folding)?, name }
+                self.database.stage(name, self.folding)?
             }
         };
         if !self.fold.is_empty() {

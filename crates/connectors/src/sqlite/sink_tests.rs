@@ -28,7 +28,7 @@ fn config(table: &str, key: &[&str]) -> SqliteSink {
 }
 
 fn context(folder: &Path, in_order: bool) -> SinkContext {
-    SinkContext { base_dir: folder.to_owned(), run_tag: "p1-totals".into(), changes_in_order: in_order }
+    SinkContext { base_dir: folder.into(), run_tag: "p1-totals".into(), changes_in_order: in_order }
 }
 
 fn schema() -> SchemaRef {
@@ -473,4 +473,23 @@ proptest! {
         prop_assert_eq!(table(folder.path()), expected);
         prop_assert!(leftovers(folder.path()).is_empty());
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_confined_sink_makes_no_database_where_a_link_to_nothing_leads() {
+    let dir = tempfile::tempdir().unwrap();
+    let (base, elsewhere) = (dir.path().join("files"), dir.path().join("elsewhere"));
+    fs::create_dir(&base).unwrap();
+    fs::create_dir(&elsewhere).unwrap();
+    std::os::unix::fs::symlink(elsewhere.join("new.db"), base.join(DATABASE)).unwrap();
+    let recovered = |base_dir: crate::BaseDir| {
+        let context = SinkContext { base_dir, ..context(&base, true) };
+        TableWriter::new(&config("totals", &["country"]), SinkMode::Upsert, &schema(), &context).unwrap().recover(None)
+    };
+    let error = recovered(crate::BaseDir::confined(&base, &[]).unwrap()).unwrap_err();
+    assert!(matches!(&error, ConnectorError::Outside { path, .. } if *path == base.join(DATABASE)), "{error}");
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    recovered(crate::BaseDir::unconfined(&*base)).unwrap();
+    assert!(elsewhere.join("new.db").exists());
 }

@@ -22,7 +22,6 @@ mod writer;
 pub use sinks::finish_commit;
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -32,6 +31,7 @@ use std::{
 
 use crossbeam_channel::bounded;
 use parking_lot::Mutex;
+use weir_connectors::BaseDir;
 use weir_plan::Plan;
 
 use crate::{
@@ -50,8 +50,8 @@ const VERIFY_AFTER: Duration = Duration::from_secs(2);
 pub struct Options {
     /// The run's id, for evidence and the summary.
     pub run: String,
-    /// The folder of the document; relative paths begin here.
-    pub base_dir: PathBuf,
+    /// Relative paths begin here; sources, tables and sinks keep to what it allows.
+    pub base_dir: BaseDir,
     /// Names this pipeline's temporary files in sinks' folders; the same in every run of it. Letters, digits, `-`, `_`.
     pub tag: String,
 }

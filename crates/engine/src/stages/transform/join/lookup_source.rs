@@ -1,7 +1,7 @@
 //! Where reference data is: files, or a table of a database. When it may have changed, and the rows it has.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -9,7 +9,7 @@ use std::{
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use parking_lot::Mutex;
 use weir_connectors::{
-    ConnectorError, Read, ReadLimit, SourceReader as _, file, row_decoder,
+    BaseDir, ConnectorError, Read, ReadLimit, SourceReader as _, file, row_decoder,
     sqlite::{DatabaseVersion, TableReader},
 };
 use weir_plan::TableNode;
@@ -27,7 +27,7 @@ pub(super) enum LookupSource {
 pub(super) struct Files {
     config: FileSource,
     format: Format,
-    base_dir: PathBuf,
+    base_dir: BaseDir,
     schema: SchemaRef,
     columns: Vec<Column>,
 }
@@ -47,12 +47,12 @@ pub(super) struct FileStamp {
 }
 
 impl LookupSource {
-    pub fn new(plan: &TableNode, schema: &SchemaRef, base_dir: &Path) -> Self {
+    pub fn new(plan: &TableNode, schema: &SchemaRef, base_dir: &BaseDir) -> Self {
         match &plan.connector {
             TableConnector::File(config) => Self::Files(Files {
                 config: config.clone(),
                 format: plan.format,
-                base_dir: base_dir.to_owned(),
+                base_dir: base_dir.clone(),
                 schema: Arc::clone(schema),
                 columns: plan.declared.clone(),
             }),

@@ -7,7 +7,7 @@
 //! path, once for each state of the file or database. At start it is an error.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Weak},
     thread,
     time::Duration,
@@ -24,7 +24,7 @@ use arrow::{
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use hashbrown::HashTable;
 use parking_lot::Mutex;
-use weir_connectors::{ConnectorError, arrow_schema};
+use weir_connectors::{BaseDir, ConnectorError, arrow_schema};
 use weir_plan::TableNode;
 
 use super::{
@@ -37,7 +37,7 @@ use crate::{error::EngineError, stages::quality::rule::RowCheck, state::key_hash
 pub struct LookupTable {
     name: String,
     plan: TableNode,
-    base_dir: PathBuf,
+    base_dir: BaseDir,
     source: LookupSource,
     schema: SchemaRef,
     checks: Vec<(String, RowCheck)>,
@@ -106,21 +106,21 @@ impl Version {
 
 impl LookupTable {
     /// Reads a table, and looks for changes from then on, until it is dropped. Paths are relative to `base_dir`.
-    pub fn open(name: &str, plan: &TableNode, base_dir: &Path) -> Result<Arc<Self>, EngineError> {
+    pub fn open(name: &str, plan: &TableNode, base_dir: &BaseDir) -> Result<Arc<Self>, EngineError> {
         let table = Arc::new(Self::read(name, plan, base_dir)?);
         table.watch()?;
         Ok(table)
     }
 
     /// As [`Self::open`], but changes are looked for only by [`Self::reload`].
-    pub fn read(name: &str, plan: &TableNode, base_dir: &Path) -> Result<Self, EngineError> {
+    pub fn read(name: &str, plan: &TableNode, base_dir: &BaseDir) -> Result<Self, EngineError> {
         let schema = arrow_schema(&plan.declared);
         let checks = plan.rules.iter().map(|rule| Ok((rule.name.clone(), RowCheck::compile(name, rule, &schema, base_dir)?)));
         let checks = checks.collect::<Result<_, EngineError>>()?;
         let table = Self {
             name: name.to_owned(),
             plan: plan.clone(),
-            base_dir: base_dir.to_owned(),
+            base_dir: base_dir.clone(),
             source: LookupSource::new(plan, &schema, base_dir),
             current: ArcSwap::from_pointee(Version {
                 number: 0,

@@ -66,7 +66,7 @@ fn rows_find_what_a_file_of_any_format_has_of_their_key() {
     for (name, format) in [("t.csv", Format::Csv), ("t.json", Format::Json), ("t.parquet", Format::Parquet)] {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), name, &[(1, 10), (2, 20), (1, 11)]);
-        let table = Arc::new(LookupTable::read("t", &plan(name, format, Vec::new()), folder.path()).unwrap());
+        let table = Arc::new(LookupTable::read("t", &plan(name, format, Vec::new()), &folder.path().into()).unwrap());
         let rows = [row(Some(1), 0), row(Some(3), 1), row(None, 2), row(Some(2), 20)];
         let mut inner = rig(&table, JoinKind::Inner, true, false);
         inner.insert(0, &rows);
@@ -96,7 +96,7 @@ fn rows_find_what_a_file_of_any_format_has_of_their_key() {
 fn of_rows_with_one_key_the_last_counts() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "t.csv", &[(1, 10), (2, 20), (1, 11)]);
-    let table = Arc::new(LookupTable::read("t", &plan("t.csv", Format::Csv, vec![0]), folder.path()).unwrap());
+    let table = Arc::new(LookupTable::read("t", &plan("t.csv", Format::Csv, vec![0]), &folder.path().into()).unwrap());
     let mut rig = rig(&table, JoinKind::Inner, false, false);
     rig.insert(0, &[row(Some(1), 0)]);
     assert_eq!(rig.texts(), ["+I 1 0 0 1 11"]);
@@ -106,7 +106,7 @@ fn of_rows_with_one_key_the_last_counts() {
 fn changes_pass_as_they_are() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "t.csv", &[(1, 10)]);
-    let table = Arc::new(LookupTable::read("t", &plan("t.csv", Format::Csv, Vec::new()), folder.path()).unwrap());
+    let table = Arc::new(LookupTable::read("t", &plan("t.csv", Format::Csv, Vec::new()), &folder.path().into()).unwrap());
     let mut rig = rig(&table, JoinKind::Inner, false, true);
     rig.push(
         0,
@@ -119,7 +119,7 @@ fn changes_pass_as_they_are() {
 fn a_file_that_changes_is_read_again_and_one_that_fails_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "t.csv", &[(1, 10)]);
-    let table = Arc::new(LookupTable::read("t", &plan("t.csv", Format::Csv, Vec::new()), folder.path()).unwrap());
+    let table = Arc::new(LookupTable::read("t", &plan("t.csv", Format::Csv, Vec::new()), &folder.path().into()).unwrap());
     let mut rig = rig(&table, JoinKind::Inner, false, false);
     let mut found = |table: &LookupTable, reloaded: bool| {
         assert_eq!(table.reload().unwrap(), reloaded);
@@ -150,7 +150,7 @@ fn a_databases_table_is_read_again_when_somebody_has_committed_to_it() {
     database.execute_batch("CREATE TABLE t (name TEXT, id INTEGER); INSERT INTO t VALUES ('10', 1)").unwrap();
     let connector = TableConnector::Sqlite(SqliteTable { path: "t.db".into(), table: "t".into() });
     let plan = TableNode { connector, ..plan("", Format::Json, vec![0]) };
-    let table = Arc::new(LookupTable::read("t", &plan, folder.path()).unwrap());
+    let table = Arc::new(LookupTable::read("t", &plan, &folder.path().into()).unwrap());
     let mut rig = rig(&table, JoinKind::Inner, false, false);
     let mut found = |reloaded: bool| {
         assert_eq!(table.reload().unwrap(), reloaded);
@@ -174,6 +174,6 @@ fn a_databases_table_is_read_again_when_somebody_has_committed_to_it() {
 #[test]
 fn a_table_that_cannot_be_read_at_start_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let error = LookupTable::read("rates", &plan("absent.csv", Format::Csv, Vec::new()), folder.path()).unwrap_err();
+    let error = LookupTable::read("rates", &plan("absent.csv", Format::Csv, Vec::new()), &folder.path().into()).unwrap_err();
     assert!(error.to_string().contains("rates") && error.to_string().contains("absent.csv"), "{error}");
 }
