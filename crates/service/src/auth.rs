@@ -13,7 +13,11 @@ use weir_evidence::{
 };
 use weir_store::{actors, evidence, projects, sessions, users};
 
-use crate::{Cx, Error, RequestInfo, Result, Services, lockout, password, random, users as service_users};
+use crate::{
+    Cx, Error, RequestInfo, Result, Services,
+    failure_log::{Further, Noted},
+    lockout, password, random, users as service_users,
+};
 
 /// A session's use is noted this often.
 const TOUCH_EVERY: TimeDelta = TimeDelta::seconds(60);
@@ -28,8 +32,10 @@ pub struct SignedIn {
 }
 
 /// Checks name and password and begins a session. Errors: `SignInFailed`, `Locked`. Both take as long and say the same for a
-/// name that nobody has.
+/// name that nobody has. Failures beyond what an address may have on record (`failure_log`) are `Locked` as well; a right
+/// password is not.
 pub async fn sign_in(cx: &Cx, request: SignIn) -> Result<SignedIn> {
+    settle_failures(&cx.services, false).await?;
     let name = service_users::normal_name(&request.name);
     unlocked(cx, &name).await?;
     let turn = password::turn().await?;
@@ -76,7 +82,8 @@ async fn begin_session(cx: &Cx, user: UserId) -> Result<SignedIn> {
     Ok(SignedIn { token, expires_at, me })
 }
 
-/// Counts the failure, for names that nobody has as well, and writes a leaf: the same work either way.
+/// Counts the failure, for names that nobody has as well, and writes a leaf unless there are too many of them: the same work either
+/// way. Gives how long the next try has to wait.
 async fn record_failure(cx: &Cx, name: &str) -> Result<Option<Duration>> {
     let now = cx.now();
     let tx = cx.store().begin().await?;
@@ -89,12 +96,67 @@ async fn record_failure(cx: &Cx, name: &str) -> Result<Option<Duration>> {
             users::record_failure(&tx, known.user.id, failures, locked_until).await?;
             lockout::remaining(locked_until, now)
         }
-        None => cx.services.strangers.record_failure(name, now),
+        None => {
+            users::record_failure_of_nobody(&tx).await?;
+            cx.services.strangers.record_failure(name, now)
+        }
     };
-    // What was typed as a name may be anything, even a password: it is not written down.
-    append(cx, &tx, "session.sign_in", known.map(|known| known.user.id), AdminDecision::Denied, "password").await?;
+    // Whoever is signed in has the lock of their own name to stop them.
+    let noted = match cx.actor().principal {
+        Principal::Anonymous => cx.services.failed_sign_ins.note(cx.request.remote_address, known.is_some(), now),
+        _ => Noted::Leaf,
+    };
+    let wait = match noted {
+        Noted::Counted(window) => wait.max(Some(window)),
+        Noted::Leaf => {
+            // What was typed as a name may be anything, even a password: it is not written down.
+            append(cx, &tx, "session.sign_in", known.map(|known| known.user.id), AdminDecision::Denied, "password").await?;
+            wait
+        }
+    };
     tx.commit().await?;
     Ok(wait)
+}
+
+/// Puts on record how many failed sign-ins have no leaf of their own, for each window that is over; when the process ends, for the
+/// open one as well (`all`). To be called now and then: otherwise the next sign-in does it.
+pub async fn settle_failures(services: &Arc<Services>, all: bool) -> Result<()> {
+    let further = services.failed_sign_ins.take(services.now(), all);
+    if further.is_empty() {
+        return Ok(());
+    }
+    let recorded = record_further(services, &further).await;
+    if recorded.is_err() {
+        services.failed_sign_ins.give_back(further);
+    }
+    recorded
+}
+
+async fn record_further(services: &Arc<Services>, further: &[Further]) -> Result<()> {
+    let cx = Cx::anonymous(Arc::clone(services), RequestInfo::default());
+    let leaves = further.iter().map(|one| {
+        let at = |time: DateTime<Utc>| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let act = AdminAction {
+            address: one.address.clone(),
+            action: "session.sign_in".to_owned(),
+            resource: "user".to_owned(),
+            decision: AdminDecision::Denied,
+            rule: Some("password".to_owned()),
+            before: None,
+            after: Some(format!(
+                "{} more failures from {} to {}, {} of them under names of users",
+                one.count,
+                at(one.from),
+                at(one.until),
+                one.of_users
+            )),
+            request_id: None,
+        };
+        cx.leaf(None, Body::Admin(act))
+    });
+    let tx = services.store.begin().await?;
+    evidence::append(&tx, leaves.collect()).await?;
+    Ok(tx.commit().await?)
 }
 
 /// The context of a session token, or `Unauthenticated` when it is unknown, expired, idle too long or its user is disabled.

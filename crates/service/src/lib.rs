@@ -14,6 +14,7 @@
 
 mod change;
 mod consent_csv;
+mod failure_log;
 mod graph;
 mod jwt;
 mod keys;

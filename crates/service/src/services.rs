@@ -19,6 +19,7 @@ use crate::{
     Clock, Error, Result, SystemClock,
     alert_feed::AlertFeed,
     confine::Confinement,
+    failure_log::FailureLog,
     ingest::{HttpSources, IngestLog},
     jwt::TokenSigner,
     keys,
@@ -88,6 +89,7 @@ pub struct Services {
     alert_feed: AlertFeed,
     pub(crate) limits: Limits,
     pub(crate) strangers: Strangers,
+    pub(crate) failed_sign_ins: FailureLog,
     pub(crate) token_signer: TokenSigner,
     pub(crate) evidence_key: SigningKey,
     /// Keys that signed heads of this log, the current one first.
@@ -123,6 +125,7 @@ impl Services {
             alert_feed: AlertFeed::default(),
             limits: config.limits,
             strangers: Strangers::default(),
+            failed_sign_ins: FailureLog::default(),
             token_signer: TokenSigner::new(&instance.token, issuer),
             evidence_key: instance.evidence,
             evidence_keys: instance.evidence_keys,

@@ -1,13 +1,17 @@
 //! Users: people and service accounts, their password hashes and lockouts.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    sea_query::{Expr, ExprTrait as _},
+};
 use weir_api::UserId;
 use weir_authz::{Action, Grant};
 
 use crate::{
     db::{Db, Tx},
-    entity::users,
+    entity::{counters, users},
     error::{Result, StoreError},
     permit::needs,
     stored::{signed, unsigned},
@@ -177,6 +181,22 @@ pub async fn record_failure(tx: &Tx, id: UserId, failures: u64, locked_until: Op
         users::ActiveModel { failed_sign_ins: Set(signed(failures)), locked_until: Set(locked_until.map(micros)), ..blank(id) },
     )
     .await
+}
+
+/// A sign-in that failed under a name that nobody has. It is counted, so that it costs what [`record_failure`] does and its time tells
+/// nobody who exists.
+pub async fn record_failure_of_nobody(tx: &Tx) -> Result<()> {
+    const COUNTER: &str = "failed_sign_ins.nobody";
+    let added = counters::Entity::update_many()
+        .col_expr(counters::Column::Value, Expr::col(counters::Column::Value).add(1))
+        .filter(counters::Column::Name.eq(COUNTER))
+        .exec(tx.conn())
+        .await?;
+    if added.rows_affected == 0 {
+        let first = counters::ActiveModel { name: Set(COUNTER.to_owned()), value: Set(1) };
+        counters::Entity::insert(first).exec_without_returning(tx.conn()).await?;
+    }
+    Ok(())
 }
 
 async fn existing(tx: &Tx, id: UserId) -> Result<users::Model> {

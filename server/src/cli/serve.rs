@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use weir_service::bootstrap::{self, Credentials, DemoUser};
-use weir_service::{Services, heads};
+use weir_service::{Services, auth, heads};
 use weir_worker::Supervisor;
 
 /// How often the log is signed while the server runs.
@@ -78,6 +78,7 @@ pub async fn run(args: ServeArgs) -> Outcome {
     // Runs take their last checkpoints before the log is signed for the last time.
     supervisor.stop().await;
     signer.await.context("the signer failed")?;
+    auth::settle_failures(&services, true).await.map_err(refusal)?;
     heads::sign(&services).await.map_err(refusal)?;
     tracing::info!("stopped");
     Ok(())
@@ -92,6 +93,9 @@ async fn drained(stopping: CancellationToken) {
 async fn sign_regularly(services: Arc<Services>, stopping: CancellationToken) {
     let mut due = tokio::time::interval(SIGN_EVERY);
     while stopping.run_until_cancelled(due.tick()).await.is_some() {
+        if let Err(error) = auth::settle_failures(&services, false).await {
+            tracing::error!(%error, "failed sign-ins could not be put on record; it is tried again in a minute");
+        }
         if let Err(error) = heads::sign(&services).await {
             tracing::error!(%error, "the log could not be signed; it is tried again in a minute");
         }

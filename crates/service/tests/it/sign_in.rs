@@ -39,6 +39,47 @@ async fn failures_lock_for_ever_longer_and_for_names_that_nobody_has_as_well() {
 }
 
 #[tokio::test]
+async fn failures_under_ever_new_names_are_counted_in_one_leaf_and_lock_nobody_out() {
+    let world = World::new().await;
+    for n in 0..30 {
+        assert!(matches!(world.sign_in(&format!("name-{n}"), "wrong").await, Err(Error::SignInFailed)), "{n}");
+    }
+    world.advance(TimeDelta::minutes(1));
+    for name in ["name-30", "name-31", "admin"] {
+        let Err(Error::Locked { retry_after }) = world.sign_in(name, "wrong").await else { panic!("{name} was not counted") };
+        assert_eq!(retry_after.as_secs(), 9 * 60, "{name}: the same answer, whether somebody has that name or not");
+    }
+    assert_eq!(world.denials().await.len(), 30);
+    assert!(world.sign_in("admin", world.admin_password.expose()).await.is_ok(), "who shares the address is not locked out");
+
+    world.advance(TimeDelta::minutes(9));
+    assert!(matches!(world.sign_in("name-32", "wrong").await, Err(Error::SignInFailed)), "a new window");
+    let denials = world.denials().await;
+    assert_eq!(denials.len(), 32);
+    assert_eq!(denials[1].remote_address.as_deref(), Some("192.0.2.7"));
+    let told = denials[1].leaf.to_string();
+    assert!(
+        told.contains("3 more failures from 2026-03-01T12:00:00Z to 2026-03-01T12:10:00Z, 1 of them under names of users"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn failures_that_were_counted_are_put_on_record_before_the_process_ends() {
+    let world = World::new().await;
+    for n in 0..40 {
+        assert!(world.sign_in(&format!("name-{n}"), "wrong").await.is_err());
+    }
+    auth::settle_failures(&world.services, false).await.unwrap();
+    assert_eq!(world.denials().await.len(), 30);
+    auth::settle_failures(&world.services, true).await.unwrap();
+    auth::settle_failures(&world.services, true).await.unwrap();
+    let denials = world.denials().await;
+    assert_eq!(denials.len(), 31);
+    assert!(denials[0].leaf.to_string().contains("10 more failures"), "{}", denials[0].leaf);
+}
+
+#[tokio::test]
 async fn guesses_sent_side_by_side_lock_as_those_sent_one_after_another() {
     let world = World::new().await;
     let right = world.admin_password.expose();
