@@ -90,6 +90,7 @@ fn refused(source: &str, error: AppendError) -> Error {
         }
         AppendError::KeyReused => Error::Conflict(error.to_string()),
         AppendError::Empty => invalid(error.to_string()),
+        AppendError::Unavailable { .. } => Error::Unavailable(error.to_string()),
         AppendError::TooLarge { .. } => Error::TooLarge(error.to_string()),
         other => Error::Internal(format!("appending to an ingest log: {other}")),
     }

@@ -15,11 +15,20 @@ pub struct LogOptions {
     pub max_backlog: u64,
     /// A segment is full at this size. 64 MiB unless a test wants another.
     pub segment_bytes: u64,
+    /// How long nothing is appended after a write or an fsync failed; twice as long after each further one, a minute at most. A
+    /// second unless a test wants another.
+    pub retry_after: Duration,
 }
 
 impl LogOptions {
     pub fn new(folder: impl Into<PathBuf>, seal_key: [u8; 32], max_backlog_mib: u64) -> Self {
-        Self { folder: folder.into(), seal_key, max_backlog: max_backlog_mib.max(1) << 20, segment_bytes: 64 << 20 }
+        Self {
+            folder: folder.into(),
+            seal_key,
+            max_backlog: max_backlog_mib.max(1) << 20,
+            segment_bytes: 64 << 20,
+            retry_after: Duration::from_secs(1),
+        }
     }
 }
 
@@ -33,7 +42,8 @@ pub struct Appended {
     pub duplicate: bool,
 }
 
-/// Why rows were not appended. Nothing of them is in the log then.
+/// Why rows were not appended. Nothing of them is in the log then; after [`Self::Failed`], they are in it only if the process dies
+/// before it appends again.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// The pipeline is behind: answer 429.
@@ -47,6 +57,9 @@ pub enum AppendError {
     /// More than one frame may hold: answer 413.
     #[error("{bytes} bytes of rows in one request; send {limit} bytes at most")]
     TooLarge { bytes: u64, limit: u64 },
+    /// A write failed a short while ago: answer 503.
+    #[error("writing to the ingest log failed; it is tried again in {} seconds", retry_after.as_secs().max(1))]
+    Unavailable { retry_after: Duration },
     #[error(transparent)]
     Failed(#[from] ConnectorError),
 }

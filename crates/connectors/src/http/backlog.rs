@@ -24,6 +24,14 @@ impl Backlog {
         }
     }
 
+    /// Rows from `row` on are not in the log after all.
+    pub fn take_back(&mut self, row: u64) {
+        while let Some(&(_, bytes)) = self.frames.back().filter(|(end_row, _)| *end_row > row) {
+            self.bytes -= bytes;
+            self.frames.pop_back();
+        }
+    }
+
     pub fn bytes(&self) -> u64 {
         self.bytes
     }

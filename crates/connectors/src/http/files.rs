@@ -95,6 +95,26 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), ConnectorError> {
     File::open(folder).and_then(|opened| opened.sync_all()).map_err(|error| ConnectorError::io(folder, error))
 }
 
+/// Deletes, durably, the segments that begin at `row` or later, and their keys.
+pub(super) fn delete_from(folder: &Path, row: u64) -> Result<(), ConnectorError> {
+    let segments = list(folder, "log")?.into_iter().filter(|first| *first >= row).map(|first| segment_path(folder, first));
+    let keys = list(folder, "keys")?.into_iter().filter(|first| *first >= row).map(|first| keys_path(folder, first));
+    for path in segments.chain(keys) {
+        fs::remove_file(&path).map_err(|error| ConnectorError::io(path, error))?;
+    }
+    sync_folder(folder)
+}
+
+/// Cuts a segment off, durably.
+pub(super) fn cut_off(folder: &Path, segment: u64, length: u64) -> Result<(), ConnectorError> {
+    let path = segment_path(folder, segment);
+    let cut = OpenOptions::new().write(true).open(&path).and_then(|file| {
+        file.set_len(length)?;
+        file.sync_all()
+    });
+    cut.map_err(|error| ConnectorError::io(path, error))
+}
+
 /// Deletes what lies wholly before `row`: full segments whose keys are kept apart. The last segment always stays.
 pub(super) fn delete_committed(folder: &Path, row: u64) -> Result<(), ConnectorError> {
     for pair in list(folder, "log")?.windows(2) {

@@ -43,6 +43,11 @@ impl Keys {
         self.entries.insert(entry.key, entry);
     }
 
+    /// Forgets the keys of the rows from `row` on: they are not in the log after all.
+    pub fn take_back(&mut self, row: u64) {
+        self.entries.retain(|_, entry| entry.first_row < row);
+    }
+
     /// Writes the keys of the rows from `segment` on, durably: their segment is full.
     pub fn save(&self, folder: &Path, segment: u64) -> Result<(), ConnectorError> {
         let mut bytes = Vec::new();

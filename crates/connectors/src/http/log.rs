@@ -1,4 +1,8 @@
 //! Appending to the ingest log: durable before it returns, one fsync for many callers, each idempotency key once.
+//!
+//! When a write or an fsync fails, everybody who waits for it gets an error, and what was not durable before is never trusted again:
+//! after a failed fsync the page cache may hold, and a second fsync may call durable, what the disk does not have. The log goes back
+//! to its last durable row and on from there in a new segment, with the next append, but not at once.
 
 use std::{
     collections::HashMap,
@@ -22,6 +26,8 @@ use crate::error::ConnectorError;
 
 /// The most bytes of rows that one request may append.
 const MAX_APPEND: usize = 256 << 20;
+/// The longest time before a log that failed is tried again.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 /// The ingest log of one source, open for appending. One process at a time; within it, everybody shares one.
 pub struct IngestLog {
@@ -30,9 +36,26 @@ pub struct IngestLog {
     state: Mutex<State>,
     /// Held by the caller that fsyncs for all who wait.
     syncing: Mutex<File>,
-    durable: Mutex<Tail>,
+    durable: Mutex<Durable>,
     changed: Condvar,
     _lock: File,
+    #[cfg(test)]
+    failing_syncs: std::sync::atomic::AtomicUsize,
+}
+
+/// What is on the disk.
+struct Durable {
+    tail: Tail,
+    /// For each time that the log went back, to which row.
+    went_back_to: Vec<u64>,
+}
+
+/// Where the log must be durable to before a caller may be answered.
+#[derive(Clone, Copy)]
+struct End {
+    row: u64,
+    /// How often the log had gone back when the rows were written: the same numbers may mean other rows later.
+    generation: usize,
 }
 
 struct State {
@@ -43,8 +66,11 @@ struct State {
     byte: u64,
     keys: Keys,
     backlog: Backlog,
-    /// A write or an fsync failed: what the disk holds is unknown until the log is opened anew.
-    broken: bool,
+    generation: usize,
+    /// A write or an fsync failed, so that what the disk holds beyond the last durable row is unknown; until then nothing is tried.
+    closed_until: Option<Instant>,
+    /// How long the next failure closes the log.
+    retry_after: Duration,
     checked_at: Instant,
 }
 
@@ -131,16 +157,20 @@ impl IngestLog {
             byte: end.byte,
             keys,
             backlog,
-            broken: false,
+            generation: 0,
+            closed_until: None,
+            retry_after: options.retry_after,
             checked_at: Instant::now(),
         };
         Ok(Self {
             sealer,
             state: Mutex::new(state),
             syncing: Mutex::new(tail),
-            durable: Mutex::new(end),
+            durable: Mutex::new(Durable { tail: end, went_back_to: Vec::new() }),
             changed: Condvar::new(),
             _lock: lock,
+            #[cfg(test)]
+            failing_syncs: Default::default(),
             options,
         })
     }
@@ -162,17 +192,25 @@ impl IngestLog {
     }
 
     /// Writes the frame; returns where the log must be durable to before the caller may be answered.
-    fn write(&self, rows: &[u8], key: Hash, body: Hash) -> Result<(Appended, u64), AppendError> {
+    fn write(&self, rows: &[u8], key: Hash, body: Hash) -> Result<(Appended, End), AppendError> {
         let state = &mut *self.state.lock();
-        if state.broken {
-            return Err(self.broken().into());
+        if let Some(until) = state.closed_until {
+            let left = until.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                return Err(AppendError::Unavailable { retry_after: left });
+            }
+            if let Err(error) = self.go_back(state) {
+                self.failed(state);
+                return Err(error.into());
+            }
         }
+        let generation = state.generation;
         if let Some(known) = (key != Hash::default()).then(|| state.keys.get(&key)).flatten() {
             if known.body != body {
                 return Err(AppendError::KeyReused);
             }
             let appended = Appended { first_row: known.first_row, rows: u64::from(known.rows), duplicate: true };
-            return Ok((appended, known.first_row + u64::from(known.rows)));
+            return Ok((appended, End { row: known.first_row + u64::from(known.rows), generation }));
         }
         self.check_backlog(state, rows.len() as u64)?;
         if state.length >= self.options.segment_bytes {
@@ -195,7 +233,9 @@ impl IngestLog {
         if let Err(error) = (&*state.file).write_all(&frame) {
             // Whatever part arrived is taken back, or else the log would end in a torn frame.
             let back = state.file.set_len(state.length).and_then(|()| (&*state.file).seek(SeekFrom::Start(state.length)));
-            state.broken = back.is_err();
+            if back.is_err() {
+                self.failed(state);
+            }
             return Err(ConnectorError::io(segment_path(&self.options.folder, state.segment), error).into());
         }
         state.length += frame.len() as u64;
@@ -203,14 +243,14 @@ impl IngestLog {
         state.byte += row_bytes;
         state.backlog.push(state.row, row_bytes);
         state.keys.insert_frame(head, &content);
-        Ok((Appended { first_row: head.first_row, rows: u64::from(count), duplicate: false }, state.row))
+        Ok((Appended { first_row: head.first_row, rows: u64::from(count), duplicate: false }, End { row: state.row, generation }))
     }
 
     /// The next segment. The full one is made durable first, and its keys are kept apart.
     fn begin_segment(&self, state: &mut State) -> Result<(), ConnectorError> {
         let path = segment_path(&self.options.folder, state.segment);
-        if let Err(error) = state.file.sync_all() {
-            state.broken = true;
+        if let Err(error) = self.sync(&state.file) {
+            self.failed(state);
             return Err(ConnectorError::io(path, error));
         }
         state.keys.save(&self.options.folder, state.segment)?;
@@ -238,38 +278,104 @@ impl IngestLog {
         Err(AppendError::Backlog { bytes: state.backlog.bytes(), retry_after: state.backlog.retry_after() })
     }
 
-    /// Returns once everything before `row` is durable. Who comes first syncs for all that wrote until then.
-    fn make_durable(&self, row: u64) -> Result<(), ConnectorError> {
-        if self.durable.lock().row >= row {
+    /// Returns once everything before `end` is durable. Who comes first syncs for all that wrote until then.
+    fn make_durable(&self, end: End) -> Result<(), ConnectorError> {
+        if self.is_durable(end)? {
             return Ok(());
         }
         let mut tail_file = self.syncing.lock();
-        if self.durable.lock().row >= row {
+        if self.is_durable(end)? {
             return Ok(());
         }
         let (file, tail) = {
             let state = self.state.lock();
-            if state.broken {
-                return Err(self.broken());
-            }
+            self.check_untouched(&state, end)?;
             (state.file.clone(), Tail { segment: state.segment, length: state.length, row: state.row, byte: state.byte })
         };
-        if let Err(error) = file.sync_data() {
-            // After a failed fsync the page cache no longer tells what is on disk.
-            self.state.lock().broken = true;
+        let synced = self.sync(&file);
+        let state = &mut *self.state.lock();
+        if let Err(error) = synced {
+            if state.generation == end.generation && state.closed_until.is_none() {
+                self.failed(state);
+            }
             return Err(ConnectorError::io(segment_path(&self.options.folder, tail.segment), error));
         }
+        // An error is told once: if another fsync of this file had it meanwhile, this one's success means nothing.
+        self.check_untouched(state, end)?;
         files::write_tail(&mut tail_file, tail).map_err(|error| ConnectorError::io(&self.options.folder, error))?;
-        *self.durable.lock() = tail;
+        state.retry_after = self.options.retry_after;
+        self.durable.lock().tail = tail;
         self.changed.notify_all();
         Ok(())
     }
 
-    fn broken(&self) -> ConnectorError {
-        ConnectorError::io(
-            &self.options.folder,
-            std::io::Error::other("an earlier write failed; the log must be opened again, which checks what is on disk"),
-        )
+    /// Errors when these rows are not in the log any more.
+    fn is_durable(&self, end: End) -> Result<bool, ConnectorError> {
+        let durable = self.durable.lock();
+        match durable.went_back_to.get(end.generation) {
+            None => Ok(durable.tail.row >= end.row),
+            Some(row) if end.row <= *row => Ok(true),
+            Some(_) => Err(self.taken_back()),
+        }
+    }
+
+    fn check_untouched(&self, state: &State, end: End) -> Result<(), ConnectorError> {
+        if state.closed_until.is_some() || state.generation != end.generation { Err(self.taken_back()) } else { Ok(()) }
+    }
+
+    fn taken_back(&self) -> ConnectorError {
+        ConnectorError::io(&self.options.folder, std::io::Error::other("writing these rows failed; send them again"))
+    }
+
+    fn sync(&self, file: &File) -> std::io::Result<()> {
+        #[cfg(test)]
+        {
+            use std::sync::atomic::Ordering::SeqCst;
+            if self.failing_syncs.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() {
+                return Err(std::io::Error::other("injected"));
+            }
+        }
+        file.sync_data()
+    }
+
+    /// The next fsyncs fail.
+    #[cfg(test)]
+    pub(super) fn fail_syncs(&self, count: usize) {
+        self.failing_syncs.store(count, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    /// Closes the log for a while.
+    fn failed(&self, state: &mut State) {
+        let wait = state.retry_after;
+        state.closed_until = Some(Instant::now() + wait);
+        state.retry_after = (wait * 2).min(LONGEST_RETRY.max(self.options.retry_after));
+        tracing::error!(folder = %self.options.folder.display(), "writing to the ingest log failed; rows are refused for {wait:?}");
+    }
+
+    /// Takes back all that is not durable and begins a segment after it. May be repeated, also by a process that opens the log after this
+    /// one died in the middle.
+    fn go_back(&self, state: &mut State) -> Result<(), ConnectorError> {
+        let folder = &self.options.folder;
+        let last = self.durable.lock().tail;
+        state.keys.take_back(last.row);
+        state.backlog.take_back(last.row);
+        // What is durable of a segment that began before; the later ones first, so that no gap can be left between two.
+        files::delete_from(folder, last.row)?;
+        if last.length > 0 {
+            files::cut_off(folder, last.segment, last.length)?;
+            state.keys.save(folder, last.segment)?;
+        }
+        let file = open_segment(folder, last.row, 0)?;
+        sync_folder(folder)?;
+        state.file = Arc::new(file);
+        (state.segment, state.length, state.row, state.byte) = (last.row, 0, last.row, last.byte);
+        state.generation += 1;
+        state.closed_until = None;
+        let mut durable = self.durable.lock();
+        durable.tail = Tail { segment: last.row, length: 0, ..last };
+        durable.went_back_to.push(last.row);
+        tracing::info!(folder = %folder.display(), row = last.row, "the ingest log goes on after its last durable row");
+        Ok(())
     }
 
     /// Bytes of rows that no checkpoint has committed yet.
@@ -281,13 +387,13 @@ impl IngestLog {
     }
 
     pub(super) fn durable(&self) -> Tail {
-        *self.durable.lock()
+        self.durable.lock().tail
     }
 
     /// Waits until the log is durable beyond `row`, for `wait` at most.
     pub(super) fn wait_beyond(&self, row: u64, wait: Duration) {
         let mut durable = self.durable.lock();
-        if durable.row <= row {
+        if durable.tail.row <= row {
             self.changed.wait_for(&mut durable, wait);
         }
     }

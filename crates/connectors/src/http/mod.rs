@@ -11,6 +11,8 @@
 //! committed                          the first row that no checkpoint has committed yet
 //! lock                               held by the one process that appends
 //! ```
+//!
+//! A segment ends early where a write or an fsync failed: what was not durable then is cut off, and the next segment begins there.
 
 mod append;
 mod backlog;

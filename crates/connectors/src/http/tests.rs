@@ -216,6 +216,117 @@ fn damage_to_durable_rows_is_an_error_and_not_a_torn_tail() {
     assert!((0..3).any(|_| { source.read(ReadLimit { rows: 1, wait: Duration::ZERO }).is_err() }));
 }
 
+/// What a failed fsync may leave of the rows behind the last durable one.
+#[derive(Clone, Copy, Debug)]
+enum Left {
+    Everything,
+    Zeros,
+    Nothing,
+}
+
+#[test]
+fn after_a_failed_fsync_the_log_goes_on_behind_its_last_durable_row() {
+    for (durable, left) in
+        [0, 1, 3].into_iter().flat_map(|durable| [Left::Everything, Left::Zeros, Left::Nothing].map(|left| (durable, left)))
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let options = LogOptions { retry_after: Duration::ZERO, ..options(folder.path()) };
+        let log = IngestLog::open(options.clone()).unwrap();
+        let mut expected = String::new();
+        for row in 0..durable {
+            log.append(format!("row {row}").as_bytes(), Some(&row.to_string())).unwrap();
+            expected += &format!("row {row}\n");
+        }
+        let mut source = reader(folder.path(), &[]).unwrap();
+        assert_eq!(drain(&mut source), expected);
+        let tail = log.durable();
+        log.fail_syncs(1);
+        assert!(matches!(log.append(b"lost", Some("lost")), Err(AppendError::Failed(_))), "{durable} {left:?}");
+        let last = files::segment_path(folder.path(), *files::list(folder.path(), "log").unwrap().last().unwrap());
+        let from = if last == files::segment_path(folder.path(), tail.segment) { tail.length as usize } else { 0 };
+        let mut content = fs::read(&last).unwrap();
+        match left {
+            Left::Everything => {}
+            Left::Zeros => content[from..].fill(0),
+            Left::Nothing => content.truncate(from),
+        }
+        fs::write(&last, content).unwrap();
+        assert_eq!(drain(&mut source), "", "what is not durable is not read");
+
+        let again = log.append(b"again", Some("lost")).unwrap();
+        assert_eq!(again, Appended { first_row: durable, rows: 1, duplicate: false }, "the key of rows that were lost is free");
+        log.append(b"more", None).unwrap();
+        assert_eq!(log.backlog_bytes(), expected.len() as u64 + 11);
+        assert_eq!(drain(&mut source), "again\nmore\n", "who followed it follows on");
+        expected += "again\nmore\n";
+        drop(log);
+        let log = IngestLog::open(options).unwrap();
+        assert_eq!(drain(&mut reader(folder.path(), &[]).unwrap()), expected, "{durable} {left:?}");
+        assert!(log.append(b"again", Some("lost")).unwrap().duplicate);
+        if durable > 0 {
+            assert!(log.append(b"row 0", Some("0")).unwrap().duplicate);
+        }
+    }
+}
+
+#[test]
+fn a_log_that_failed_is_tried_again_after_ever_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = IngestLog::open(LogOptions { retry_after: Duration::from_secs(60), ..options(folder.path()) }).unwrap();
+    log.fail_syncs(1);
+    assert!(matches!(log.append(b"a", None), Err(AppendError::Failed(_))));
+    let Err(AppendError::Unavailable { retry_after }) = log.append(b"a", None) else { panic!("it is closed for a minute") };
+    assert!(retry_after > Duration::from_secs(30));
+
+    let folder = tempfile::tempdir().unwrap();
+    let log = IngestLog::open(LogOptions { retry_after: Duration::from_millis(1), ..options(folder.path()) }).unwrap();
+    log.append(b"first", None).unwrap();
+    log.fail_syncs(4);
+    let mut refused = 0;
+    let appended = loop {
+        match log.append(b"a", None) {
+            Ok(appended) => break appended,
+            Err(AppendError::Failed(_)) => refused += 1,
+            Err(AppendError::Unavailable { retry_after }) => {
+                assert!(retry_after <= Duration::from_millis(1 << (refused - 1)));
+                thread::sleep(retry_after);
+            }
+            Err(other) => panic!("{other}"),
+        }
+    };
+    assert_eq!((refused, appended.first_row), (4, 1), "nothing of what failed is in the log");
+    assert_eq!(drain(&mut reader(folder.path(), &[]).unwrap()), "first\na\n");
+}
+
+#[test]
+fn callers_whose_rows_were_lost_are_never_told_that_they_are_durable() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = LogOptions { retry_after: Duration::ZERO, ..LogOptions::new(folder.path(), KEY, 16) };
+    let log = IngestLog::open(options).unwrap();
+    let callers: Vec<_> = (0..8)
+        .map(|caller| {
+            let log = log.clone();
+            thread::spawn(move || {
+                let append = |i: usize| {
+                    if i % 10 == caller {
+                        log.fail_syncs(1);
+                    }
+                    let text = format!("{caller}-{i}\n");
+                    log.append(text.as_bytes(), None).ok().map(|appended| (appended.first_row, text))
+                };
+                (0..200).filter_map(append).collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    let answered: Vec<_> = callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect();
+    let read = drain(&mut reader(folder.path(), &[]).unwrap());
+    let rows: Vec<&str> = read.split_inclusive('\n').collect();
+    assert!(answered.len() > 100 && answered.len() < 1600, "{} were answered", answered.len());
+    for (row, text) in &answered {
+        assert_eq!(rows[*row as usize], text, "row {row} was answered");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
