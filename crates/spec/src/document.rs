@@ -7,6 +7,7 @@ use crate::{
     grammar::{
         Shape,
         contract::CONTRACT,
+        mend::{Mended, mend, strays},
         pipeline::{API_VERSION, PIPELINE},
         validate::validate,
     },
@@ -34,7 +35,7 @@ pub struct Parsed<T> {
 
 impl<T> Parsed<T> {
     fn nothing(diagnostics: Vec<Diagnostic>, spans: SpanMap) -> Self {
-        finish(Decoded { value: None, pipeline: None, diagnostics }, spans, |nothing: T| nothing)
+        finish(Decoded { value: None, pipeline: None, misspelt: Vec::new(), diagnostics, spans }, |nothing: T| nothing)
     }
 }
 
@@ -82,19 +83,12 @@ pub fn parse_any(text: &str) -> Parsed<Document> {
     let Some(root) = root else {
         return Parsed::nothing(diagnostics, SpanMap::default());
     };
-    let spans = SpanMap::of(&root);
     match kind(&root) {
-        Some("Pipeline") => {
-            let decoded = decode_pipeline(&root, &spans, diagnostics);
-            finish(decoded, spans, |pipeline| Document::Pipeline(Box::new(pipeline)))
-        }
-        Some("DataContract") => {
-            let decoded = decode_contract(&root, &spans, diagnostics);
-            finish(decoded, spans, |contract| Document::Contract(Box::new(contract)))
-        }
+        Some("Pipeline") => finish(decode_pipeline(root, diagnostics), |pipeline| Document::Pipeline(Box::new(pipeline))),
+        Some("DataContract") => finish(decode_contract(root, diagnostics), |contract| Document::Contract(Box::new(contract))),
         _ => {
             diagnostics.push(unknown_kind(&root));
-            Parsed::nothing(diagnostics, spans)
+            Parsed::nothing(diagnostics, SpanMap::of(&root))
         }
     }
 }
@@ -104,23 +98,24 @@ struct Decoded<T> {
     value: Option<T>,
     /// The same, of a pipeline.
     pipeline: Option<Pipeline>,
+    /// What was wrong and is read as it was meant.
+    misspelt: Vec<Diagnostic>,
     diagnostics: Vec<Diagnostic>,
+    spans: SpanMap,
 }
 
-fn parse_as<T>(text: &str, expected: &str, decode: fn(&Node, &SpanMap, Vec<Diagnostic>) -> Decoded<T>) -> Parsed<T> {
+fn parse_as<T>(text: &str, expected: &str, decode: fn(Node, Vec<Diagnostic>) -> Decoded<T>) -> Parsed<T> {
     let (root, mut diagnostics) = parse(text);
     let Some(root) = root else {
         return Parsed::nothing(diagnostics, SpanMap::default());
     };
-    let spans = SpanMap::of(&root);
     // Of a document of another kind there is one thing to say, not one for every key.
     if let Some(other) = kind(&root).filter(|kind| *kind != expected && KINDS.contains(kind)) {
         let message = format!("this is a {other}, where a {expected} is expected");
         diagnostics.push(Diagnostic::error("wrong-kind", "kind", message));
-        return Parsed::nothing(diagnostics, spans);
+        return Parsed::nothing(diagnostics, SpanMap::of(&root));
     }
-    let decoded = decode(&root, &spans, diagnostics);
-    finish(decoded, spans, |value| value)
+    finish(decode(root, diagnostics), |value| value)
 }
 
 fn kind(root: &Node) -> Option<&str> {
@@ -144,48 +139,52 @@ fn unknown_kind(root: &Node) -> Diagnostic {
     }
 }
 
-fn decode_pipeline(root: &Node, spans: &SpanMap, earlier: Vec<Diagnostic>) -> Decoded<Pipeline> {
-    let mut decoded = decode(root, spans, &PIPELINE, earlier, |root, spans, errors| {
+fn decode_pipeline(root: Node, earlier: Vec<Diagnostic>) -> Decoded<Pipeline> {
+    let Mended { root, misspelt } = mend(root);
+    let mut decoded = decode(&root, &PIPELINE, earlier, |root, spans, errors| {
         let pipeline = read::pipeline(root);
-        let found = check::check_parsed(&pipeline, spans, errors);
+        let mut found = check::check_parsed(&pipeline, spans, errors);
+        found.extend(strays(root));
         (pipeline, found)
     });
     decoded.pipeline.clone_from(&decoded.value);
-    decoded
+    Decoded { misspelt, ..decoded }
 }
 
-fn decode_contract(root: &Node, spans: &SpanMap, earlier: Vec<Diagnostic>) -> Decoded<Contract> {
-    decode(root, spans, &CONTRACT, earlier, |root, _, errors| odcs::read(root, errors))
+fn decode_contract(root: Node, earlier: Vec<Diagnostic>) -> Decoded<Contract> {
+    decode(&root, &CONTRACT, earlier, |root, _, errors| odcs::read(root, errors))
 }
 
 fn decode<T>(
     root: &Node,
-    spans: &SpanMap,
     shape: &'static Shape,
     mut diagnostics: Vec<Diagnostic>,
     read: impl FnOnce(&Node, &SpanMap, &[Diagnostic]) -> (T, Vec<Diagnostic>),
 ) -> Decoded<T> {
+    let spans = SpanMap::of(root);
     diagnostics.extend(validate(root, shape));
     // A document that is too large for its checks is not put through them.
     let value = if !matches!(root.value, Value::Map(_)) || diagnostics.iter().any(|d| d.code == "too-many") {
         None
     } else {
-        let (value, mut found) = read(root, spans, &diagnostics);
+        let (value, mut found) = read(root, &spans, &diagnostics);
         diagnostics.append(&mut found);
         Some(value)
     };
-    Decoded { value, pipeline: None, diagnostics }
+    Decoded { value, pipeline: None, misspelt: Vec::new(), diagnostics, spans }
 }
 
-fn finish<T, U>(decoded: Decoded<T>, spans: SpanMap, wrap: impl FnOnce(T) -> U) -> Parsed<U> {
-    let Decoded { value, pipeline, mut diagnostics } = decoded;
+fn finish<T, U>(decoded: Decoded<T>, wrap: impl FnOnce(T) -> U) -> Parsed<U> {
+    let Decoded { value, pipeline, misspelt, mut diagnostics, spans } = decoded;
     spans.locate(&mut diagnostics);
     // What was refused already when it was read is no further news.
     let refused: Vec<Span> =
         diagnostics.iter().filter(|d| matches!(d.code.as_str(), "alias" | "tag")).filter_map(|d| d.span).collect();
     diagnostics.retain(|d| matches!(d.code.as_str(), "alias" | "tag") || !d.span.is_some_and(|span| refused.contains(&span)));
-    diagnostics.sort_by_key(|d| d.span.map(|span| span.start));
-    let broken = diagnostics.iter().any(Diagnostic::is_error);
+    // What is read as it was meant leaves nothing in doubt.
+    let broken = !misspelt.is_empty() || diagnostics.iter().any(Diagnostic::is_error);
     let partial = pipeline.filter(|_| broken).map(|pipeline| Box::new(Partial::of(pipeline, &diagnostics)));
+    diagnostics.extend(misspelt);
+    diagnostics.sort_by_key(|d| d.span.map(|span| span.start));
     Parsed { value: value.filter(|_| !broken).map(wrap), partial, diagnostics, spans }
 }

@@ -49,6 +49,41 @@ fn a_misspelt_key_in_one_step_does_not_hide_the_leak_beside_it() {
 }
 
 #[test]
+fn a_misspelt_kind_hides_neither_what_is_wrong_in_the_step_nor_behind_it() {
+    check(
+        &document(
+            "  checked: { qualty: { from: payments, rules: [{ between: { column: itmes, min: 1 } }] } }
+  less: { maks: { from: checked, columns: { card: { tokn: {} }, emial: { redact: {} } } } }
+  chosen: { slq: \"SELECT card, email, amuont FROM checked\" }
+",
+            "  out: { from: less, flie: { path: out } }\n  more: { from: chosen, stdot: {} }",
+        ),
+        expect![[r#"
+            13:14 error[unknown-key] steps.checked.qualty: unknown key `qualty` in a step
+              = did you mean `quality`?
+            13:69 error[unknown-column] steps.checked.quality.rules[0].between.column: rule `between(itmes)`: unknown column `itmes`
+              = did you mean `items`?
+            14:11 error[unknown-key] steps.less.maks: unknown key `maks` in a step
+              = did you mean `mask`?
+            14:53 error[unknown-key] steps.less.mask.columns.card.tokn: unknown key `tokn` in a mask
+              = did you mean `token`?
+            14:65 error[unknown-column] steps.less.mask.columns.emial: unknown column `emial`
+              = did you mean `email`?
+            15:13 error[unknown-key] steps.chosen.slq: unknown key `slq` in a step
+              = did you mean `sql`?
+            15:18 error[unknown-column] steps.chosen.sql: unknown column `amuont`
+              | SELECT card, email, amuont FROM checked
+              |                     ^
+              = did you mean `amount`?
+            18:22 error[unknown-key] sinks.out.flie: unknown key `flie` in a sink
+              = did you mean `file`?
+            19:25 error[unknown-key] sinks.more.stdot: unknown key `stdot` in a sink
+              = did you mean `stdout`?
+        "#]],
+    );
+}
+
+#[test]
 fn a_broken_rule_hides_neither_its_neighbours_nor_what_comes_behind() {
     check(
         &document(

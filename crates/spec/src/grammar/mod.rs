@@ -2,6 +2,7 @@
 //! required and what they mean; the validator, the JSON Schema and the writer all read it, so they cannot disagree.
 
 pub mod contract;
+pub mod mend;
 pub mod metrics;
 pub mod pipeline;
 pub mod schema;

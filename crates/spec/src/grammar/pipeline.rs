@@ -261,7 +261,7 @@ static SCHEMA_COLUMN: Object = Object::new(
     ],
 );
 
-static STEP: Object = Object::new("a step", &[]).with_one_of(
+pub(super) static STEP: Object = Object::new("a step", &[]).with_one_of(
     "operator",
     &[
         optional("quality", Shape::Object(&QUALITY), "Rules that each row, or each window of rows, must keep."),

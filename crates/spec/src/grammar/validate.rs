@@ -55,9 +55,32 @@ struct At {
 
 impl At {
     fn name(&self) -> String {
-        let last = self.path.rsplit('.').next().unwrap_or_default();
-        if last.is_empty() { "the document".to_owned() } else { format!("`{last}`") }
+        name(&self.path)
     }
+}
+
+fn name(path: &str) -> String {
+    let last = path.rsplit('.').next().unwrap_or_default();
+    if last.is_empty() { "the document".to_owned() } else { format!("`{last}`") }
+}
+
+/// That a text is none of the choices, at this path.
+pub(super) fn bad_choice(text: &str, choices: &[Choice], path: &str) -> Diagnostic {
+    let names = || choices.iter().map(|choice| choice.name.as_str());
+    let message = format!("{}: expected {}, found {}", name(path), one_of(names(), "or"), quoted(text));
+    let mut error = Diagnostic::error("bad-value", path, message);
+    error.help = did_you_mean(text, names());
+    error
+}
+
+/// That an object has no such key; `path` ends with it.
+pub(super) fn unknown_key(key: &str, object: &Object, path: String) -> Diagnostic {
+    let keys = || object.all_fields().map(|field| field.key);
+    let help = did_you_mean(key, keys()).unwrap_or_else(|| {
+        let known: Vec<&str> = keys().collect();
+        if known.is_empty() { format!("{} has no keys", object.what) } else { format!("known keys: {}", known.join(", ")) }
+    });
+    Diagnostic::error("unknown-key", path, format!("unknown key {} in {}", quoted(key), object.what)).with_help(help)
 }
 
 impl Validator {
@@ -183,10 +206,7 @@ impl Validator {
         let names = || choices.iter().map(|choice| choice.name.as_str());
         match node.as_str() {
             Some(text) if names().any(|name| name == text) => {}
-            Some(text) => {
-                let message = format!("{}: expected {}, found {}", at.name(), one_of(names(), "or"), quoted(text));
-                self.error("bad-value", at, node.span, message, did_you_mean(text, names()));
-            }
+            Some(text) => self.diagnostics.push(bad_choice(text, choices, &at.path).at(node.span)),
             None => {
                 let message = format!("{}: expected {}, found {}", at.name(), one_of(names(), "or"), node.describe());
                 self.error("wrong-type", at, node.span, message, None);
@@ -257,7 +277,7 @@ impl Validator {
                 Some(field) => self.shape(&entry.value, &field.shape, &inside),
                 None => {
                     misspelt.extend(nearest(&entry.key, object.all_fields().map(|field| field.key)));
-                    self.unknown_key(&entry.key, entry.key_span, object, &inside);
+                    self.diagnostics.push(unknown_key(&entry.key, object, inside.path).at(entry.key_span));
                 }
             }
         }
@@ -330,14 +350,5 @@ impl Validator {
         } else {
             format!("{} ({})", object.what, at.name())
         }
-    }
-
-    fn unknown_key(&mut self, key: &str, span: Span, object: &Object, at: &At) {
-        let keys = || object.all_fields().map(|field| field.key);
-        let help = did_you_mean(key, keys()).unwrap_or_else(|| {
-            let known: Vec<&str> = keys().collect();
-            if known.is_empty() { format!("{} has no keys", object.what) } else { format!("known keys: {}", known.join(", ")) }
-        });
-        self.error("unknown-key", at, span, format!("unknown key {} in {}", quoted(key), object.what), Some(help));
     }
 }
