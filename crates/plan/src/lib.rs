@@ -36,6 +36,7 @@ pub mod operator;
 pub mod plan;
 mod planner;
 pub mod purpose;
+mod range;
 mod remedy;
 mod rules;
 pub mod schema;

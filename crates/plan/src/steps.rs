@@ -8,7 +8,7 @@ use weir_spec::{
     Classification, DataType, Diagnostic, Sink,
     connector::{Format, SinkConnector},
     consent::ConsentStep,
-    mask::{Mask, MaskStep},
+    mask::{Generalization, Mask, MaskStep, Values},
     pipeline::SinkMode,
     quality::QualityStep,
 };
@@ -18,7 +18,7 @@ use crate::{
     plan::{
         ColumnFacts, ConsentNode, LineageKind, MaskNode, Node, NodeId, NodeKind, PlannedMask, QualityNode, SinkNode, SqlNode,
     },
-    rules, schema,
+    range, rules, schema,
     source::is_nested,
     sql, suggest,
 };
@@ -120,7 +120,7 @@ impl Known<'_> {
         let before = diagnostics.len();
         let mut flow = Flow::pass(input, from.columns.len());
         let mut fields: Vec<Arc<Field>> = from.schema.fields().iter().cloned().collect();
-        let mut masks = Vec::new();
+        let (mut masks, mut classes) = (Vec::new(), Vec::new());
         for (column, mask) in &step.columns {
             let path = format!("steps.{name}.mask.columns.{column}");
             let Some(index) = from.columns.iter().position(|facts| facts.name == *column) else {
@@ -137,7 +137,8 @@ impl Known<'_> {
             let masked = &mut flow.columns[index];
             masked.influences =
                 BTreeSet::from([Influence { masking: true, ..Influence::of(input, index, LineageKind::Transformation) }]);
-            let class = mask.result_class(facts.classification);
+            let values = Values { data_type: &data_type, range: range::of(input, index, self.nodes, self.flows) };
+            let class = mask.result_class(facts.classification, values);
             masked.how = Some(match class {
                 _ if class == facts.classification => {
                     format!("masks `{column}` with {}: it stays {class}", mask.key())
@@ -159,10 +160,16 @@ impl Known<'_> {
                 }
             } else if class == facts.classification && class > weir_spec::Classification::Public && !is_pseudonym(mask) {
                 let message = format!("this mask leaves so much of `{column}` readable that it stays {class}");
-                diagnostics.push(
-                    Diagnostic::warning("weak-mask", &path, message).with_help("keep fewer characters, or use hash or token"),
-                );
+                let help = match mask {
+                    Mask::Generalize { to: Generalization::Width(_) } => {
+                        "give a width of 1 at least; or declare a `between` rule with both bounds before this step, and a width of a \
+                         thousandth of that range at least; or use hash or token"
+                    }
+                    _ => "keep fewer characters, or use hash or token",
+                };
+                diagnostics.push(Diagnostic::warning("weak-mask", &path, message).with_help(help));
             }
+            classes.push(class);
             fields[index] = Arc::new(Field::new(column, schema::arrow_type(&result), true));
             masks.push(PlannedMask { column: index, mask: mask.clone() });
         }
@@ -172,9 +179,9 @@ impl Known<'_> {
         flow.trace_rows(&[input], self.nodes, self.flows);
         let mut columns: Vec<ColumnFacts> =
             from.columns.iter().enumerate().map(|(i, facts)| flow.facts(i, &facts.name, self.nodes)).collect();
-        for masked in &masks {
+        for (masked, class) in masks.iter().zip(classes) {
             let facts = &from.columns[masked.column];
-            columns[masked.column].classification = masked.mask.result_class(facts.classification);
+            columns[masked.column].classification = class;
             columns[masked.column].categories = masked_categories(&masked.mask, &facts.categories);
         }
         let masking = |column: usize| masks.iter().find(|masked| masked.column == column);
@@ -386,7 +393,8 @@ fn unsupported(path: &str, column: &str, mask: &Mask, data_type: &DataType) -> D
         DataType::String => "redact, null, partial, hash, token, encrypt, generalize to prefix",
         DataType::Date => "redact, null, hash, token, encrypt, generalize to year or month",
         DataType::Timestamp => "redact, null, hash, token, encrypt, generalize to year, month, day or hour",
-        DataType::Int32 | DataType::Int64 | DataType::Float32 | DataType::Float64 | DataType::Decimal { .. } => {
+        DataType::Float32 | DataType::Float64 => "redact, null, hash, token, encrypt, generalize to a width of 1e-9 at least",
+        DataType::Int32 | DataType::Int64 | DataType::Decimal { .. } => {
             "redact, null, hash, token, encrypt, generalize to a width of more than one unit; partial for integers"
         }
         DataType::Boolean | DataType::Bytes => "redact, null, hash, token, encrypt",

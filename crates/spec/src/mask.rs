@@ -28,7 +28,7 @@ pub enum Mask {
     Token { prefix: Option<String>, keep_last: usize },
     /// AES-256-GCM under the subject's own key. Keeps its classification; readable by permission, erasable.
     Encrypt,
-    /// Coarser values. Result: one level down, or what policy says.
+    /// Coarser values. Result: one level down, unless they are hardly coarser: see [`Mask::result_class`].
     Generalize { to: Generalization },
 }
 
@@ -50,7 +50,12 @@ impl Mask {
     ///
     /// An operator that leaves too much of a value readable does not count: see [`Mask::MAX_TOKEN_KEPT`],
     /// [`Mask::MAX_KEPT`] and [`Mask::MAX_PREFIX`].
-    pub fn result_class(&self, from: Classification) -> Classification {
+    ///
+    /// Intervals of numbers count when several values fall into one. Whole numbers and decimals say themselves what their smallest step
+    /// is, and a width of one step is refused ([`Mask::result_type`]). Floats have no step: an interval of at least 1 counts, which
+    /// takes all digits behind the point; a smaller one counts where rules keep the values in a range that it cuts into
+    /// [`Mask::MOST_INTERVALS`] at most, so that so many results are left, whatever the values are.
+    pub fn result_class(&self, from: Classification, of: Values<'_>) -> Classification {
         match self {
             Self::Redact { .. } | Self::Null => Classification::Public,
             Self::Hash => from.min(Classification::Internal),
@@ -62,6 +67,7 @@ impl Mask {
                 from.lowered()
             }
             Self::Generalize { to: Generalization::Prefix(length) } if *length > Self::MAX_PREFIX => from,
+            Self::Generalize { to: Generalization::Width(width) } if !of.are_coarse_by(*width) => from,
             Self::Generalize { .. } => from.lowered(),
             Self::Token { .. } | Self::Partial { .. } | Self::Encrypt => from,
         }
@@ -74,6 +80,10 @@ impl Mask {
     pub const MAX_KEPT: usize = 10;
     /// A longer prefix than this (the area of a postcode) lowers nothing.
     pub const MAX_PREFIX: usize = 4;
+    /// Narrow intervals of floats that cut a known range into more than this lower nothing.
+    pub const MOST_INTERVALS: f64 = 1_000.0;
+    /// The narrowest interval of floats. A `float64` has 15 to 16 digits: a smaller one would leave values around a million as they are.
+    pub const LEAST_FLOAT_WIDTH: f64 = 1e-9;
 
     /// The type of the result for a column of this type; `None` where the operator cannot be applied.
     pub fn result_type(&self, from: &DataType) -> Option<DataType> {
@@ -92,13 +102,28 @@ impl Mask {
                         let units = width * 10f64.powi(i32::from(*scale));
                         units > 1.5 && (units - units.round()).abs() < 1e-6
                     }
-                    (Generalization::Width(width), Float32 | Float64) => width.is_finite() && *width > 0.0,
+                    (Generalization::Width(width), Float32 | Float64) => width.is_finite() && *width >= Self::LEAST_FLOAT_WIDTH,
                     (Generalization::Prefix(length), String) => *length > 0,
                     _ => false,
                 };
                 fits.then(|| from.clone())
             }
         }
+    }
+}
+
+/// What is known of the values of a column that is masked.
+#[derive(Clone, Copy, Debug)]
+pub struct Values<'t> {
+    pub data_type: &'t DataType,
+    /// The least and the greatest value that any row can have, where rules see to it.
+    pub range: Option<(f64, f64)>,
+}
+
+impl Values<'_> {
+    fn are_coarse_by(self, width: f64) -> bool {
+        let few = |(min, max): (f64, f64)| (max - min) / width <= Mask::MOST_INTERVALS;
+        !matches!(self.data_type, DataType::Float32 | DataType::Float64) || width >= 1.0 || self.range.is_some_and(few)
     }
 }
 
@@ -158,7 +183,7 @@ mod tests {
         let mut table = String::new();
         for mask in &masks {
             let classes = Classification::ALL.map(|from| {
-                let result = mask.result_class(from);
+                let result = mask.result_class(from, Values { data_type: &DataType::Int32, range: None });
                 assert!(result <= from, "{mask:?} raises {from}");
                 result.as_str()
             });
@@ -183,6 +208,30 @@ mod tests {
             Generalize { to: Prefix(5) }: public, internal, confidential, restricted
         "#]]
         .assert_eq(&table);
+    }
+
+    #[test]
+    fn a_narrow_interval_of_floats_counts_only_in_a_range_that_is_known() {
+        use DataType::{Decimal, Float32, Float64, Int64};
+        let lowered = |width, data_type, range| {
+            let mask = generalize(Generalization::Width(width));
+            let result = mask.result_class(Classification::Restricted, Values { data_type: &data_type, range });
+            result < Classification::Restricted
+        };
+        for (width, range, expected) in [
+            (1.0, None, true),
+            (0.5, None, false),
+            (1e-9, None, false),
+            (0.5, Some((0.0, 500.0)), true),
+            (0.5, Some((-250.0, 250.5)), false),
+            (0.001, Some((0.0, 1.0)), true),
+            (10.0, Some((0.0, 1e9)), true),
+        ] {
+            assert_eq!(lowered(width, Float64, range), expected, "{width} of {range:?}");
+            assert_eq!(lowered(width, Float32, range), expected, "{width} of {range:?}");
+        }
+        assert!(lowered(2.0, Int64, None));
+        assert!(lowered(0.02, Decimal { precision: 12, scale: 2 }, None));
     }
 
     #[test]
@@ -212,6 +261,9 @@ mod tests {
             (width(0.01), decimal.clone(), None),
             (width(0.005), decimal, None),
             (width(0.5), Float64, Some(Float64)),
+            (width(1e-9), Float64, Some(Float64)),
+            (width(1e-10), Float64, None),
+            (width(1e-300), Float64, None),
             (width(0.0), Float64, None),
             (width(-1.0), Float64, None),
             (width(10.0), String, None),

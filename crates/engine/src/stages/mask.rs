@@ -117,7 +117,9 @@ mod tests {
 
     fn masks() -> Vec<Mask> {
         use Generalization::{Day, Hour, Month, Prefix, Width, Year};
-        let widths = [0.0, -1.0, f64::NAN, f64::INFINITY, 0.001, 0.005, 0.01, 0.02, 0.5, 1.0, 1.5, 2.0, 10.0, 1e6].map(Width);
+        let widths =
+            [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-300, 1e-10, 1e-9, 0.001, 0.005, 0.01, 0.02, 0.5, 1.0, 1.5, 2.0, 10.0, 1e6]
+                .map(Width);
         let to = [Year, Month, Day, Hour, Prefix(0), Prefix(1), Prefix(2), Prefix(5)].into_iter().chain(widths);
         let mut masks: Vec<Mask> = to.map(|to| Mask::Generalize { to }).collect();
         masks.extend([Mask::Null, Mask::Hash, Mask::Encrypt]);

@@ -749,3 +749,26 @@ fn fields_of_what_was_computed_are_as_sensitive_as_all_it_was_computed_from() {
         refused"#]]
     .assert_eq(&nested("SELECT named_struct('city', home['street'])['city'] AS c FROM people"));
 }
+
+#[test]
+fn narrow_intervals_of_floats_lower_a_class_only_in_a_range_that_rules_keep() {
+    let found = |on_fail: &str, rule: &str, query: &str, width: &str| {
+        let steps = format!(
+            "  checked: {{ quality: {{ from: payments, on_fail: {on_fail}, rules: [{{ {rule} }}] }} }}
+  chosen: {{ sql: {query} }}
+  coarse: {{ mask: {{ from: chosen, columns: {{ s: {{ generalize: {{ to: {{ width: {width} }} }} }} }} }} }}
+"
+        );
+        let text = document(&steps, "  out: { from: coarse, stdout: {}, clearance: public }");
+        plan_with(&text, &Registry::default()).diagnostics.into_iter().map(|finding| finding.code).collect::<Vec<_>>()
+    };
+    let (bounded, passed) = ("between: { column: score, min: 0, max: 1 }", "SELECT score AS s FROM checked");
+    let leaks = ["weak-mask", "leak"];
+    assert_eq!(found("drop", bounded, passed, "0.001"), [""; 0]);
+    assert_eq!(found("stop", bounded, passed, "0.0001"), leaks, "too many intervals");
+    assert_eq!(found("flag", bounded, passed, "0.001"), leaks, "rows outside go on");
+    assert_eq!(found("drop", "between: { column: score, min: 0 }", passed, "0.001"), leaks, "one bound is none");
+    assert_eq!(found("drop", bounded, "SELECT score * 1000 AS s FROM checked", "0.001"), leaks, "another value by now");
+    assert_eq!(found("flag", bounded, passed, "1"), [""; 0], "no digit behind the point is left");
+    assert_eq!(found("drop", bounded, passed, "1e-300"), ["mask-type"], "nothing changes");
+}

@@ -478,7 +478,7 @@ static GENERALIZE: Object = Object::new(
 static GENERALIZE_TO: Object = Object::new("`to`", &[]).with_one_of(
     "measure",
     &[
-        optional("width", Shape::Number(f64::MIN_POSITIVE, f64::MAX), "Numbers: the lower bound of the interval of this width."),
+        optional("width", Shape::Number(f64::MIN_POSITIVE, f64::MAX), "Numbers: the lower bound of the interval of this width. Of floats, a width below 1 lowers the classification only where rules keep the values in a range of 1000 widths at most."),
         optional("prefix", Shape::Integer(1, 1024), "Text: the first characters only."),
     ],
 );

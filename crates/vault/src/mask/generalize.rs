@@ -8,7 +8,7 @@ use arrow::{
     datatypes::*,
 };
 use chrono::{Datelike, NaiveDate};
-use weir_spec::mask::Generalization;
+use weir_spec::mask::{Generalization, Mask};
 
 use super::{MaskError, MaskOp, RowKeys, check_type, partial::byte_of_char, text_output::TextOutput};
 use crate::text::{for_each_text, is_text};
@@ -48,6 +48,9 @@ pub(super) fn supports(to: &Generalization, data_type: &DataType) -> Result<Data
                 "a width of {width} does not fit decimal({precision},{scale}), or changes nothing; give a multiple of its unit"
             )),
         },
+        (Generalization::Width(width), Float32 | Float64) if *width < Mask::LEAST_FLOAT_WIDTH => {
+            Err(format!("a width of {width:e} leaves floats as they are; give {:e} at least", Mask::LEAST_FLOAT_WIDTH))
+        }
         (Generalization::Width(_), Float32 | Float64) => Ok(data_type.clone()),
         (Generalization::Width(_), _) => Err(format!("`width` is for numbers, but this column has type {data_type}")),
         (Generalization::Prefix(0), _) => Err("a prefix of 0 characters leaves nothing; use `redact`".to_owned()),
