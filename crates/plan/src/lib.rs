@@ -25,6 +25,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod consent;
+mod copies;
 pub mod describe;
 mod flow;
 mod hash;

@@ -6,6 +6,7 @@ use weir_spec::{Diagnostic, Parsed, Pipeline, Severity, SqlStep, Step, metric::A
 
 use crate::{
     consent,
+    copies::{self, Copies},
     flow::Flow,
     hash, leak,
     lookup::Lookup,
@@ -60,6 +61,7 @@ fn examine(pipeline: &Pipeline, broken: &BTreeSet<String>, lookup: &dyn Lookup) 
         flows: Vec::new(),
         ids: HashMap::new(),
         windows: HashMap::new(),
+        copies: Copies::default(),
         diagnostics: Vec::new(),
     };
     planner.tables();
@@ -97,6 +99,7 @@ struct Planner<'p> {
     ids: HashMap<String, NodeId>,
     /// The nodes that measure windows, by quality step.
     windows: HashMap<String, NodeId>,
+    copies: Copies,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -300,6 +303,9 @@ impl Planner<'_> {
         };
         let Some(planned) = planned else { return false };
         let id = self.push(planned);
+        if !self.is_bounded(path) {
+            return false;
+        }
         self.ids.insert(name.to_owned(), id);
         if let (Step::Quality(step), Some(input)) = (step, first)
             && let Some(windows) = &step.windows
@@ -332,6 +338,9 @@ impl Planner<'_> {
         let unbounded = std::mem::take(&mut chain.unbounded);
         let found = match planned {
             Ok(id) => {
+                if !self.is_bounded(path.clone()) {
+                    return false;
+                }
                 self.ids.insert(name.to_owned(), id);
                 unbounded.into_iter().map(|issue| issue.diagnostic(&path, &step.query)).collect::<Vec<_>>()
             }
@@ -349,6 +358,17 @@ impl Planner<'_> {
             self.diagnostics.push(finding);
         }
         true
+    }
+
+    /// Whether the step just planned makes no more rows of one than is allowed; says so if it does. Nothing is planned on top of it then.
+    fn is_bounded(&mut self, path: String) -> bool {
+        let Some((source, count)) = self.copies.count(&self.nodes) else { return true };
+        let source = &self.nodes[source].name;
+        let message =
+            format!("UNION ALL makes {count} rows of one row of `{source}` up to here; at most {} are allowed", copies::MOST);
+        let help = "read each source or step in one arm; what differs from arm to arm can be a CASE";
+        self.diagnostics.push(Diagnostic::error("too-many-copies", path, message).with_help(help));
+        false
     }
 
     fn sinks(&mut self) {

@@ -50,6 +50,9 @@ pub(crate) const AGGREGATES: [&str; 21] = [
 /// Functions that make tables of windows.
 const WINDOWS: [&str; 4] = ["tumble", "hop", "session", "cumulate"];
 
+/// How often a query may read tables: planning takes each time for a table of its own.
+const MOST_SCANS: f64 = 1_000.0;
+
 /// Column names that begin so belong to Weir.
 pub(crate) const RESERVED_PREFIX: &str = "_weir";
 
@@ -64,6 +67,14 @@ pub(crate) struct TableUse {
 pub(crate) fn check_query(query: &Query) -> Checked {
     let mut walk = Walk::new(Some(false));
     walk.query(query, true);
+    if walk.scans > MOST_SCANS {
+        let shown = if walk.scans < 1e9 { format!("{:.0}", walk.scans) } else { "more than a billion".to_owned() };
+        let message =
+            format!("its tables are read {shown} times once what WITH defines is put in place; at most {MOST_SCANS} are allowed");
+        let issue = Issue::new("sql-too-large", message)
+            .help("read each WITH table in one arm of UNION ALL, or split it into several steps");
+        walk.issues.push(issue.at(query.body.span()));
+    }
     Checked { tables: walk.tables, issues: walk.issues, stateful: walk.stateful == Some(true), places: walk.places }
 }
 
@@ -95,8 +106,10 @@ pub(crate) struct Places {
 struct Walk {
     tables: Vec<TableUse>,
     issues: Vec<Issue>,
-    /// The WITH tables in scope.
-    with: Vec<String>,
+    /// The WITH tables in scope, each with how often it reads a table.
+    with: Vec<(String, f64)>,
+    /// How often the query at hand reads a table, what WITH defines put in place.
+    scans: f64,
     /// Whether more than one row at a time was asked for; none where that is refused.
     stateful: Option<bool>,
     places: Places,
@@ -112,6 +125,7 @@ impl Walk {
             tables: Vec::new(),
             issues: Vec::new(),
             with: Vec::new(),
+            scans: 0.0,
             stateful,
             places: Places::default(),
             column: growth::COLUMN,
@@ -131,8 +145,10 @@ impl Walk {
                 self.refuse("WITH RECURSIVE", with.span());
             }
             for cte in &with.cte_tables {
+                let before = std::mem::replace(&mut self.scans, 0.0);
                 self.query(&cte.query, cte.alias.columns.is_empty());
-                self.with.push(normalized(&cte.alias.name));
+                let scans = std::mem::replace(&mut self.scans, before);
+                self.with.push((normalized(&cte.alias.name), scans));
             }
         }
         self.set_expr(&query.body, names);
@@ -382,8 +398,12 @@ impl Walk {
 
     fn named(&mut self, ident: &Ident) {
         let name = normalized(ident);
-        if !self.with.contains(&name) {
-            self.tables.push(TableUse { name, span: ident.span });
+        match self.with.iter().rev().find(|(known, _)| *known == name) {
+            Some((_, scans)) => self.scans += scans,
+            None => {
+                self.scans += 1.0;
+                self.tables.push(TableUse { name, span: ident.span });
+            }
         }
     }
 

@@ -379,3 +379,40 @@ fn what_makes_values_of_a_sane_size_is_planned() {
         assert_eq!(query_findings(sql), "", "{sql}");
     }
 }
+
+#[test]
+fn what_makes_too_many_rows_of_one() {
+    let doubling = |steps: usize| {
+        let with: Vec<_> =
+            (1..=steps).map(|n| format!("t{n} AS (SELECT * FROM t{0} UNION ALL SELECT * FROM t{0})", n - 1)).collect();
+        format!("WITH t0 AS (SELECT kind FROM payments), {} SELECT kind FROM t{steps}", with.join(", "))
+    };
+    let found = |steps: usize| query_findings(&doubling(steps)).lines().next().map(str::to_owned);
+    assert_eq!(found(9), None);
+    let message = |count: &str| {
+        let text = "once what WITH defines is put in place; at most 1000 are allowed";
+        format!("? error[sql-too-large] steps.q.sql: its tables are read {count} times {text}")
+    };
+    assert_eq!(found(10), Some(message("1024")));
+    assert_eq!(found(200), Some(message("more than a billion")));
+}
+
+#[test]
+fn steps_that_make_too_many_rows_of_one() {
+    let step = |name: &str, from: &str, arms: usize| {
+        let arms = vec![format!("SELECT kind FROM {from}"); arms];
+        format!("  {name}: {{ sql: {} }}\n", arms.join(" UNION ALL "))
+    };
+    let steps = |arms| step("a", "payments", 40) + &step("b", "a", arms) + &step("c", "b", 40) + &step("d", "c", 40);
+    let sink = "  out: { from: d, stdout: {} }";
+    let found = |arms| crate::support::findings(&crate::support::document(&steps(arms), sink));
+    assert_eq!(
+        found(40),
+        "14:13 error[too-many-copies] steps.b.sql: UNION ALL makes 1600 rows of one row of `payments` up to here; at most 1000 are \
+         allowed\n  = read each source or step in one arm; what differs from arm to arm can be a CASE\n"
+    );
+    assert!(found(1).contains("steps.c.sql: UNION ALL makes 1600 rows"), "{}", found(1));
+    let apart = step("a", "payments", 40) + &step("b", "payments", 40);
+    let sinks = "  one: { from: a, stdout: {} }\n  two: { from: b, stdout: {} }";
+    assert_eq!(crate::support::findings(&crate::support::document(&apart, sinks)), "");
+}
