@@ -196,6 +196,9 @@ pub struct Decoded {
     /// from 0.
     pub row_offsets: Option<Vec<u32>>,
     pub malformed: Vec<Malformed>,
+    /// So many of `rows` had fields that the schema does not name, also inside structs; these are not kept. Of Parquet, other columns are
+    /// never read, and not counted.
+    pub unnamed: u64,
 }
 
 /// Turns chunks into rows of a fixed Arrow schema. One per lane; may keep scratch memory between calls.

@@ -6,7 +6,8 @@ use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
-/// Where the rows that entered a node went. Every row is counted in exactly one of the fields besides `rows_in`.
+/// Where the rows that entered a node went. Every row is counted in exactly one of the fields besides `rows_in` and
+/// `unnamed`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeCounts {
     pub rows_in: u64,
@@ -28,6 +29,9 @@ pub struct NodeCounts {
     /// Made by an operator from rows it had absorbed; part of `out`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub emitted: u64,
+    /// Sources: rows that had fields which the contract does not name. Such fields are not kept; the rows go on, and are counted above.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unnamed: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
@@ -58,6 +62,7 @@ impl AddAssign for NodeCounts {
         self.dropped += other.dropped;
         self.absorbed += other.absorbed;
         self.emitted += other.emitted;
+        self.unnamed += other.unnamed;
     }
 }
 

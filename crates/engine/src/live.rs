@@ -21,6 +21,7 @@ struct LiveNode {
     dropped: AtomicU64,
     absorbed: AtomicU64,
     emitted: AtomicU64,
+    unnamed: AtomicU64,
     /// Rows or bytes waiting before a source; `u64::MAX` where the source cannot tell.
     lag: AtomicU64,
 }
@@ -62,6 +63,7 @@ impl Live {
             dropped: get(&node.dropped),
             absorbed: get(&node.absorbed),
             emitted: get(&node.emitted),
+            unnamed: get(&node.unnamed),
         };
         (counts, Some(get(&node.lag)).filter(|&lag| lag != u64::MAX))
     }
@@ -91,5 +93,6 @@ impl LiveNode {
         add(&self.dropped, counts.dropped);
         add(&self.absorbed, counts.absorbed);
         add(&self.emitted, counts.emitted);
+        add(&self.unnamed, counts.unnamed);
     }
 }

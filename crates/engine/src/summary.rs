@@ -53,6 +53,7 @@ impl Summary {
                         quarantined: counts.quarantined,
                         late: counts.late,
                         out: counts.out,
+                        unnamed: counts.unnamed,
                     };
                     summary.sources.insert(name, source);
                 }
@@ -89,6 +90,9 @@ pub struct SourceSummary {
     pub quarantined: u64,
     pub late: u64,
     pub out: u64,
+    /// Rows with fields that the contract does not name, whatever became of them; the fields are not kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unnamed: u64,
 }
 
 /// `in + emitted = out + absorbed + quarantined + denied + late + dropped`; only steps with state absorb and emit.

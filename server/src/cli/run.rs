@@ -136,6 +136,10 @@ fn describe(summary: &Summary) {
         rows.push(vec![name.clone(), number(counts.rows_in), number(counts.written), String::new()]);
     }
     output::table(&["NODE", "IN", "OUT", "REFUSED"], &rows);
+    for (name, counts) in summary.sources.iter().filter(|(_, counts)| counts.unnamed > 0) {
+        let rows = counts.unnamed;
+        output::line(format_args!("{name}: {rows} rows had fields that its contract does not name; these fields were not kept"));
+    }
     output::line(format_args!(
         "{} {} after {:.1} s and {} checkpoints; evidence: {} leaves, root {}",
         summary.pipeline, summary.status, summary.seconds, summary.checkpoints, summary.evidence.leaves, summary.evidence.root

@@ -76,7 +76,7 @@ impl RowDecoder for RowsDecoder {
             }
         }
         let Some(complete) = complete else {
-            return Ok(Decoded { rows, row_offsets: None, malformed });
+            return Ok(Decoded { rows, row_offsets: None, malformed, unnamed: 0 });
         };
         for row in (0..rows.num_rows()).filter(|&row| !complete.value(row)) {
             let column = self.required.iter().find(|(index, _)| rows.column(*index).is_null(row));
@@ -91,7 +91,7 @@ impl RowDecoder for RowsDecoder {
         let row_offsets = complete.set_indices().map(|row| row as u32).collect();
         let rows = filter_record_batch(&rows, &BooleanArray::new(complete, None::<NullBuffer>))
             .map_err(|error| ConnectorError::Internal(format!("rows could not be filtered: {error}")))?;
-        Ok(Decoded { rows, row_offsets: Some(row_offsets), malformed })
+        Ok(Decoded { rows, row_offsets: Some(row_offsets), malformed, unnamed: 0 })
     }
 }
 

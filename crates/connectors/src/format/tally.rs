@@ -18,15 +18,18 @@ pub(crate) struct Tally {
     row: u32,
     row_offsets: Option<Vec<u32>>,
     malformed: Vec<Malformed>,
+    /// Rows accepted that had fields which the schema does not name.
+    unnamed: u64,
 }
 
 impl Tally {
     pub fn new(start: Offset, malformed: Vec<Malformed>) -> Self {
-        Self { start, accepted: 0, row: 0, row_offsets: None, malformed }
+        Self { start, accepted: 0, row: 0, row_offsets: None, malformed, unnamed: 0 }
     }
 
     #[inline]
-    pub fn accept(&mut self) {
+    pub fn accept(&mut self, unnamed: bool) {
+        self.unnamed += u64::from(unnamed);
         if let Some(offsets) = &mut self.row_offsets {
             offsets.push(self.row);
         }
@@ -54,6 +57,6 @@ impl Tally {
         let arrays = columns.iter_mut().map(ColumnBuffer::finish).collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let options = RecordBatchOptions::new().with_row_count(Some(self.accepted));
         let rows = RecordBatch::try_new_with_options(schema.clone(), arrays, &options).map_err(failed)?;
-        Ok(Decoded { rows, row_offsets: self.row_offsets, malformed: self.malformed })
+        Ok(Decoded { rows, row_offsets: self.row_offsets, malformed: self.malformed, unnamed: self.unnamed })
     }
 }

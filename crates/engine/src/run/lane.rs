@@ -172,5 +172,6 @@ fn difference(after: NodeCounts, before: NodeCounts) -> NodeCounts {
         dropped: after.dropped - before.dropped,
         absorbed: after.absorbed - before.absorbed,
         emitted: after.emitted - before.emitted,
+        unnamed: after.unnamed - before.unnamed,
     }
 }

@@ -64,7 +64,8 @@ impl DecodeStage {
             batch = kept;
         }
         processed.out.push(batch);
-        self.counts += guard::account(&self.node, rows_in, &processed, &schema)?;
+        let counts = guard::account(&self.node, rows_in, &processed, &schema)?;
+        self.counts += NodeCounts { unnamed: decoded.unnamed, ..counts };
         Ok(processed)
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Text forms are those of the JSON decoder, without its quotes: numbers in JSON's grammar, `true` or `false` in any case, RFC 3339
 //! timestamps, ISO dates, base64 bytes; lists and structs are JSON. A bare field that is empty or equals the source's null text is
-//! null; a quoted one never is. Fields that the schema does not know are ignored.
+//! null; a quoted one never is. Fields that the schema does not know are not kept, and rows that have some are counted
+//! ([`Decoded::unnamed`]).
 
 use std::sync::Arc;
 
@@ -40,6 +41,8 @@ pub struct CsvDecoder {
     header: Option<Arc<[String]>>,
     /// For each field of a record, the column it belongs to.
     places: Vec<Option<usize>>,
+    /// The header names columns that the schema does not.
+    unnamed: bool,
 }
 
 struct Target {
@@ -76,6 +79,7 @@ impl CsvDecoder {
             delimiter: delimiter_byte(config.delimiter)?,
             null: config.null.clone().into_bytes(),
             header: None,
+            unnamed: false,
         })
     }
 
@@ -93,6 +97,7 @@ impl CsvDecoder {
             None => (0..self.targets.len()).map(Some).collect(),
             Some(names) => names.iter().map(|name| self.targets.iter().position(|t| t.name == *name)).collect(),
         };
+        self.unnamed = self.places.contains(&None);
     }
 
     fn decode_text(&mut self, text: &[u8], start: Offset, malformed: Vec<Malformed>) -> Result<Decoded, ConnectorError> {
@@ -106,7 +111,7 @@ impl CsvDecoder {
             let end = record_end(&text[at..], self.delimiter).map_or(text.len(), |length| at + length);
             let record = trim_line_end(&text[at..end]);
             match self.decode_record(record, tally.accepted, valid_utf8) {
-                Ok(()) => tally.accept(),
+                Ok(unnamed) => tally.accept(unnamed),
                 Err(reason) => tally.refuse(&mut self.columns, at, record, reason),
             }
             at = end;
@@ -114,7 +119,8 @@ impl CsvDecoder {
         tally.finish(&self.schema, &mut self.columns)
     }
 
-    fn decode_record(&mut self, record: &[u8], row: usize, valid_utf8: bool) -> Result<(), MalformedReason> {
+    /// Says whether the record had fields that the schema does not name.
+    fn decode_record(&mut self, record: &[u8], row: usize, valid_utf8: bool) -> Result<bool, MalformedReason> {
         if !valid_utf8 && let Err(error) = std::str::from_utf8(record) {
             return Err(MalformedReason::NotUtf8 { at: error.valid_up_to() as u64 });
         }
@@ -122,6 +128,7 @@ impl CsvDecoder {
         let mut found = 0;
         // Where fields are missing or too many, their types say nothing: the count is the finding.
         let mut wrong = None;
+        let mut unnamed = self.unnamed;
         for field in Fields::new(record, self.delimiter) {
             let field =
                 field.map_err(|error| MalformedReason::Syntax { at: error.at as u64, expected: error.expected.to_owned() })?;
@@ -130,8 +137,11 @@ impl CsvDecoder {
             {
                 let is_null = !field.quoted && (field.value.is_empty() || *field.value == *self.null);
                 let (target, column) = (&mut self.targets[place], &mut self.columns[place]);
-                let pushed = if is_null { push_null(target, column) } else { push_field(target, column, &field) };
-                wrong = pushed.err();
+                let pushed = if is_null { push_null(target, column).map(|()| false) } else { push_field(target, column, &field) };
+                match pushed {
+                    Ok(more) => unnamed |= more,
+                    Err(reason) => wrong = Some(reason),
+                }
             }
             found += 1;
         }
@@ -150,7 +160,7 @@ impl CsvDecoder {
                 push_null(target, column)?;
             }
         }
-        Ok(())
+        Ok(unnamed)
     }
 }
 
@@ -174,7 +184,8 @@ fn push_null(target: &Target, column: &mut ColumnBuffer) -> Result<(), Malformed
     Ok(())
 }
 
-fn push_field(target: &mut Target, column: &mut ColumnBuffer, field: &Field<'_>) -> Result<(), MalformedReason> {
+/// Says whether there were fields in the field that the schema does not name.
+fn push_field(target: &mut Target, column: &mut ColumnBuffer, field: &Field<'_>) -> Result<bool, MalformedReason> {
     let text: &[u8] = &field.value;
     if let Some(nested) = &mut target.nested {
         return nested.read(text, column);
@@ -222,5 +233,5 @@ fn push_field(target: &mut Target, column: &mut ColumnBuffer, field: &Field<'_>)
         Values::List { .. } | Values::Struct { .. } => return Err(wrong()),
     }
     column.len += 1;
-    Ok(())
+    Ok(false)
 }

@@ -168,3 +168,17 @@ proptest! {
         prop_assert_eq!(decoded.rows.num_rows() + decoded.malformed.len(), records);
     }
 }
+
+#[test]
+fn rows_with_columns_that_the_schema_does_not_name_are_counted() {
+    let home = Column::new("home", DataType::Struct(vec![Column::new("city", DataType::String)]));
+    let columns = [Column { required: true, ..Column::new("id", DataType::String) }, home];
+    let unnamed = |header: &[&str], text: &str| {
+        let decoded = decode_with(&columns, header, text.as_bytes());
+        (decoded.rows.num_rows(), decoded.unnamed)
+    };
+    assert_eq!(unnamed(&["id", "home"], "a,\nb,\"{\"\"city\"\":\"\"x\"\"}\"\n"), (2, 0));
+    assert_eq!(unnamed(&["id", "more", "home"], "a,1,\nb,,\n,1,\n"), (2, 2), "a malformed row is kept whole");
+    assert_eq!(unnamed(&["id", "home"], "a,\nb,\"{\"\"zip\"\":1}\"\n"), (2, 1));
+    assert_eq!(unnamed(&[], "a,\nb,\n"), (2, 0));
+}

@@ -73,7 +73,7 @@ fn failed(error: ArrowError) -> ConnectorError {
 impl RowDecoder for NexmarkDecoder {
     fn decode(&mut self, chunk: &Chunk) -> Result<Decoded, ConnectorError> {
         let rows = self.make(chunk.start.row..chunk.end.row)?;
-        Ok(Decoded { rows, row_offsets: None, malformed: Vec::new() })
+        Ok(Decoded { rows, row_offsets: None, malformed: Vec::new(), unnamed: 0 })
     }
 }
 

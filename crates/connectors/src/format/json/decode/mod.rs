@@ -2,7 +2,8 @@
 //!
 //! Every line is a row, and each row either becomes one row of the batch or one [`Malformed`]; a blank line is malformed. A
 //! row is refused for broken syntax, invalid UTF-8, a value of another type, a value out of range, a missing required value
-//! and a key given twice. Keys the schema does not know must be valid JSON and are otherwise ignored.
+//! and a key given twice. Keys the schema does not know must be valid JSON; they are not kept, and
+//! rows that have some are counted ([`Decoded::unnamed`]).
 //!
 //! What each type accepts:
 //!
@@ -81,15 +82,16 @@ impl JsonDecoder {
             let bytes = &text[line.clone()];
             let outcome = if valid_utf8 { Ok(()) } else { check_utf8(bytes) };
             match outcome.and_then(|()| self.decode_row(bytes, tally.accepted)) {
-                Ok(()) => tally.accept(),
+                Ok(unnamed) => tally.accept(unnamed),
                 Err(fault) => tally.refuse(&mut self.columns, line.start, bytes, *fault),
             }
         }
         tally.finish(&self.schema, &mut self.columns)
     }
 
+    /// Says whether the row had fields that the schema does not name.
     #[inline]
-    fn decode_row(&mut self, line: &[u8], row: usize) -> Result<(), Fault> {
+    fn decode_row(&mut self, line: &[u8], row: usize) -> Result<bool, Fault> {
         let mut scanner = Scanner::new(line);
         scanner.skip_space();
         if !scanner.take(b'{') {
@@ -100,7 +102,7 @@ impl JsonDecoder {
         if scanner.at < line.len() {
             return Err(scanner.expected("the end of the line"));
         }
-        Ok(())
+        Ok(scanner.unnamed)
     }
 }
 
@@ -138,14 +140,14 @@ impl ValueReader {
         Self { shape: Shape::new(column), scratch: Vec::new() }
     }
 
-    /// Appends the value that `text` is to `column`.
-    pub(crate) fn read(&mut self, text: &[u8], column: &mut ColumnBuffer) -> Result<(), MalformedReason> {
+    /// Appends the value that `text` is to `column`. Says whether it had fields that the schema does not name.
+    pub(crate) fn read(&mut self, text: &[u8], column: &mut ColumnBuffer) -> Result<bool, MalformedReason> {
         let mut scanner = Scanner::new(text);
         value::read_value(&mut scanner, &mut self.shape, column, &mut self.scratch, 0).map_err(|fault| *fault)?;
         if scanner.at < text.len() {
             return Err(*scanner.expected("the end of the value"));
         }
-        Ok(())
+        Ok(scanner.unnamed)
     }
 }
 

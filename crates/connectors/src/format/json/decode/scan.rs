@@ -11,11 +11,13 @@ pub(super) const MAX_DEPTH: usize = 128;
 pub(super) struct Scanner<'a> {
     pub bytes: &'a [u8],
     pub at: usize,
+    /// A field was passed over that the schema does not name.
+    pub unnamed: bool,
 }
 
 impl<'a> Scanner<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, at: 0, unnamed: false }
     }
 
     #[inline]

@@ -313,3 +313,20 @@ fn text_is_escaped_as_serde_json_reads_it() {
     let rows = RecordBatch::try_new(schema, vec![Arc::new(arrow::array::StringArray::from(vec![text.as_str()]))]).unwrap();
     assert_eq!(encoded(&rows), [json!({ "t\"\n": text })]);
 }
+
+#[test]
+fn rows_with_fields_that_the_schema_does_not_name_are_counted_once_each() {
+    let columns = [
+        column("id", DataType::String, true),
+        column("home", DataType::Struct(vec![column("city", DataType::String, false)]), false),
+        column("all", DataType::List(Box::new(DataType::Struct(vec![column("n", DataType::Int64, false)]))), false),
+    ];
+    let decoded = |text: &str| {
+        let decoded = decode_with(&columns, text.as_bytes());
+        (decoded.rows.num_rows(), decoded.unnamed)
+    };
+    assert_eq!(decoded("{\"id\":\"a\",\"home\":{\"city\":\"x\"},\"all\":[{\"n\":1}]}\n{\"id\":\"b\"}\n"), (2, 0));
+    assert_eq!(decoded("{\"id\":\"a\",\"x\":1,\"y\":{\"id\":2}}\n{\"id\":\"b\"}\n{\"x\":null,\"id\":\"c\"}\n"), (3, 2));
+    assert_eq!(decoded("{\"id\":\"a\",\"home\":{\"zip\":1}}\n{\"id\":\"b\",\"all\":[{\"n\":1},{\"m\":1}]}\n"), (2, 2));
+    assert_eq!(decoded("{\"x\":1}\n{\"id\":\"a\"}\n"), (1, 0), "a malformed row is kept whole");
+}

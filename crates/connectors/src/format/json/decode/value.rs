@@ -35,6 +35,7 @@ pub(super) fn read_object(
             let slot = read_key(scanner, fields, place, scratch)?;
             scanner.skip_space();
             if slot == UNKNOWN {
+                scanner.unnamed = true;
                 scanner.skip_value(scratch, depth + 1)?;
             } else {
                 let (shape, column) = (&mut fields.shapes[slot as usize], &mut columns[slot as usize]);
