@@ -76,11 +76,6 @@ impl LiveFeed {
             }
         }
     }
-
-    /// The same as a stream.
-    pub fn into_stream(self) -> impl futures::Stream<Item = RunRates> + Send {
-        futures::stream::unfold(self, |mut feed| async move { feed.next().await.map(|rates| (rates, feed)) })
-    }
 }
 
 /// Readings from now on, of one pipeline or of the whole project; the newest known ones come first.

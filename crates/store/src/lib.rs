@@ -39,7 +39,6 @@ pub mod documents;
 pub mod evidence;
 pub mod heads;
 pub mod host;
-pub mod idempotency;
 pub mod keys;
 pub mod leases;
 pub mod measures;

@@ -40,7 +40,6 @@ pub struct Credentials {
     pub user: User,
     /// Argon2id, in PHC form.
     pub password_hash: String,
-    pub totp_sealed: Option<Vec<u8>>,
 }
 
 #[derive(Clone)]
@@ -153,13 +152,6 @@ pub async fn set_password(tx: &Tx, grant: &Grant, id: UserId, password_hash: Str
     .await
 }
 
-/// Sets or removes the sealed TOTP secret.
-pub async fn set_totp(tx: &Tx, grant: &Grant, id: UserId, sealed: Option<Vec<u8>>) -> Result<()> {
-    needs(grant, &[Action::UserUpdate])?;
-    existing(tx, id).await?;
-    save(tx, users::ActiveModel { totp_sealed: Set(sealed), ..blank(id) }).await
-}
-
 /// A sign-in that worked. Nobody is signed in before it, so there is no grant.
 pub async fn record_sign_in(tx: &Tx, id: UserId, now: DateTime<Utc>) -> Result<()> {
     save(
@@ -232,6 +224,5 @@ fn user(row: users::Model) -> Result<User> {
 
 fn credentials(mut row: users::Model) -> Result<Credentials> {
     let password_hash = std::mem::take(&mut row.password_hash);
-    let totp_sealed = row.totp_sealed.take();
-    Ok(Credentials { user: user(row)?, password_hash, totp_sealed })
+    Ok(Credentials { user: user(row)?, password_hash })
 }

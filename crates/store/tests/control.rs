@@ -1,4 +1,4 @@
-//! Users, sessions, tokens, documents, deployments, keys, answers.
+//! Users, sessions, tokens, documents, deployments, keys.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -8,12 +8,11 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use common::{at, new_user, nobody, version, world};
 use weir_api::{Cursor, Role, RunState, TokenId};
-use weir_authz::{Action, Principal, Resource, ResourceKind, Scope};
+use weir_authz::{Action, Actor, Principal, Resource, ResourceKind, Scope};
 use weir_store::{
     StoreError, actors,
     deployments::{self, Desired},
     documents::{self, DocumentKind, NewVersion},
-    idempotency::{self, Answer},
     keys::{self, NewSealedKey},
     metrics::{self, Moment},
     projects,
@@ -86,11 +85,13 @@ async fn actors_come_with_their_roles_until_they_are_disabled() {
 
     let tx = w.store.begin().await.unwrap();
     let disable = UserChange { disabled: Some(true), ..UserChange::default() };
-    users::update(&tx, &w.may(Action::UserDisable), w.user.id, disable, at(1)).await.unwrap();
+    let house = Actor { instance_admin: true, ..Actor::user(w.user.id, "ada") };
+    let grant = w.authorizer.authorize(&house, Action::UserDisable, &Resource::of_instance(ResourceKind::User)).unwrap();
+    users::update(&tx, &grant, w.user.id, disable, at(1)).await.unwrap();
     assert_eq!(actors::of_user(&tx, w.user.id).await.unwrap(), None);
     assert_eq!(actors::of_token(&tx, id, at(2)).await.unwrap(), None, "a token dies with its owner");
     let enable = UserChange { disabled: Some(false), ..UserChange::default() };
-    users::update(&tx, &w.may(Action::UserDisable), w.user.id, enable, at(3)).await.unwrap();
+    users::update(&tx, &grant, w.user.id, enable, at(3)).await.unwrap();
     assert!(actors::of_token(&tx, id, at(4)).await.unwrap().is_some());
     let revoke = w.may(Action::TokenRevoke);
     assert_eq!(tokens::revoke(&tx, &revoke, id, at(5)).await.unwrap().revoked_at, Some(at(5)));
@@ -234,20 +235,6 @@ async fn the_newest_key_that_is_not_retired_is_in_use() {
     assert_eq!(current().await.as_deref(), Some("k1"));
     assert!(keys::current(&tx, "project", None).await.unwrap().is_none());
     assert_eq!(keys::by_id(&tx, "k2").await.unwrap().unwrap().retired_at, Some(at(5)));
-}
-
-#[tokio::test]
-async fn an_answer_is_given_again_until_it_expires() {
-    let w = world().await;
-    let tx = w.store.begin().await.unwrap();
-    let answer = Answer { request_hash: [1; 32], status: 202, body: "{}".into() };
-    let put = async |now| idempotency::put(&tx, w.project, "ingest", "key-1", &answer, at(now), at(now + 60)).await;
-    put(0).await.unwrap();
-    assert_eq!(idempotency::find(&tx, w.project, "ingest", "key-1", at(59)).await.unwrap(), Some(answer.clone()));
-    assert!(matches!(put(30).await, Err(StoreError::Exists { .. })));
-    assert_eq!(idempotency::find(&tx, w.project, "ingest", "key-1", at(60)).await.unwrap(), None);
-    put(60).await.unwrap();
-    assert_eq!(idempotency::prune(&tx, at(120)).await.unwrap(), 1);
 }
 
 #[tokio::test]

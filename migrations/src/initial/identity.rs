@@ -98,7 +98,7 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .await?;
     manager.create_index(index("api_tokens", "api_tokens_by_owner", &["owner_id"])).await?;
     manager.create_index(index("api_tokens", "api_tokens_by_project", &["project_id"])).await?;
-    // Answers of requests that carried an `Idempotency-Key`.
+    // Nothing writes to it: the ingest log keeps the keys of its requests itself. A migration only adds, so the table stays.
     manager
         .create_table(
             table("idempotency")

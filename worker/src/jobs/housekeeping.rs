@@ -1,10 +1,10 @@
-//! Forgets what nobody needs any more: old rates, windows of quality steps of last season, dead sessions, spent idempotency keys. Evidence
-//! is never among it, and neither are alerts.
+//! Forgets what nobody needs any more: old rates, windows of quality steps of last season, dead sessions. Evidence is never among it,
+//! and neither are alerts.
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use weir_service::Services;
-use weir_store::{idempotency, metrics, quality, sessions};
+use weir_store::{metrics, quality, sessions};
 
 use crate::error::WorkerError;
 
@@ -23,9 +23,8 @@ impl Housekeeping {
         let rates = metrics::prune(&tx, now - METRICS).await?;
         let windows = quality::prune(&tx, now - QUALITY).await?;
         let ended = sessions::prune(&tx, now, now - services.limits().session_idle).await?;
-        let keys = idempotency::prune(&tx, now).await?;
         tx.commit().await?;
-        tracing::debug!(rates, windows, sessions = ended, idempotency_keys = keys, "tidied");
+        tracing::debug!(rates, windows, sessions = ended, "tidied");
         Ok(())
     }
 }

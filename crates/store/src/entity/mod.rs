@@ -9,7 +9,6 @@ pub(crate) mod document_versions;
 pub(crate) mod documents;
 pub(crate) mod evidence_leaves;
 pub(crate) mod evidence_state;
-pub(crate) mod idempotency;
 pub(crate) mod instance;
 pub(crate) mod memberships;
 pub(crate) mod node_metrics;
