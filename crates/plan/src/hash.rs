@@ -13,8 +13,8 @@ use crate::{
 
 /// SHA-256 over the canonical JSON (RFC 8785) of the pipeline and of the contracts it resolves to.
 pub(crate) fn document(pipeline: &Pipeline, lookup: &dyn Lookup) -> [u8; 32] {
-    let references = pipeline.sources.values().filter_map(|source| source.contract.as_ref());
-    let contracts: serde_json::Map<String, Value> = references
+    let contracts: serde_json::Map<String, Value> = pipeline
+        .contracts()
         .filter_map(|reference| Some((reference.to_string(), weir_spec::odcs::to_odcs_json(&lookup.contract(reference)?))))
         .collect();
     digest(&json!({ "pipeline": weir_spec::to_json(pipeline), "contracts": contracts }))

@@ -84,11 +84,7 @@ struct Contracts {
 
 impl Contracts {
     async fn load(db: &impl Db, generators: GeneratorColumns, project: ProjectId, pipeline: Option<&Pipeline>) -> Result<Self> {
-        let wanted: HashSet<&ContractRef> = pipeline
-            .into_iter()
-            .flat_map(|pipeline| pipeline.sources.values())
-            .filter_map(|source| source.contract.as_ref())
-            .collect();
+        let wanted: HashSet<&ContractRef> = pipeline.into_iter().flat_map(Pipeline::contracts).collect();
         let mut loaded = Self { referenced: BTreeMap::new(), names: BTreeSet::new(), generators };
         if wanted.is_empty() {
             return Ok(loaded);

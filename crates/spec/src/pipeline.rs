@@ -37,6 +37,14 @@ pub struct Pipeline {
     pub sinks: IndexMap<String, Sink>,
 }
 
+impl Pipeline {
+    /// The contracts that the document names, of sources and of tables, some more than once.
+    pub fn contracts(&self) -> impl Iterator<Item = &ContractRef> {
+        let of_sources = self.sources.values().filter_map(|source| source.contract.as_ref());
+        of_sources.chain(self.tables.values().filter_map(|table| table.contract.as_ref()))
+    }
+}
+
 /// The lawful basis of GDPR Art. 6(1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

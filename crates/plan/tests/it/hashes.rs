@@ -29,6 +29,21 @@ fn the_document_hash_covers_the_contracts() {
 }
 
 #[test]
+fn the_document_hash_covers_the_contracts_of_reference_data() {
+    let text = base().replace("sources:\n", "tables:\n  t: { file: { path: t.ndjson }, contract: rates@1 }\nsources:\n");
+    let hash = |change: fn(&mut weir_spec::Contract)| {
+        let mut rates = weir_spec::Contract { name: "rates".into(), ..payments() };
+        change(&mut rates);
+        let planned = plan_with(&text, &Registry { contracts: vec![payments(), rates], ..Registry::default() });
+        planned.plan.unwrap_or_else(|| panic!("{:?}", planned.diagnostics)).document_hash
+    };
+    let before = hash(|_| {});
+    assert_eq!(hash(|_| {}), before);
+    assert_ne!(hash(|rates| rates.columns[1].classification = weir_spec::Classification::Restricted), before);
+    assert_ne!(hash(|rates| rates.rules.clear()), before);
+}
+
+#[test]
 fn the_fingerprint_is_of_what_state_depends_on() {
     let plan = planned(&base());
     for same in [

@@ -187,6 +187,19 @@ async fn a_pipeline_is_planned_against_the_newest_minor_version_of_its_contract(
 }
 
 #[tokio::test]
+async fn reference_data_is_planned_against_its_registered_contract() {
+    let world = World::new().await;
+    let admin = world.admin().await;
+    let table = "tables:\n  known: { file: { path: known.ndjson }, contract: payments@1 }\nsources:\n";
+    let document = PIPELINE.replace("sources:\n", table);
+    let validate = async || pipelines::validate(&admin, ValidatePipeline { document: document.clone() }).await.unwrap();
+    assert!(!validate().await.deployable, "there is no such contract yet");
+    contracts::register(&admin, RegisterContract { document: CONTRACT.to_owned() }).await.unwrap();
+    let planned = validate().await;
+    assert!(planned.deployable, "{:?}", planned.diagnostics);
+}
+
+#[tokio::test]
 async fn a_path_outside_the_projects_folder_is_refused_where_it_stands() {
     let world = World::new().await;
     let elsewhere = tempfile::tempdir().unwrap();
