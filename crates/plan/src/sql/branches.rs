@@ -1,5 +1,7 @@
 //! What flows through the branches of a stateless query: columns, filters, and what columns mean for time and subject.
 
+use std::collections::HashMap;
+
 use datafusion::logical_expr::Expr;
 
 use super::{Branch, column_uses, null_tested_only, text};
@@ -12,8 +14,8 @@ use crate::{
 pub(crate) fn flow(branches: &[Branch], width: usize, nodes: &[Node]) -> Flow {
     let mut flow = Flow { columns: vec![ColumnFlow::default(); width], ..Flow::default() };
     for branch in branches {
-        let schema = &nodes[branch.input].schema;
-        let index = |column: &str| schema.index_of(column).expect("invariant: branches refer to columns of their input");
+        let places = places(&nodes[branch.input]);
+        let index = |column: &str| *places.get(column).expect("invariant: branches refer to columns of their input");
         for (column, (expr, name)) in flow.columns.iter_mut().zip(&branch.projection) {
             for (used, kinds) in column_uses(expr) {
                 let influence = |kind| {
@@ -51,32 +53,36 @@ pub(crate) fn surviving(
     nodes: &[Node],
     role: impl Fn(&Node) -> Option<usize>,
 ) -> Option<usize> {
+    let named = |branch: &Branch| {
+        let input = &nodes[branch.input];
+        role(input).map(|column| input.columns[column].name.as_str())
+    };
+    let wanted: Vec<Option<&str>> = branches.iter().map(named).collect();
     (0..width).find(|&position| {
-        branches.iter().all(|branch| {
-            let input = &nodes[branch.input];
-            let column = role(input).map(|column| input.columns[column].name.as_str());
-            match &branch.projection[position].0 {
-                Expr::Column(used) => column == Some(used.name.as_str()),
-                _ => false,
-            }
+        branches.iter().zip(&wanted).all(|(branch, column)| match &branch.projection[position].0 {
+            Expr::Column(used) => *column == Some(used.name.as_str()),
+            _ => false,
         })
     })
+}
+
+/// The columns of a node by name: documents may have thousands, and each is looked for.
+fn places(node: &Node) -> HashMap<&str, usize> {
+    node.schema.fields().iter().enumerate().map(|(index, field)| (field.name().as_str(), index)).collect()
 }
 
 /// What result columns mean for time: what they mean in every branch. The windows of several branches are windows of this node,
 /// whose id is the next.
 pub(crate) fn roles(branches: &[Branch], width: usize, nodes: &[Node], flows: &[Flow]) -> Vec<Option<Role>> {
     let own = nodes.len();
-    let of = |branch: &Branch, position: usize| match &branch.projection[position].0 {
-        Expr::Column(used) => {
-            let column = nodes[branch.input].schema.index_of(&used.name).ok()?;
-            flow::roles(branch.input, nodes, flows)[column]
-        }
-        _ => None,
-    };
+    let known: Vec<_> =
+        branches.iter().map(|branch| (places(&nodes[branch.input]), flow::roles(branch.input, nodes, flows))).collect();
     (0..width)
         .map(|position| {
-            let mut all = branches.iter().map(|branch| of(branch, position));
+            let mut all = branches.iter().zip(&known).map(|(branch, (places, roles))| match &branch.projection[position].0 {
+                Expr::Column(used) => roles[*places.get(used.name.as_str())?],
+                _ => None,
+            });
             let first = all.next().flatten()?;
             all.try_fold(first, |known, role| merge(known, role?, own))
         })

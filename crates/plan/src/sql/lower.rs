@@ -1,8 +1,11 @@
 //! From a logical plan to branches: nested projections and filters composed by substitution.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::{
     common::{
         Column, DFSchema, DFSchemaRef, DataFusionError, ScalarValue,
@@ -54,9 +57,16 @@ pub(crate) fn lower(logical: &LogicalPlan, inputs: &BTreeMap<String, (NodeId, Sc
                 filter.push(expr);
             }
         }
+        let type_of: HashMap<&str, &DataType> =
+            input_schema.fields().iter().map(|field| (field.name().as_str(), field.data_type())).collect();
         let mut projection = Vec::new();
         for (expr, field) in arm.columns.into_iter().zip(schema.fields()) {
             use datafusion::logical_expr::ExprSchemable;
+            // Most columns of most steps: nothing to simplify, and no type to look for among thousands.
+            if matches!(&expr, Expr::Column(column) if type_of.get(column.name.as_str()) == Some(&field.data_type())) {
+                projection.push((expr, field.name().clone()));
+                continue;
+            }
             let expr = simplify(expr)?;
             let expr = expr.cast_to(field.data_type(), &types).map_err(|error| issues(error, &[]))?;
             projection.push((expr, field.name().clone()));

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use arrow::datatypes::{DataType as Arrow, Field, Schema, SchemaRef};
 use datafusion::{
     common::{
-        Column, DataFusionError,
+        Column, DataFusionError, TableReference,
         config::ConfigOptions,
         tree_node::{TreeNode, TreeNodeRecursion},
     },
@@ -18,7 +18,7 @@ use datafusion::{
     },
     sql::{
         parser::{DFParserBuilder, Statement},
-        planner::SqlToRel,
+        planner::{ContextProvider as _, SqlToRel},
         sqlparser::{ast, dialect::GenericDialect, parser::Parser},
     },
 };
@@ -31,7 +31,7 @@ use super::{
     lower::{Branch, check_size, lower},
     stack::with_room,
     stateful,
-    subset::{Checked, Places, TableUse, check_query},
+    subset::{Checked, Places, TableUse, check_query, normalized},
     tables::{self, Entry, Tables},
 };
 use crate::{operator::WindowKind, plan::NodeId, schema};
@@ -171,23 +171,59 @@ impl Query {
             inputs.values().flat_map(|(_, schema)| schema.fields().iter().map(|field| field.name().clone())).collect();
         let fail = |error: DataFusionError| issues(error, &columns);
         let context = Context::new(inputs.iter().map(|(name, (_, schema))| (name.as_str(), Arc::clone(schema))));
-        let logical =
-            SqlToRel::new_with_options(&context, parser_options()).sql_statement_to_plan(self.statement).map_err(fail)?;
-        check_plan_size(&logical)?;
-        let logical = Analyzer::new().execute_and_check(logical, &ConfigOptions::default(), |_, _| {}).map_err(fail)?;
-        check_names(&logical)?;
-        let logical = with_logical_types(logical)?;
-        let optimizer = Optimizer::with_rules(vec![
-            Arc::new(OptimizeUnions::new()),
-            Arc::new(SimplifyExpressions::new()),
-            Arc::new(OptimizeProjections::new()),
-        ]);
-        let config = OptimizerContext::new().without_query_execution_start_time();
-        let logical = optimizer.optimize(logical, &config, |_, _| {}).map_err(fail)?;
+        let logical = match all_of(&self.statement).and_then(|table| inputs.get_key_value(&table)) {
+            Some((table, (_, schema))) => {
+                let source = context.get_table_source(TableReference::bare(table.as_str())).map_err(fail)?;
+                let columns = (0..schema.fields().len()).collect();
+                let scan = LogicalPlanBuilder::scan(TableReference::bare(table.as_str()), source, Some(columns));
+                let scan = scan.and_then(LogicalPlanBuilder::build).map_err(fail)?;
+                check_size(&scan.schema().columns().into_iter().map(Expr::Column).collect::<Vec<_>>())?;
+                check_names(&scan)?;
+                scan
+            }
+            None => {
+                let planner = SqlToRel::new_with_options(&context, parser_options());
+                let logical = planner.sql_statement_to_plan(self.statement).map_err(fail)?;
+                check_plan_size(&logical)?;
+                let logical = Analyzer::new().execute_and_check(logical, &ConfigOptions::default(), |_, _| {}).map_err(fail)?;
+                check_names(&logical)?;
+                let logical = with_logical_types(logical)?;
+                let optimizer = Optimizer::with_rules(vec![
+                    Arc::new(OptimizeUnions::new()),
+                    Arc::new(SimplifyExpressions::new()),
+                    Arc::new(OptimizeProjections::new()),
+                ]);
+                let config = OptimizerContext::new().without_query_execution_start_time();
+                optimizer.optimize(logical, &config, |_, _| {}).map_err(fail)?
+            }
+        };
         let branches = lower(&logical, inputs)?;
         let fields: Vec<_> =
             logical.schema().fields().iter().map(|field| Field::new(field.name(), field.data_type().clone(), true)).collect();
         Ok(Typed { logical, branches, schema: Arc::new(Schema::new(fields)) })
+    }
+}
+
+/// The table of a query that is `SELECT * FROM table` and nothing else. It need not be planned: DataFusion compares the name of each
+/// column that a SELECT names with that of each other, which takes long where there are thousands.
+fn all_of(statement: &ast::Statement) -> Option<String> {
+    let ast::Statement::Query(query) = statement else { return None };
+    let ast::SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let [ast::SelectItem::Wildcard(options)] = select.projection.as_slice() else { return None };
+    let [ast::TableWithJoins { relation, joins }] = select.from.as_slice() else { return None };
+    let ast::TableFactor::Table { name, alias, args: None, .. } = relation else { return None };
+    let ungrouped = matches!(&select.group_by, ast::GroupByExpr::Expressions(exprs, _) if exprs.is_empty());
+    let plain = query.with.is_none()
+        && *options == ast::WildcardAdditionalOptions::default()
+        && joins.is_empty()
+        && alias.as_ref().is_none_or(|alias| alias.columns.is_empty())
+        && select.distinct.is_none()
+        && select.selection.is_none()
+        && select.having.is_none()
+        && ungrouped;
+    match name.0.as_slice() {
+        [part] if plain => Some(normalized(part.as_ident()?)),
+        _ => None,
     }
 }
 

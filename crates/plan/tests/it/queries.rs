@@ -94,3 +94,18 @@ fn bring_types_that_documents_can_name() {
         address struct<street: string, zip: string>"#]]
     .assert_eq(&types.join("\n"));
 }
+
+/// All of a table is planned in a way of its own, and must come to the same.
+#[test]
+fn everything_of_a_table_is_what_its_columns_are() {
+    let plan = |sql: &str| crate::support::planned(&crate::support::query(sql));
+    let expected = plan("SELECT * FROM payments WHERE true");
+    for sql in
+        ["SELECT * FROM payments", "select * from PAYMENTS as p", "SELECT * FROM \"payments\"", "SELECT p.* FROM payments p"]
+    {
+        let found = plan(sql);
+        assert_eq!(found.fingerprint, expected.fingerprint, "{sql}");
+        let facts = |plan: &weir_plan::Plan| plan.node("q").unwrap().columns.clone();
+        assert_eq!(facts(&found), facts(&expected), "{sql}");
+    }
+}
