@@ -75,7 +75,11 @@ pub fn draw(points: &[QualityPoint]) -> Drawing {
     let at = |x: f64, y: f64| format!("{x:.1},{y:.1}");
     let line = marks.split(|mark| mark.middle.is_none()).filter(|stretch| !stretch.is_empty()).map(|stretch| {
         let through: Vec<String> = stretch.iter().filter_map(|mark| Some(at(mark.x, mark.middle?))).collect();
-        format!("M{}", through.join("L"))
+        // A value between two gaps is a dash, for a line needs two.
+        match &stretch[..] {
+            [alone] => format!("M{:.1},{:.1}h{}", alone.x - ALONE, alone.middle.unwrap_or_default(), 2.0 * ALONE),
+            _ => format!("M{}", through.join("L")),
+        }
     });
     // Stretches of points that have more than a value; a value is not led over to those of other points' windows.
     let added_up = points.iter().any(|point| point.no_value.is_some());
@@ -125,6 +129,7 @@ mod tests {
         let none = point(1, None, None, WindowVerdict::Open);
         let drawn = draw(&[kept(0, 1.0), none.clone(), kept(2, 2.0)]);
         assert_eq!(drawn.line.matches('M').count(), 2);
+        assert_eq!(drawn.line.matches('h').count(), 2, "each can be seen: {}", drawn.line);
         let drawn = draw(&[none]);
         assert_eq!((drawn.line.as_str(), drawn.range, drawn.marks.len()), ("", None, 1));
         assert_eq!(draw(&[]), Drawing::default());
