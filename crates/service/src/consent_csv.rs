@@ -6,6 +6,8 @@ use weir_api::{ConsentState, ImportLineError};
 
 /// The longest record accepted, in bytes.
 const MAX_RECORD: usize = 16 * 1024;
+/// Spreadsheets begin a file with it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const COLUMNS: [&str; 5] = ["subject", "purpose", "state", "at", "expires_at"];
 
 /// A good line.
@@ -21,6 +23,8 @@ pub(crate) struct Line<'a> {
 /// Cuts a stream of bytes into records. Messages name columns, never values: a value may be a person.
 pub(crate) struct ConsentCsv {
     reader: csv_core::Reader,
+    /// So many bytes of a byte order mark have come; all of them as well where it is known that there is none.
+    marked: usize,
     fields: Vec<u8>,
     ends: [usize; 16],
     written: usize,
@@ -40,8 +44,12 @@ pub(crate) struct WrongHeading;
 
 impl ConsentCsv {
     pub(crate) fn new() -> Self {
+        // The reader knows the mark only if its first chunk holds all of it. After a blank line it knows none.
+        let mut reader = csv_core::Reader::new();
+        let _ = reader.read_record(b"\n", &mut [], &mut []);
         Self {
-            reader: csv_core::Reader::new(),
+            reader,
+            marked: 0,
             fields: vec![0; MAX_RECORD],
             ends: [0; 16],
             written: 0,
@@ -59,6 +67,31 @@ impl ConsentCsv {
         &mut self,
         mut chunk: &[u8],
         mut record: impl FnMut(u64, Result<Line<'_>, ImportLineError>),
+    ) -> Result<(), WrongHeading> {
+        let last = chunk.is_empty();
+        while self.marked < BYTE_ORDER_MARK.len() {
+            match chunk.split_first() {
+                Some((byte, rest)) if *byte == BYTE_ORDER_MARK[self.marked] => (self.marked, chunk) = (self.marked + 1, rest),
+                None if !last => return Ok(()),
+                _ => {
+                    let taken = std::mem::replace(&mut self.marked, BYTE_ORDER_MARK.len());
+                    if taken > 0 {
+                        self.read(&BYTE_ORDER_MARK[..taken], &mut record)?;
+                    }
+                }
+            }
+        }
+        if chunk.is_empty() && !last {
+            return Ok(());
+        }
+        self.read(chunk, &mut record)
+    }
+
+    /// Reads what comes behind a byte order mark.
+    fn read(
+        &mut self,
+        mut chunk: &[u8],
+        record: &mut impl FnMut(u64, Result<Line<'_>, ImportLineError>),
     ) -> Result<(), WrongHeading> {
         let last = chunk.is_empty();
         loop {
@@ -85,7 +118,7 @@ impl ConsentCsv {
                 // The rest of such a record is read and thrown away, so that the next one is found.
                 ReadRecordResult::OutputFull => (self.overlong, self.written) = (true, 0),
                 ReadRecordResult::OutputEndsFull => (self.overlong, self.ended) = (true, 0),
-                ReadRecordResult::Record => self.finish(&mut record)?,
+                ReadRecordResult::Record => self.finish(record)?,
                 ReadRecordResult::End => return Ok(()),
             }
         }
@@ -108,10 +141,8 @@ impl ConsentCsv {
             .collect();
         if !self.heading_read {
             self.heading_read = true;
-            // Spreadsheets begin a file with a byte order mark.
-            let mut names = fields.iter().map(|field| field.trim_ascii());
-            let first = names.next().map(|name| name.strip_prefix(b"\xef\xbb\xbf").unwrap_or(name));
-            let fits = !overlong && first.into_iter().chain(names).eq(COLUMNS.iter().map(|name| name.as_bytes()));
+            let names = fields.iter().map(|field| field.trim_ascii());
+            let fits = !overlong && names.eq(COLUMNS.iter().map(|name| name.as_bytes()));
             return if fits { Ok(()) } else { Err(WrongHeading) };
         }
         let parsed = if overlong {
@@ -226,6 +257,25 @@ mod tests {
         for chunk in [1, 7, 4096, 1 << 20] {
             let seen = read(text.as_bytes(), chunk).unwrap_or_else(|_| panic!("the heading is right"));
             assert_eq!(seen, expected, "in chunks of {chunk}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_one_whatever_the_chunks() {
+        let mark = "\u{feff}";
+        for (text, said) in [
+            (mark.to_owned(), Some(0)),
+            (format!("{mark}\r\n{HEADING}c-1,marketing,granted,,"), Some(1)),
+            (format!("{mark}{mark}{HEADING}"), None),
+            (format!("\n{mark}{HEADING}"), None),
+        ] {
+            for chunk in [1, 2, 3, 64] {
+                assert_eq!(read(text.as_bytes(), chunk).ok().map(|seen| seen.len()), said, "{text:?} in chunks of {chunk}");
+            }
+        }
+        for part in 1..3 {
+            assert!(read(&mark.as_bytes()[..part], 1).is_err());
+            assert!(read(&[&mark.as_bytes()[..part], HEADING.as_bytes()].concat(), 64).is_err());
         }
     }
 

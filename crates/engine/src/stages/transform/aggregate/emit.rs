@@ -27,19 +27,33 @@ pub(super) struct Emitter {
     results: Option<RowConverter>,
 }
 
-/// Windows that closed at one time, of all keys.
+/// Windows that closed at some times that follow one another, of all keys.
 #[derive(Default)]
 pub(super) struct Fired {
     keys: Vec<u8>,
     ends: Vec<usize>,
     rows: Vec<Closed>,
+    /// At the how manieth time each row closed.
+    times: Vec<u32>,
+    time: u32,
 }
 
 impl Fired {
+    /// What is pushed from now on closed at a later time.
+    pub(super) fn later(&mut self) {
+        self.time += 1;
+    }
+
     pub(super) fn push(&mut self, key: &[u8], closed: Closed) {
         self.keys.extend_from_slice(key);
         self.ends.push(self.keys.len());
         self.rows.push(closed);
+        self.times.push(self.time);
+    }
+
+    /// Whether there is enough for a batch.
+    pub(super) fn is_full(&self) -> bool {
+        self.rows.len() >= CHUNK
     }
 
     fn key(&self, n: usize) -> &[u8] {
@@ -47,7 +61,7 @@ impl Fired {
         &self.keys[start..self.ends[n]]
     }
 
-    /// Places of the rows by the bytes of their keys, then by their windows' starts.
+    /// Places of the rows by the time at which they closed, then by the bytes of their keys, then by their windows' starts.
     fn order(&self) -> Vec<u32> {
         let first = if self.rows.is_empty() { &[] } else { self.key(0) };
         let alike = (1..self.rows.len())
@@ -59,12 +73,14 @@ impl Fired {
             bytes[..rest.len()].copy_from_slice(rest);
             u64::from_be_bytes(bytes)
         };
-        let mut order: Vec<(u64, u32)> = (0..self.rows.len()).map(|n| (prefix(self.key(n)), n as u32)).collect();
-        order.sort_unstable_by(|(a, m), (b, n)| {
+        let mut order: Vec<(u32, u64, u32)> =
+            self.times.iter().enumerate().map(|(n, time)| (*time, prefix(self.key(n)), n as u32)).collect();
+        order.sort_unstable_by(|(earlier, a, m), (later, b, n)| {
             let (m, n) = (*m as usize, *n as usize);
-            a.cmp(b).then_with(|| self.key(m).cmp(self.key(n))).then_with(|| self.rows[m].start.cmp(&self.rows[n].start))
+            let prefixes = earlier.cmp(later).then_with(|| a.cmp(b));
+            prefixes.then_with(|| self.key(m).cmp(self.key(n))).then_with(|| self.rows[m].start.cmp(&self.rows[n].start))
         });
-        order.into_iter().map(|(_, n)| n).collect()
+        order.into_iter().map(|(_, _, n)| n).collect()
     }
 }
 

@@ -44,7 +44,7 @@ pub struct AggregateOperator {
     emitter: Emitter,
     pub(super) state: KeyedState<Group>,
     /// Keys by when they want attention. Entries may be out of date: a group knows its own time.
-    timers: BTreeMap<i64, Vec<Slot>>,
+    timers: BTreeMap<i64, Waiting>,
     watermark: i64,
     now: Option<i64>,
 }
@@ -93,7 +93,7 @@ impl AggregateOperator {
             )?),
         };
         let emitter = Emitter::new(&node.keys, &input, std::sync::Arc::clone(&context.output), &calls, node.calls.len());
-        let mut timers: BTreeMap<i64, Vec<Slot>> = BTreeMap::new();
+        let mut timers: BTreeMap<i64, Waiting> = BTreeMap::new();
         state.take_timers().into_iter().for_each(|(due, slot)| timers.entry(due).or_default().push(slot));
         Ok(Self {
             node: context.node.clone(),
@@ -330,12 +330,13 @@ impl AggregateOperator {
         Ok(())
     }
 
-    fn close(&mut self, due: i64, mut slots: Vec<Slot>, out: &mut Output) -> Result<(), EngineError> {
+    fn close(&mut self, due: i64, mut slots: Vec<Slot>, fired: &mut Fired) -> Result<(), EngineError> {
         let failed = self.state_error();
         // Page by page, each once.
         slots.sort_unstable();
         slots.dedup();
-        let (mut fired, mut closed) = (Fired::default(), Vec::new());
+        let mut closed = Vec::new();
+        fired.later();
         for slot in slots {
             let Some(group) = self.state.value_mut(slot).map_err(&failed)? else { continue };
             if group.due != due {
@@ -357,7 +358,44 @@ impl AggregateOperator {
                 self.state.remove_slot(slot).map_err(&failed)?;
             }
         }
-        self.emitter.windows(&fired, &self.calls, out).map_err(self.kernel_error())
+        Ok(())
+    }
+}
+
+/// The groups that a time is waited for by. Sessions end one by one, so most have a time of their own, of which there may be
+/// tens of millions.
+#[derive(Default)]
+enum Waiting {
+    #[default]
+    None,
+    One(Slot),
+    #[expect(clippy::box_collection, reason = "a third less memory for each of those that have one slot")]
+    Many(Box<Vec<Slot>>),
+}
+
+impl Waiting {
+    fn push(&mut self, slot: Slot) {
+        match self {
+            Self::None => *self = Self::One(slot),
+            Self::One(first) => *self = Self::Many(Box::new(vec![*first, slot])),
+            Self::Many(slots) => slots.push(slot),
+        }
+    }
+
+    fn into_slots(self) -> Vec<Slot> {
+        match self {
+            Self::None => Vec::new(),
+            Self::One(slot) => vec![slot],
+            Self::Many(slots) => *slots,
+        }
+    }
+
+    /// Bytes beside its own.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Many(slots) => size_of::<Vec<Slot>>() + slots.capacity() * size_of::<Slot>(),
+            _ => 0,
+        }
     }
 }
 
@@ -418,14 +456,19 @@ impl Operator for AggregateOperator {
         self.watermark = self.watermark.max(time.watermark);
         self.now = Some(self.now.map_or(time.now, |now| now.max(time.now)));
         let until = if matches!(self.panes, Panes::Updating { .. }) { time.now } else { self.clock() };
+        let mut fired = Fired::default();
         while let Some(first) = self.timers.first_entry() {
             if *first.key() > until {
                 break;
             }
-            let (due, slots) = first.remove_entry();
-            self.close(due, slots, out)?;
+            let (due, waiting) = first.remove_entry();
+            self.close(due, waiting.into_slots(), &mut fired)?;
+            if fired.is_full() {
+                self.emitter.windows(&fired, &self.calls, out).map_err(self.kernel_error())?;
+                fired = Fired::default();
+            }
         }
-        Ok(())
+        self.emitter.windows(&fired, &self.calls, out).map_err(self.kernel_error())
     }
 
     /// Windows that are open end after the watermark; the last microsecond of one is not before it. A session may still be open
@@ -442,7 +485,7 @@ impl Operator for AggregateOperator {
     }
 
     fn memory(&self) -> usize {
-        let timers: usize = self.timers.values().map(|slots| slots.capacity() * size_of::<Slot>() + 64).sum();
+        let timers: usize = self.timers.values().map(|waiting| waiting.bytes() + 40).sum();
         self.state.usage().memory() + timers
     }
 }
