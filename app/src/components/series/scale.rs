@@ -76,7 +76,7 @@ pub fn draw(points: &[QualityPoint]) -> Drawing {
     let line = marks.split(|mark| mark.middle.is_none()).filter(|stretch| !stretch.is_empty()).map(|stretch| {
         let through: Vec<String> = stretch.iter().filter_map(|mark| Some(at(mark.x, mark.middle?))).collect();
         // A value between two gaps is a dash, for a line needs two.
-        match &stretch[..] {
+        match stretch {
             [alone] => format!("M{:.1},{:.1}h{}", alone.x - ALONE, alone.middle.unwrap_or_default(), 2.0 * ALONE),
             _ => format!("M{}", through.join("L")),
         }
