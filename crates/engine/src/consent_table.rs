@@ -104,11 +104,6 @@ impl PartialOrd for Pending {
 }
 
 impl ConsentTable {
-    /// An empty table with room for so many people.
-    pub fn with_capacity(people: usize) -> Self {
-        Self { entries: Slots::with_capacity(people), ..Self::default() }
-    }
-
     /// Records a change as of `now`. Changes of one person must come in the order in which they were made.
     pub fn apply(&mut self, change: ConsentChange, version: u64, now: i64) {
         self.version = self.version.max(version);

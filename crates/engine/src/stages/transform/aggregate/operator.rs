@@ -94,7 +94,7 @@ impl AggregateOperator {
         };
         let emitter = Emitter::new(&node.keys, &input, std::sync::Arc::clone(&context.output), &calls, node.calls.len());
         let mut timers: BTreeMap<i64, Waiting> = BTreeMap::new();
-        state.take_timers().into_iter().for_each(|(due, slot)| timers.entry(due).or_default().push(slot));
+        state.take_timers().into_iter().for_each(|(due, slot)| Waiting::add(&mut timers, due, slot));
         Ok(Self {
             node: context.node.clone(),
             input,
@@ -322,7 +322,7 @@ impl AggregateOperator {
             }
             if local.due < group.due {
                 group.due = local.due;
-                self.timers.entry(local.due).or_default().push(local.slot);
+                Waiting::add(&mut self.timers, local.due, local.slot);
             }
             group.measure();
             *self.state.value_mut(local.slot).map_err(&failed)?.expect("invariant: the slot was taken in this batch") = group;
@@ -347,7 +347,7 @@ impl AggregateOperator {
             group.measure();
             let (next, gone) = (group.due, group.parts().is_empty());
             if !gone && next < i64::MAX {
-                self.timers.entry(next).or_default().push(slot);
+                Waiting::add(&mut self.timers, next, slot);
             }
             closed.retain(|closed| self.counter.is_none_or(|counter| rows_of(&closed.values.as_slice()[counter]) >= self.least));
             if !closed.is_empty() {
@@ -364,27 +364,23 @@ impl AggregateOperator {
 
 /// The groups that a time is waited for by. Sessions end one by one, so most have a time of their own, of which there may be
 /// tens of millions.
-#[derive(Default)]
 enum Waiting {
-    #[default]
-    None,
     One(Slot),
     #[expect(clippy::box_collection, reason = "a third less memory for each of those that have one slot")]
     Many(Box<Vec<Slot>>),
 }
 
 impl Waiting {
-    fn push(&mut self, slot: Slot) {
-        match self {
-            Self::None => *self = Self::One(slot),
-            Self::One(first) => *self = Self::Many(Box::new(vec![*first, slot])),
+    fn add(timers: &mut BTreeMap<i64, Self>, due: i64, slot: Slot) {
+        let more = |waiting: &mut Self| match waiting {
+            Self::One(first) => *waiting = Self::Many(Box::new(vec![*first, slot])),
             Self::Many(slots) => slots.push(slot),
-        }
+        };
+        timers.entry(due).and_modify(more).or_insert(Self::One(slot));
     }
 
     fn into_slots(self) -> Vec<Slot> {
         match self {
-            Self::None => Vec::new(),
             Self::One(slot) => vec![slot],
             Self::Many(slots) => *slots,
         }
