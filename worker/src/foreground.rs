@@ -20,7 +20,7 @@ use crate::{
     consent::ConsentFeed,
     contracts::FileContracts,
     error::WorkerError,
-    host::{Folders, LEASE},
+    host::{DEFAULT_STATE_MEMORY, Folders, LEASE},
     lock::ProcessLock,
     runner::{Assignment, OnRetryable, carry},
 };
@@ -72,7 +72,7 @@ pub enum Start {
 /// Runs a checked document until its bounded sources end or somebody stops it. `cx` is the operator in the pipeline's project.
 /// Errors with `Document` when the document was refused.
 pub async fn run(cx: &Cx, data: &Path, checked: CheckedFile, control: &Control) -> Result<Outcome, WorkerError> {
-    Ok(run_reported(cx, data, checked, Start::Resume, control).await?.result?)
+    Ok(run_reported(cx, data, checked, Start::Resume, control, DEFAULT_STATE_MEMORY).await?.result?)
 }
 
 /// Like [`run`], with the summary also of a run that failed. An error means that no run had begun.
@@ -82,6 +82,7 @@ pub async fn run_reported(
     checked: CheckedFile,
     start: Start,
     control: &Control,
+    state_memory: usize,
 ) -> Result<Report, WorkerError> {
     let Some(plan) = checked.plan else { return Err(WorkerError::Document(checked.diagnostics)) };
     let services: Arc<Services> = Arc::clone(cx.services());
@@ -98,7 +99,7 @@ pub async fn run_reported(
     if start == Start::Fresh {
         forget(cx, &begun, &plan, &base_dir, &folders).await?;
     }
-    let assignment = Assignment { run: begun.run, lease: begun.lease, plan: Arc::clone(&plan), base_dir, folders };
+    let assignment = Assignment { run: begun.run, lease: begun.lease, plan: Arc::clone(&plan), base_dir, folders, state_memory };
     let signer = tokio::spawn(sign_every_minute(Arc::clone(&services)));
     let result = carry(&services, consent, assignment, control, OnRetryable::End).await;
     signer.abort();

@@ -48,8 +48,8 @@ pub const LEASE: Duration = Duration::from_secs(15);
 /// Subjects' keys kept in memory.
 const KEYS_IN_MEMORY: usize = 500_000;
 
-/// Bytes of memory that the keyed state of a run may take before it goes to disk.
-const STATE_MEMORY: Option<usize> = Some(2 << 30);
+/// Bytes of memory that the keyed state of a run may take before it goes to disk, where nobody says otherwise.
+pub const DEFAULT_STATE_MEMORY: usize = 2 << 30;
 
 /// The outside of one pipeline's runs.
 pub struct StoreHost {
@@ -66,6 +66,7 @@ pub struct StoreHost {
     quarantine: Arc<QuarantineSealer>,
     state_dir: PathBuf,
     ingest_dir: PathBuf,
+    state_memory: usize,
     last_epoch: AtomicU64,
     fingerprint: String,
 }
@@ -95,6 +96,7 @@ impl StoreHost {
         consent: Arc<ConsentFeed>,
         keys: Arc<ProjectKeys>,
         folders: Folders,
+        state_memory: usize,
     ) -> Self {
         let key_store = Arc::new(KeyStore { store: store.clone(), project });
         let keyring = Arc::new(SubjectKeyring::new(key_store, keys.subject_key_sealer(), KEYS_IN_MEMORY));
@@ -116,6 +118,7 @@ impl StoreHost {
             quarantine: Arc::new(quarantine),
             state_dir: folders.state,
             ingest_dir: folders.ingest,
+            state_memory,
             last_epoch: AtomicU64::new(0),
         }
     }
@@ -302,7 +305,7 @@ impl Host for StoreHost {
     }
 
     fn state_memory(&self) -> Option<usize> {
-        STATE_MEMORY
+        Some(self.state_memory)
     }
 
     fn state_dir(&self) -> PathBuf {

@@ -45,6 +45,8 @@ pub struct Assignment {
     /// Where relative paths of the document begin, and what they may reach.
     pub base_dir: BaseDir,
     pub folders: Folders,
+    /// Bytes of memory that its keyed state may take; the rest is on disk.
+    pub state_memory: usize,
 }
 
 /// What to do with a run that failed for a reason that may go away.
@@ -64,7 +66,7 @@ pub async fn carry(
     control: &Control,
     on_retryable: OnRetryable,
 ) -> Result<Outcome, EngineError> {
-    let Assignment { run, lease, plan, base_dir, folders } = assignment;
+    let Assignment { run, lease, plan, base_dir, folders, state_memory } = assignment;
     let store = services.store().clone();
     let keys = services.project_keys(run.project).await.map_err(|e| outside(&e))?;
     let blocking = BlockingStore::new(store.clone(), Handle::current());
@@ -79,6 +81,7 @@ pub async fn carry(
         consent,
         keys,
         folders,
+        state_memory,
     ));
 
     let options = Options { run: run.id.to_string(), base_dir, tag: deployment.to_string() };

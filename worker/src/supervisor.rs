@@ -53,6 +53,8 @@ struct Keeper {
     data: PathBuf,
     /// Folders beside the projects' own in which pipelines may read and write.
     allowed: Vec<PathBuf>,
+    /// Bytes of memory that the keyed state of each run may take.
+    state_memory: usize,
     owner: String,
     running: Arc<Mutex<HashMap<DeploymentId, Control>>>,
     consent: HashMap<ProjectId, Arc<ConsentFeed>>,
@@ -60,9 +62,9 @@ struct Keeper {
 }
 
 impl Supervisor {
-    /// Starts to keep runs alive. `allowed` are folders beside the project's own in which pipelines may read and write. One process
-    /// at a time supervises a data folder.
-    pub async fn start(services: Arc<Services>, allowed: Vec<PathBuf>) -> Result<Self, WorkerError> {
+    /// Starts to keep runs alive. `allowed` are folders beside the project's own in which pipelines may read and write,
+    /// `state_memory` the bytes of memory that the keyed state of each run may take. One process at a time supervises a data folder.
+    pub async fn start(services: Arc<Services>, allowed: Vec<PathBuf>, state_memory: usize) -> Result<Self, WorkerError> {
         let data = services.store().file().parent().map_or_else(|| PathBuf::from("."), PathBuf::from);
         let lock = ProcessLock::acquire(&data, "supervisor", "a server")?;
         services.confine_to(allowed.clone());
@@ -75,6 +77,7 @@ impl Supervisor {
             services,
             data,
             allowed,
+            state_memory,
             running: Arc::default(),
             consent: HashMap::new(),
             backoff: HashMap::new(),
@@ -224,7 +227,7 @@ impl Keeper {
         let assignment = match self.plan(&run).await? {
             Ok(plan) => {
                 let folders = Folders::of(&self.data, deployment.id);
-                Assignment { run, lease, plan: Arc::new(plan), base_dir, folders }
+                Assignment { run, lease, plan: Arc::new(plan), base_dir, folders, state_memory: self.state_memory }
             }
             Err(message) => {
                 // Nobody can run it as it is: it is over, and says why.

@@ -11,7 +11,7 @@ use weir_engine::{
     batch::{Batch, Origin},
     stages::transform::{
         aggregate::AggregateOperator,
-        operator::{Operator, OperatorContext, Output, Time},
+        operator::{Operator, OperatorContext, Output, Progress, Time},
     },
     state::Settings,
 };
@@ -92,7 +92,7 @@ fn run(name: &str, rows: usize, keys: u64, grouping: Grouping, calls: Vec<Aggreg
         let mut out = Output::default();
         operator.process(0, batch, &mut out).unwrap();
         let newest = (n * BATCH + batch.num_rows()) as i64 * SECOND / RATE;
-        operator.advance(Time { watermark: newest - restless, now: newest }, &mut out).unwrap();
+        while operator.advance(Time { watermark: newest - restless, now: newest }, &mut out).unwrap() == Progress::More {}
         put_out += out.rows.iter().map(|rows| rows.rows.num_rows()).sum::<usize>();
         longest = longest.max(step.elapsed().as_secs_f64());
         if n % 64 == 0 {
@@ -101,7 +101,7 @@ fn run(name: &str, rows: usize, keys: u64, grouping: Grouping, calls: Vec<Aggreg
     }
     memory = memory.max(operator.memory());
     let mut out = Output::default();
-    operator.advance(Time { watermark: i64::MAX, now: i64::MAX }, &mut out).unwrap();
+    while operator.advance(Time { watermark: i64::MAX, now: i64::MAX }, &mut out).unwrap() == Progress::More {}
     put_out += out.rows.iter().map(|rows| rows.rows.num_rows()).sum::<usize>();
     let seconds = begin.elapsed().as_secs_f64();
     println!(

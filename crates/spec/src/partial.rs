@@ -9,8 +9,9 @@ use crate::{
     connector::SinkConnector,
     diagnostic::Diagnostic,
     graph::step_inputs,
-    pipeline::{Pipeline, Step},
+    pipeline::{Pipeline, Source, Step},
     quality::Check,
+    types::DataType,
 };
 
 /// A pipeline with errors. It is good for finding more of them and for nothing else: what could not be read has its default.
@@ -52,9 +53,11 @@ impl Partial {
             pipeline.purpose.clear();
         }
         let mut broken = BTreeSet::new();
-        for (name, source) in &pipeline.sources {
+        for (name, source) in &mut pipeline.sources {
+            let path = format!("sources.{name}");
             let declared = source.contract.is_some() || source.schema.is_some();
-            mark(&errors, format!("sources.{name}"), SOURCE, declared, &mut broken);
+            let aside: Vec<&str> = SOURCE.iter().copied().chain(stand_ins(source, &path, &errors)).collect();
+            mark(&errors, path, &aside, declared, &mut broken);
         }
         for (name, step) in &pipeline.steps {
             let reads = !step_inputs(name, step).is_empty();
@@ -88,6 +91,28 @@ fn mark(errors: &[&Diagnostic], path: String, aside: &[&str], complete: bool, br
     if doubtful {
         broken.insert(path);
     }
+}
+
+/// Lets another column of a declared schema stand for a subject or an event time that is none: the steps behind can be looked at
+/// all the same. Gives the keys that this was done for.
+fn stand_ins(source: &mut Source, path: &str, errors: &[&Diagnostic]) -> Vec<&'static str> {
+    let wrong = |key: &str| errors.iter().any(|error| error.below(&format!("{path}.{key}")) == Some(""));
+    let column = |fits: fn(&DataType) -> bool| {
+        let columns = source.schema.iter().flatten();
+        columns.clone().find(|column| fits(&column.data_type)).map(|column| column.name.clone())
+    };
+    let named = |kind: &DataType| matches!(kind, DataType::String | DataType::Int32 | DataType::Int64);
+    let (subject, time) = (column(named), column(|kind| *kind == DataType::Timestamp));
+    let mut stood_in = Vec::new();
+    if let (true, Some(subject)) = (wrong("subject"), subject) {
+        source.subject = Some(subject);
+        stood_in.push("subject");
+    }
+    if let (true, Some(time), Some(event_time)) = (wrong("event_time.column"), time, &mut source.event_time) {
+        event_time.column = time;
+        stood_in.push("event_time.column");
+    }
+    stood_in
 }
 
 /// Steps and sinks that read nothing, or something that is not there; a name that stands for two things is nobody's.

@@ -23,6 +23,7 @@ mod workspace;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use weir_worker::host::DEFAULT_STATE_MEMORY;
 
 /// Streaming data pipelines, governed where they run.
 #[derive(Debug, Parser)]
@@ -66,6 +67,26 @@ pub(crate) struct DataArg {
     /// The data folder
     #[arg(long, value_name = "DIR", env = "WEIR_DATA", default_value = "weir-data")]
     pub data: PathBuf,
+}
+
+/// How much a pipeline may remember without going to disk.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct StateArg {
+    /// The memory that the state of one pipeline's windows, joins and patterns may take, in MiB; what is more is kept on disk
+    #[arg(
+        long = "state-memory",
+        value_name = "MIB",
+        env = "WEIR_STATE_MEMORY",
+        default_value_t = (DEFAULT_STATE_MEMORY >> 20) as u32,
+        value_parser = clap::value_parser!(u32).range(16..=1 << 24)
+    )]
+    mib: u32,
+}
+
+impl StateArg {
+    pub fn bytes(self) -> usize {
+        (self.mib as usize) << 20
+    }
 }
 
 /// Which project a command is about.

@@ -2,7 +2,7 @@
 
 use super::contracts::ContractsArg;
 use super::workspace::refusal;
-use super::{DataArg, Failure, Outcome, ProjectArg, output, progress, shutdown};
+use super::{DataArg, Failure, Outcome, ProjectArg, StateArg, output, progress, shutdown};
 use crate::instance;
 use anyhow::anyhow;
 use clap::Args;
@@ -29,6 +29,8 @@ pub struct RunArgs {
     project: ProjectArg,
     #[command(flatten)]
     contracts: ContractsArg,
+    #[command(flatten)]
+    state: StateArg,
     /// Start anew: forget checkpoints, state and positions. Files that sinks have committed stay, and new ones come beside them; the
     /// audit log tells who started anew
     #[arg(long)]
@@ -66,7 +68,7 @@ pub async fn run(args: RunArgs) -> Outcome {
             control.stop();
         }
     });
-    let reported = foreground::run_reported(&cx, &args.data.data, checked, start, &control).await;
+    let reported = foreground::run_reported(&cx, &args.data.data, checked, start, &control, args.state.bytes()).await;
     stopper.abort();
     ended.cancel();
     watcher.await.map_err(|error| anyhow!(error))?;

@@ -1,7 +1,7 @@
 //! `weir serve`: console, API and an embedded worker.
 
 use super::workspace::refusal;
-use super::{DataArg, Failure, Outcome, output, shutdown};
+use super::{DataArg, Failure, Outcome, StateArg, output, shutdown};
 use crate::http::state::DEFAULT_INGEST_LIMIT;
 use crate::http::{self, AppState, Public};
 use crate::instance;
@@ -38,6 +38,8 @@ pub struct ServeArgs {
     /// A folder beside the data folder in which deployed pipelines may read and write; may be repeated
     #[arg(long, value_name = "DIR")]
     allow: Vec<PathBuf>,
+    #[command(flatten)]
+    state: StateArg,
     /// Add a sign-in for every role and deploy the example pipelines
     #[arg(long)]
     demo: bool,
@@ -62,7 +64,8 @@ pub async fn run(args: ServeArgs) -> Outcome {
         true => bootstrap::demo(&services, super::demo::documents()).await.map_err(refusal)?,
         false => Vec::new(),
     };
-    let supervisor = Supervisor::start(services.clone(), args.allow.clone()).await.context("cannot start the worker")?;
+    let supervisor = Supervisor::start(services.clone(), args.allow.clone(), args.state.bytes());
+    let supervisor = supervisor.await.context("cannot start the worker")?;
 
     let stopping = shutdown::on_signal();
     let signer = tokio::spawn(sign_regularly(services.clone(), stopping.clone()));

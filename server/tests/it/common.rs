@@ -13,7 +13,7 @@ use tower::ServiceExt;
 use weir_server::http::{AppState, Public, router};
 use weir_server::instance;
 use weir_service::{Services, bootstrap};
-use weir_worker::Supervisor;
+use weir_worker::{Supervisor, host::DEFAULT_STATE_MEMORY};
 
 use crate::weir::lines_below;
 
@@ -71,7 +71,7 @@ impl Server {
 
     /// Starts to run what is deployed. The caller stops it.
     pub async fn work(&self) -> Supervisor {
-        Supervisor::start(self.services.clone(), Vec::new()).await.unwrap()
+        Supervisor::start(self.services.clone(), Vec::new(), DEFAULT_STATE_MEMORY).await.unwrap()
     }
 
     /// Creates a pipeline in the project `main` and deploys it.

@@ -51,3 +51,15 @@ fn the_summary_tells_of_alerts_and_a_fresh_start_raises_none_twice() {
     let verified = weir(dir.path()).args(["audit", "verify", "--data", "data"]).output().unwrap();
     assert_eq!(verified.status.code(), Some(0), "{}", String::from_utf8_lossy(&verified.stdout));
 }
+
+#[test]
+fn a_pipeline_that_only_watches_needs_no_sink() {
+    let dir = tempfile::tempdir().unwrap();
+    let (document, _) = DOCUMENT.split_once("sinks:").unwrap();
+    std::fs::write(dir.path().join("watched.yaml"), document).unwrap();
+    std::fs::write(dir.path().join("payments.ndjson"), ROWS).unwrap();
+    let summary = run(dir.path(), &[]);
+    assert_eq!((&summary["status"], &summary["sinks"]), (&json!("finished"), &json!({})));
+    assert_eq!(summary["alerts"], json!({ "raised": 2, "resolved": 1, "open": 1 }));
+    assert_eq!(run(dir.path(), &[])["sources"]["payments"]["in"], 4, "the place in the input is kept without a sink");
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod examples;
+mod floods;
 mod golden;
 mod harness;
 mod observed;

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use serde_json::json;
 use weir_engine::{Control, Status};
-use weir_worker::foreground::{self, Start};
+use weir_worker::{
+    foreground::{self, Start},
+    host::DEFAULT_STATE_MEMORY,
+};
 
 use crate::{harness::Instance, table};
 
@@ -93,7 +96,7 @@ async fn a_table_that_was_removed_between_two_runs_is_noticed() {
     let path = weir.write("pipeline.yaml", TOTALS);
     let checked = foreground::check_file(&path, &weir_worker::FileContracts::default()).unwrap();
     let (cx, data, control) = (weir.cx().await, weir.data(), Control::default());
-    let anew = foreground::run_reported(&cx, &data, checked, Start::Fresh, &control).await.unwrap();
+    let anew = foreground::run_reported(&cx, &data, checked, Start::Fresh, &control, DEFAULT_STATE_MEMORY).await.unwrap();
     assert_eq!(anew.result.unwrap().status, Status::Finished);
     assert_eq!(table::rows(&weir.path("out/shop.db"), "totals"), [r#"{"country":"NL","n":2,"total":2}"#]);
 }

@@ -31,8 +31,8 @@ const DONE_QUEUE: usize = 8;
 
 /// A lane of the sources with its ends of the channels.
 pub type WiredLane = (Lane, Receiver<ToLane>, Sender<FromLane>);
-/// A keyed lane with its way to the writer.
-pub type WiredKeyedLane = (KeyedLane, Sender<FromLane>);
+/// A keyed lane with its ends of the channels.
+pub type WiredKeyedLane = (KeyedLane, Inbox<Packet>, Sender<FromLane>);
 
 /// Everything a run needs, ready to be put on threads.
 pub struct Compiled {
@@ -130,6 +130,7 @@ pub fn compile(
                 lanes.push((lane, input, output));
             } else {
                 let into = layout.edges.iter().enumerate().filter(|(_, edge)| edge.to_segment == number);
+                let at_once = into.clone().count() == 1 && into.clone().all(|(_, edge)| edge.from_segment != SOURCES);
                 let marks = into.map(|(edge, of)| EdgeMarks {
                     edge,
                     lanes: vec![
@@ -143,12 +144,13 @@ pub fn compile(
                     nodes,
                     edges: layout.edges.clone().into(),
                     marks: marks.collect(),
-                    inbox: Inbox::new("keyed lane", wires.take_inputs(&layout, number, index), cancel.clone()),
                     outboxes,
                     cancel: cancel.clone(),
                     fresh: true,
+                    at_once,
                 };
-                keyed_lanes.push((lane, output));
+                let inbox = Inbox::new("keyed lane", wires.take_inputs(&layout, number, index), cancel.clone());
+                keyed_lanes.push((lane, inbox, output));
             }
         }
         to_writer.push((number, done));

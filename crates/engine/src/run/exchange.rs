@@ -1,8 +1,9 @@
 //! Rows between segments: split by key on one side, put together in ticket order on the other.
 //!
-//! Every lane sends one packet a ticket to every lane of each segment it feeds, empty or not, and each pair of lanes has a channel
-//! of its own. A lane takes packets in ticket order, and sends in ticket order; so of all lanes the one with the smallest ticket can
-//! always go on, and bounded channels cannot lock each other.
+//! Every lane ends each ticket with a packet to every lane of each segment it feeds, empty or not, and each pair of lanes has a
+//! channel of its own. What a ticket brings may go ahead in parts. A lane takes packets in ticket order, and within a ticket by segment and lane;
+//! it sends in ticket order, and nothing for a ticket before it has taken in all of it. So of all lanes with the smallest ticket, the first by
+//! segment and number can always go on: whoever it sends to takes from it and waits for nobody else. Bounded channels cannot lock each other.
 
 use std::sync::Arc;
 
@@ -30,6 +31,13 @@ pub struct Packet {
 }
 
 pub enum Content {
+    /// Some of a ticket's rows; more, or none, follow with its end.
+    Part {
+        source: usize,
+        now: i64,
+        pieces: Vec<(usize, Batch)>,
+    },
+    /// The rest of a ticket.
     Rows {
         /// The source whose chunk the ticket was.
         source: usize,
@@ -124,6 +132,25 @@ impl Outbox {
         outgoing: &[(usize, Batch)],
         marks: &[(usize, i64)],
     ) -> Result<(), EngineError> {
+        let pieces = self.split(outgoing)?;
+        let marks: Arc<[(usize, i64)]> =
+            marks.iter().filter(|(edge, _)| self.edges.iter().any(|(own, _)| own == edge)).copied().collect();
+        for (lane, pieces) in self.lanes.iter().zip(pieces) {
+            self.send(lane, Packet { ticket, content: Content::Rows { source, now, pieces, marks: Arc::clone(&marks) } })?;
+        }
+        Ok(())
+    }
+
+    /// Sends some of what a ticket brings, ahead of its end.
+    pub fn part(&self, ticket: u64, source: usize, now: i64, outgoing: &[(usize, Batch)]) -> Result<(), EngineError> {
+        for (lane, pieces) in self.lanes.iter().zip(self.split(outgoing)?).filter(|(_, pieces)| !pieces.is_empty()) {
+            self.send(lane, Packet { ticket, content: Content::Part { source, now, pieces } })?;
+        }
+        Ok(())
+    }
+
+    /// The rows on this outbox's edges, by lane.
+    fn split(&self, outgoing: &[(usize, Batch)]) -> Result<Vec<Vec<(usize, Batch)>>, EngineError> {
         let mut pieces: Vec<Vec<(usize, Batch)>> = vec![Vec::new(); self.lanes.len()];
         for (edge, splitter) in &self.edges {
             for (_, batch) in outgoing.iter().filter(|(of, batch)| of == edge && batch.num_rows() > 0) {
@@ -132,12 +159,7 @@ impl Outbox {
                 }
             }
         }
-        let marks: Arc<[(usize, i64)]> =
-            marks.iter().filter(|(edge, _)| self.edges.iter().any(|(own, _)| own == edge)).copied().collect();
-        for (lane, pieces) in self.lanes.iter().zip(pieces) {
-            self.send(lane, Packet { ticket, content: Content::Rows { source, now, pieces, marks: Arc::clone(&marks) } })?;
-        }
-        Ok(())
+        Ok(pieces)
     }
 
     pub fn barrier(&self, ticket: u64, epoch: u64) -> Result<(), EngineError> {
@@ -181,6 +203,8 @@ pub fn receive<T>(from: &Receiver<T>, cancel: &Cancel) -> Result<T, EngineError>
 pub trait Ticketed {
     fn ticket(&self) -> u64;
     fn is_barrier(&self) -> bool;
+    /// Whether more of the same ticket follows from the same lane.
+    fn is_part(&self) -> bool;
 }
 
 impl Ticketed for Packet {
@@ -189,6 +213,9 @@ impl Ticketed for Packet {
     }
     fn is_barrier(&self) -> bool {
         matches!(self.content, Content::Barrier { .. })
+    }
+    fn is_part(&self) -> bool {
+        matches!(self.content, Content::Part { .. })
     }
 }
 
@@ -206,39 +233,38 @@ impl<T: Ticketed> Inbox<T> {
         Self { upstream, next: 0, who, cancel }
     }
 
-    /// All messages of the next ticket: of the segment of sources, one from the ticket's lane; of others, one from each lane. A
-    /// barrier comes from all lanes of all segments.
-    pub fn next(&mut self) -> Result<(u64, Vec<T>), EngineError> {
-        let ticket = self.next;
-        let mut messages = Vec::new();
-        for (segment, lanes) in &self.upstream {
-            if *segment == SOURCES {
-                let lane = (ticket % lanes.len() as u64) as usize;
-                let message = receive(&lanes[lane], &self.cancel)?;
-                let barrier = message.is_barrier();
-                messages.push(message);
-                if barrier {
-                    for (_, other) in lanes.iter().enumerate().filter(|(other, _)| *other != lane) {
-                        messages.push(receive(other, &self.cancel)?);
-                    }
+    /// Hands on all messages of the next ticket as they come, by segment and lane: of the segment of sources from the ticket's lane, of
+    /// others from each lane. A barrier comes from all lanes of all segments. Gives the ticket's number.
+    pub fn next(&mut self, mut take: impl FnMut(T) -> Result<(), EngineError>) -> Result<u64, EngineError> {
+        let Self { upstream, next: ticket, who, cancel } = self;
+        let mut barrier = None;
+        let mut all_of = |lane: &Receiver<T>| -> Result<bool, EngineError> {
+            loop {
+                let message = receive(lane, cancel)?;
+                let (got, is_barrier, is_part) = (message.ticket(), message.is_barrier(), message.is_part());
+                if got != *ticket {
+                    return Err(EngineError::internal(*who, format!("ticket {got} came where {ticket} was due")));
                 }
-            } else {
-                for lane in lanes {
-                    messages.push(receive(lane, &self.cancel)?);
+                if *barrier.get_or_insert(is_barrier) != is_barrier {
+                    return Err(EngineError::internal(*who, "a lane is behind its barrier"));
                 }
+                take(message)?;
+                if !is_part {
+                    return Ok(is_barrier);
+                }
+            }
+        };
+        for (segment, lanes) in upstream.iter() {
+            let own = (*ticket % lanes.len() as u64) as usize;
+            let of_sources = *segment == SOURCES;
+            if of_sources && !all_of(&lanes[own])? {
+                continue;
+            }
+            for (_, lane) in lanes.iter().enumerate().filter(|(lane, _)| !of_sources || *lane != own) {
+                all_of(lane)?;
             }
         }
-        let barrier = messages.first().is_some_and(Ticketed::is_barrier);
-        for message in &messages {
-            if message.ticket() != ticket {
-                let got = message.ticket();
-                return Err(EngineError::internal(self.who, format!("ticket {got} came where {ticket} was due")));
-            }
-            if message.is_barrier() != barrier {
-                return Err(EngineError::internal(self.who, "a lane is behind its barrier"));
-            }
-        }
-        self.next += 1;
-        Ok((ticket, messages))
+        *ticket += 1;
+        Ok(*ticket - 1)
     }
 }

@@ -20,12 +20,14 @@ use crate::{
 
 /// What a lane tells the writer.
 pub enum FromLane {
-    Done {
+    Rows {
         ticket: u64,
         /// Node index of the sink, and its rows.
         encoded: Vec<(usize, Encoded)>,
         /// Node index, node index of where the rows came from, rows.
         rejected: Vec<(usize, usize, Rejected)>,
+        /// Whether this is all of the ticket, or the rest of it.
+        done: bool,
     },
     Barrier {
         ticket: u64,
@@ -36,11 +38,14 @@ pub enum FromLane {
 impl Ticketed for FromLane {
     fn ticket(&self) -> u64 {
         match self {
-            Self::Done { ticket, .. } | Self::Barrier { ticket, .. } => *ticket,
+            Self::Rows { ticket, .. } | Self::Barrier { ticket, .. } => *ticket,
         }
     }
     fn is_barrier(&self) -> bool {
         matches!(self, Self::Barrier { .. })
+    }
+    fn is_part(&self) -> bool {
+        matches!(self, Self::Rows { done: false, .. })
     }
 }
 
@@ -147,7 +152,7 @@ impl Lane {
             let marks = self.chain.marks();
             self.outboxes.iter().try_for_each(|outbox| outbox.rows(ticket, source, now, &flow.outgoing, &marks))?;
         }
-        Ok(FromLane::Done { ticket, encoded: flow.encoded, rejected: flow.rejected })
+        Ok(FromLane::Rows { ticket, encoded: flow.encoded, rejected: flow.rejected, done: true })
     }
 
     fn barrier(&mut self, ticket: u64, epoch: u64) -> Result<FromLane, EngineError> {

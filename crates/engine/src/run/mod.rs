@@ -212,9 +212,9 @@ fn attempt(
             let failure = failure.clone();
             spawn(scope, "weir-lane", move || failure.watch(|| lane.run(&input, &output)));
         }
-        for (lane, output) in compiled.keyed_lanes {
+        for (lane, inbox, output) in compiled.keyed_lanes {
             let failure = failure.clone();
-            spawn(scope, "weir-keyed", move || failure.watch(|| lane.run(&output)));
+            spawn(scope, "weir-keyed", move || failure.watch(|| lane.run(inbox, &output)));
         }
         let every = plan.checkpoint.every.as_duration();
         let dispatcher = dispatch::Dispatcher {
@@ -275,7 +275,6 @@ fn attempt(
         let committing = scope.spawn(move || watch.watch(|| committer.run()));
         let writer = writer::Writer {
             plan: Arc::clone(plan),
-            inbox: compiled.to_writer,
             barriers: barrier_rx,
             jobs: jobs_tx,
             sinks: compiled.sinks,
@@ -285,7 +284,7 @@ fn attempt(
             cancel: cancel.clone(),
             requests,
         };
-        let times = failure.watch(|| writer.run());
+        let times = failure.watch(|| writer.run(compiled.to_writer));
         let finished = committing.join().ok().flatten();
         finished.zip(times)
     });

@@ -30,7 +30,6 @@ const MAX_QUARANTINE_BYTES: usize = 32 << 20;
 
 pub struct Writer {
     pub plan: Arc<Plan>,
-    pub inbox: Inbox<FromLane>,
     pub barriers: Receiver<BarrierNote>,
     pub jobs: Sender<CommitJob>,
     /// By node index.
@@ -45,17 +44,16 @@ pub struct Writer {
 
 impl Writer {
     /// Returns the times of all batches.
-    pub fn run(mut self) -> Result<Histogram<u32>, EngineError> {
+    pub fn run(mut self, mut inbox: Inbox<FromLane>) -> Result<Histogram<u32>, EngineError> {
         let mut collector = Collector::new(Arc::clone(&self.plan), Arc::clone(&self.quarantine));
         let mut times = super::lane::batch_histogram();
         let mut epoch = self.next_epoch;
         loop {
-            let (ticket, messages) = self.inbox.next()?;
             let mut happened = Epoch::new(self.plan.nodes.len());
             let mut barrier = false;
-            for message in messages {
+            let ticket = inbox.next(|message| {
                 match message {
-                    FromLane::Done { encoded, rejected, .. } => {
+                    FromLane::Rows { encoded, rejected, .. } => {
                         for (sink, rows) in encoded {
                             let name = &self.plan.nodes[sink].name;
                             let writer = self.sinks.get_mut(&sink).ok_or_else(|| EngineError::internal(name, "has no writer"))?;
@@ -70,7 +68,8 @@ impl Writer {
                         happened.add(*report, &mut times);
                     }
                 }
-            }
+                Ok(())
+            })?;
             self.requests.written(ticket + 1);
             if !barrier {
                 if collector.bytes() > MAX_QUARANTINE_BYTES {

@@ -31,6 +31,7 @@ pub fn check(scope: &Scope<'_>, graph: &Graph, found: &mut Vec<Diagnostic>) {
         unknown_name(scope, &Input { name: sink.from.clone(), path: format!("sinks.{name}.from") }, name, found);
     }
     cycles(graph, found);
+    outcome(scope, found);
     sourceless_sinks(scope, graph, found);
     unread(scope, graph, found);
 }
@@ -96,6 +97,21 @@ fn cycles(graph: &Graph, found: &mut Vec<Diagnostic>) {
         let error = Diagnostic::error("cycle", path, format!("steps read each other in a circle: {}", names.join(" -> ")));
         found.push(error.with_help("let one of them read a source"));
     }
+}
+
+/// Rows that go nowhere and that nobody watches.
+fn outcome(scope: &Scope<'_>, found: &mut Vec<Diagnostic>) {
+    let read = ["steps", "sinks"].iter().all(|section| scope.is_read(section));
+    if !read || !scope.pipeline.sinks.is_empty() || scope.pipeline.steps.keys().any(|step| reports(scope, step)) {
+        return;
+    }
+    let error = match scope.spans.contains("sinks") {
+        true => Diagnostic::error("too-few", "sinks", "`sinks`: the map is empty").with_help("give at least one sink"),
+        false => {
+            Diagnostic::error("missing-key", "", "a pipeline has no `sinks`").with_help("add `sinks`: Where rows go, by name.")
+        }
+    };
+    found.push(error.with_note("only a pipeline that raises alerts or watches quality over time can do without"));
 }
 
 /// A sink whose rows come from nowhere. Where a name upstream is unknown, that has been said already.

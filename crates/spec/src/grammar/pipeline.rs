@@ -53,7 +53,11 @@ pub static PIPELINE: Shape = Shape::Object(&Object::new(
         optional("tables", Shape::Map(&TABLES), "Reference data that SQL steps look up, by name."),
         required("sources", Shape::Map(&SOURCES), "Where rows come from, by name."),
         optional("steps", Shape::Map(&STEPS), "What happens to rows, by name: a graph joined by `from`."),
-        required("sinks", Shape::Map(&SINKS), "Where rows go, by name."),
+        optional(
+            "sinks",
+            Shape::Map(&SINKS),
+            "Where rows go, by name. May be left out where steps only watch: alerts, quality over time.",
+        ),
     ],
 ));
 
@@ -73,7 +77,7 @@ static BATCH: Object = Object::new(
 static TABLES: Map = Map { what: "a table", key: TableName, of: Shape::Object(&TABLE), min: 0, max: MAX_NODES };
 static SOURCES: Map = Map { what: "a source", key: TableName, of: Shape::Object(&SOURCE), min: 1, max: MAX_NODES };
 static STEPS: Map = Map { what: "a step", key: TableName, of: Shape::Object(&STEP), min: 0, max: MAX_NODES };
-static SINKS: Map = Map { what: "a sink", key: TableName, of: Shape::Object(&SINK), min: 1, max: MAX_NODES };
+static SINKS: Map = Map { what: "a sink", key: TableName, of: Shape::Object(&SINK), min: 0, max: MAX_NODES };
 
 static TABLE: Object = Object::new(
     "a table",

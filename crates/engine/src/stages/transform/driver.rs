@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use arrow::datatypes::SchemaRef;
 use weir_spec::connector::LatePolicy;
 
-use super::operator::{Operator, Output, PendingState, RowsOf, Time};
+use super::operator::{Operator, Output, PendingState, Progress, RowsOf, Time};
 use crate::{
     batch::{Batch, Origin},
     counts::NodeCounts,
@@ -62,7 +62,7 @@ impl OperatorStage {
                 }
                 begin = row;
                 self.watermark = watermark;
-                self.operator.advance(Time { watermark, ..after }, &mut output)?;
+                while self.operator.advance(Time { watermark, ..after }, &mut output)? == Progress::More {}
             }
         }
         match begin {
@@ -72,11 +72,13 @@ impl OperatorStage {
         self.account(batch.num_rows() as u64, output)
     }
 
-    pub fn advance(&mut self, time: Time) -> Result<(Processed, NodeCounts), EngineError> {
+    /// Lets the operator act on the time. To be called again until it is done; what it put out may go on in between.
+    pub fn advance(&mut self, time: Time) -> Result<(Processed, NodeCounts, Progress), EngineError> {
         let mut output = Output::default();
         self.watermark = self.watermark.max(time.watermark);
-        self.operator.advance(time, &mut output)?;
-        self.account(0, output)
+        let progress = self.operator.advance(time, &mut output)?;
+        let (processed, counts) = self.account(0, output)?;
+        Ok((processed, counts, progress))
     }
 
     pub fn take_counts(&mut self) -> NodeCounts {

@@ -25,8 +25,10 @@ pub trait Operator: Send {
     /// rejected.
     fn process(&mut self, input: usize, batch: &Batch, out: &mut Output) -> Result<(), EngineError>;
 
-    /// Time has come this far. Called after the rows of each ticket, and now and then without rows.
-    fn advance(&mut self, time: Time, out: &mut Output) -> Result<(), EngineError>;
+    /// Time has come this far. Called after the rows of each ticket, and now and then without rows. What is due may be more than
+    /// memory should hold at once, of windows above all, which hold everything back until they close: an operator may stop when
+    /// [`ENOUGH_ROWS`] have been put out or more, and is called again, with the same time and before anything else, until it is done.
+    fn advance(&mut self, time: Time, out: &mut Output) -> Result<Progress, EngineError>;
 
     /// The least event time that rows put out from now on can have, given the watermark of the input.
     fn output_watermark(&self, watermark: i64) -> i64 {
@@ -36,9 +38,6 @@ pub trait Operator: Send {
     /// Everything it remembers, by a name that stays the same: what checkpoints hold.
     fn states(&mut self) -> Vec<(&'static str, &mut dyn Durable)>;
 
-    /// Bytes of memory its state takes, for people.
-    fn memory(&self) -> usize;
-
     /// What it has noticed since the last call, to be committed with the rows taken in until now. Of operators that watch.
     fn take_observations(&mut self) -> Observations {
         Observations::default()
@@ -47,6 +46,24 @@ pub trait Operator: Send {
     /// How often each rule was asked and failed since the last call. Of operators that watch.
     fn take_rules(&mut self) -> BTreeMap<String, RuleCounts> {
         BTreeMap::new()
+    }
+}
+
+/// How many rows an operator puts out, roughly, before it lets them go on their way. Very few in tests, so that they see it.
+pub const ENOUGH_ROWS: usize = if cfg!(test) { 3 } else { 1 << 15 };
+
+/// How much of what was due at a time an operator has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    Done,
+    /// There is more: what was put out is to go on first.
+    More,
+}
+
+impl Progress {
+    /// There may be more when there was enough.
+    pub fn until_enough(rows: usize) -> Self {
+        if rows >= ENOUGH_ROWS { Self::More } else { Self::Done }
     }
 }
 

@@ -29,7 +29,7 @@ use crate::{
             metrics::{AlertTracker, Transition},
             rule::physical,
         },
-        transform::operator::{Durable, Operator, Output, Time},
+        transform::operator::{Durable, Operator, Output, Progress, Time},
     },
     state::{
         StateError,
@@ -176,9 +176,9 @@ impl Operator for AlertOperator {
         Ok(())
     }
 
-    fn advance(&mut self, time: Time, _out: &mut Output) -> Result<(), EngineError> {
+    fn advance(&mut self, time: Time, _out: &mut Output) -> Result<Progress, EngineError> {
         self.clock.told(time.now);
-        let On::Rows { time: basis, after, .. } = self.on else { return Ok(()) };
+        let On::Rows { time: basis, after, .. } = self.on else { return Ok(Progress::Done) };
         let come = match basis {
             TimeBasis::Processing => self.clock.now(),
             TimeBasis::Event(_) if time.watermark == i64::MAX => self.newest,
@@ -189,7 +189,7 @@ impl Operator for AlertOperator {
         };
         let transitions = self.tracker.expire(come, after);
         self.noticed(transitions, None);
-        Ok(())
+        Ok(Progress::Done)
     }
 
     fn states(&mut self) -> Vec<(&'static str, &mut dyn Durable)> {
@@ -199,11 +199,6 @@ impl Operator for AlertOperator {
         put_bytes(&mut bytes, &alerts);
         self.state.set(bytes);
         vec![("alerts", &mut self.state)]
-    }
-
-    fn memory(&self) -> usize {
-        // Twice the cause, and the nodes of two trees.
-        self.tracker.open().len() * 200
     }
 
     fn take_observations(&mut self) -> Observations {

@@ -19,7 +19,7 @@ use crate::{
     stages::{
         quality::metrics::{Closed, OpenWindows, Outcome, Plan, Verdict, measures, plan::Rule},
         transform::{
-            operator::{Durable, Operator, Output, Time},
+            operator::{Durable, Operator, Output, Progress, Time},
             window::timestamps,
         },
     },
@@ -128,7 +128,7 @@ impl Operator for MeasureOperator {
         Ok(())
     }
 
-    fn advance(&mut self, time: Time, out: &mut Output) -> Result<(), EngineError> {
+    fn advance(&mut self, time: Time, out: &mut Output) -> Result<Progress, EngineError> {
         self.clock.told(time.now);
         let until = match self.planned.time {
             TimeBasis::Processing if time.watermark < i64::MAX => self.clock.now(),
@@ -138,10 +138,10 @@ impl Operator for MeasureOperator {
             true => self.open.close_after_absence(until),
             false => self.open.close(until),
         };
-        if closed.is_empty() {
-            return Ok(());
+        if !closed.is_empty() {
+            self.notice(&closed, out).map_err(|e| EngineError::internal(&self.node, e))?;
         }
-        self.notice(&closed, out).map_err(|e| EngineError::internal(&self.node, e))
+        Ok(Progress::Done)
     }
 
     fn states(&mut self) -> Vec<(&'static str, &mut dyn Durable)> {
@@ -149,10 +149,6 @@ impl Operator for MeasureOperator {
         self.open.encode(&mut bytes);
         self.state.set(bytes);
         vec![("windows", &mut self.state)]
-    }
-
-    fn memory(&self) -> usize {
-        self.open.memory()
     }
 
     fn take_observations(&mut self) -> Observations {

@@ -25,7 +25,7 @@ use crate::{
         quality::metrics::measures::{CannotAdd, Sum},
         transform::{
             driver::OperatorStage,
-            operator::{OperatorContext, Time},
+            operator::{OperatorContext, Progress, Time},
         },
     },
     state::{LaneState, Settings},
@@ -94,7 +94,8 @@ impl Rig {
     }
 
     fn advance(&mut self, watermark: i64, now: i64) {
-        let (processed, counts) = self.stage.advance(Time { watermark, now }).unwrap();
+        let (processed, counts, progress) = self.stage.advance(Time { watermark, now }).unwrap();
+        assert_eq!(progress, Progress::Done);
         assert_eq!(counts, NodeCounts { out: counts.emitted, emitted: counts.emitted, ..NodeCounts::default() });
         self.emitted.extend(processed.out.into_iter().map(|batch| batch.rows));
     }

@@ -12,7 +12,10 @@ use arrow::{
 use weir_plan::operator::Change;
 
 use super::{accumulator::Accumulator, call::Call, panes::Closed};
-use crate::stages::transform::{operator::Output, window::timestamps};
+use crate::stages::transform::{
+    operator::{ENOUGH_ROWS, Output},
+    window::timestamps,
+};
 
 /// Rows of one batch put out.
 const CHUNK: usize = 8192;
@@ -51,9 +54,9 @@ impl Fired {
         self.times.push(self.time);
     }
 
-    /// Whether there is enough for a batch.
+    /// Whether there is enough to be put out.
     pub(super) fn is_full(&self) -> bool {
-        self.rows.len() >= CHUNK
+        self.rows.len() >= ENOUGH_ROWS
     }
 
     fn key(&self, n: usize) -> &[u8] {

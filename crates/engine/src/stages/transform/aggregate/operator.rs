@@ -23,7 +23,7 @@ use crate::{
     stages::{
         Reason,
         transform::{
-            operator::{Durable, Operator, OperatorContext, Output, Time},
+            operator::{Durable, Operator, OperatorContext, Output, Progress, Time},
             window::{micros, no_time},
         },
     },
@@ -45,6 +45,8 @@ pub struct AggregateOperator {
     pub(super) state: KeyedState<Group>,
     /// Keys by when they want attention. Entries may be out of date: a group knows its own time.
     timers: BTreeMap<i64, Waiting>,
+    /// The groups whose time has come and that are being looked at, and that time.
+    closing: (i64, std::vec::IntoIter<Slot>),
     watermark: i64,
     now: Option<i64>,
 }
@@ -107,6 +109,7 @@ impl AggregateOperator {
             emitter: emitter.map_err(|error| wrong(format!("keys or results cannot be kept: {error}")))?,
             state,
             timers,
+            closing: (i64::MIN, Vec::new().into_iter()),
             watermark: i64::MIN,
             now: None,
         })
@@ -330,14 +333,29 @@ impl AggregateOperator {
         Ok(())
     }
 
-    fn close(&mut self, due: i64, mut slots: Vec<Slot>, fired: &mut Fired) -> Result<(), EngineError> {
+    /// Whether groups wait whose time has come by `until`: takes those that have waited longest.
+    fn is_due(&mut self, until: i64, fired: &mut Fired) -> bool {
+        while self.closing.1.len() == 0 {
+            let Some(first) = self.timers.first_entry().filter(|first| *first.key() <= until) else { return false };
+            let (due, waiting) = first.remove_entry();
+            let mut slots = waiting.into_slots();
+            // Page by page, each once.
+            slots.sort_unstable();
+            slots.dedup();
+            self.closing = (due, slots.into_iter());
+            fired.later();
+        }
+        true
+    }
+
+    /// Closes what is due of groups, until there is enough.
+    fn close(&mut self, fired: &mut Fired) -> Result<(), EngineError> {
         let failed = self.state_error();
-        // Page by page, each once.
-        slots.sort_unstable();
-        slots.dedup();
+        let due = self.closing.0;
         let mut closed = Vec::new();
-        fired.later();
-        for slot in slots {
+        while !fired.is_full()
+            && let Some(slot) = self.closing.1.next()
+        {
             let Some(group) = self.state.value_mut(slot).map_err(&failed)? else { continue };
             if group.due != due {
                 continue;
@@ -383,14 +401,6 @@ impl Waiting {
         match self {
             Self::One(slot) => vec![slot],
             Self::Many(slots) => *slots,
-        }
-    }
-
-    /// Bytes beside its own.
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Many(slots) => size_of::<Vec<Slot>>() + slots.capacity() * size_of::<Slot>(),
-            _ => 0,
         }
     }
 }
@@ -448,23 +458,16 @@ impl Operator for AggregateOperator {
         self.put_back(&mut work)
     }
 
-    fn advance(&mut self, time: Time, out: &mut Output) -> Result<(), EngineError> {
+    fn advance(&mut self, time: Time, out: &mut Output) -> Result<Progress, EngineError> {
         self.watermark = self.watermark.max(time.watermark);
         self.now = Some(self.now.map_or(time.now, |now| now.max(time.now)));
         let until = if matches!(self.panes, Panes::Updating { .. }) { time.now } else { self.clock() };
         let mut fired = Fired::default();
-        while let Some(first) = self.timers.first_entry() {
-            if *first.key() > until {
-                break;
-            }
-            let (due, waiting) = first.remove_entry();
-            self.close(due, waiting.into_slots(), &mut fired)?;
-            if fired.is_full() {
-                self.emitter.windows(&fired, &self.calls, out).map_err(self.kernel_error())?;
-                fired = Fired::default();
-            }
+        while !fired.is_full() && self.is_due(until, &mut fired) {
+            self.close(&mut fired)?;
         }
-        self.emitter.windows(&fired, &self.calls, out).map_err(self.kernel_error())
+        self.emitter.windows(&fired, &self.calls, out).map_err(self.kernel_error())?;
+        Ok(if fired.is_full() { Progress::More } else { Progress::Done })
     }
 
     /// Windows that are open end after the watermark; the last microsecond of one is not before it. A session may still be open
@@ -478,10 +481,5 @@ impl Operator for AggregateOperator {
 
     fn states(&mut self) -> Vec<(&'static str, &mut dyn Durable)> {
         vec![("groups", &mut self.state)]
-    }
-
-    fn memory(&self) -> usize {
-        let timers: usize = self.timers.values().map(|waiting| waiting.bytes() + 40).sum();
-        self.state.usage().memory() + timers
     }
 }

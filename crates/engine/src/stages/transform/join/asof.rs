@@ -24,7 +24,7 @@ use super::{
 use crate::{
     batch::Batch,
     error::EngineError,
-    stages::transform::operator::{Durable, Operator, OperatorContext, Output, Time},
+    stages::transform::operator::{Durable, Operator, OperatorContext, Output, Progress, Time},
     state::{KeyedState, Slot},
 };
 
@@ -160,17 +160,14 @@ impl Operator for AsOfJoin {
         Ok(())
     }
 
-    fn advance(&mut self, time: Time, out: &mut Output) -> Result<(), EngineError> {
-        if time.watermark <= self.watermark {
-            return Ok(());
-        }
-        self.watermark = time.watermark;
+    fn advance(&mut self, time: Time, out: &mut Output) -> Result<Progress, EngineError> {
+        self.watermark = self.watermark.max(time.watermark);
         let (mut arenas, mut decided) = (<[Arena; 2]>::default(), Vec::new());
-        while let Some((at, slot)) = self.timers.pop_before(time.watermark) {
+        while let Some((at, slot)) = self.timers.pop_before(self.watermark) {
             self.decide(slot, at, &mut arenas, &mut decided)?;
         }
         if decided.is_empty() {
-            return Ok(());
+            return Ok(Progress::Done);
         }
         let rows: Vec<&[u8]> = arenas[LEFT].rows().collect();
         decided.sort_by_key(|row| (row.time, rows[row.left as usize]));
@@ -185,14 +182,10 @@ impl Operator for AsOfJoin {
             }
             self.sides.emit_matches(&lefts, pairs, [&left, &right], out)?;
         }
-        Ok(())
+        Ok(Progress::Done)
     }
 
     fn states(&mut self) -> Vec<(&'static str, &mut dyn Durable)> {
         vec![("rows", &mut self.state)]
-    }
-
-    fn memory(&self) -> usize {
-        self.state.usage().memory()
     }
 }

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     batch::Batch,
     error::EngineError,
-    stages::transform::operator::{Durable, Operator, OperatorContext, Output, Time},
+    stages::transform::operator::{Durable, Operator, OperatorContext, Output, Progress, Time},
     state::{KeyedState, Slot},
 };
 
@@ -275,14 +275,11 @@ impl Operator for IntervalJoin {
         Ok(())
     }
 
-    fn advance(&mut self, time: Time, out: &mut Output) -> Result<(), EngineError> {
-        if time.watermark <= self.watermark {
-            return Ok(());
-        }
-        self.watermark = time.watermark;
+    fn advance(&mut self, time: Time, out: &mut Output) -> Result<Progress, EngineError> {
+        self.watermark = self.watermark.max(time.watermark);
         let mut unmatched = Vec::new();
         self.arena.clear();
-        while let Some((at, slot)) = self.timers.pop_before(time.watermark) {
+        while let Some((at, slot)) = self.timers.pop_before(self.watermark) {
             self.clean(slot, at, &mut unmatched)?;
         }
         if !unmatched.is_empty() {
@@ -298,7 +295,7 @@ impl Operator for IntervalJoin {
             }
         }
         self.arena.clear();
-        Ok(())
+        Ok(Progress::Done)
     }
 
     fn output_watermark(&self, watermark: i64) -> i64 {
@@ -310,9 +307,5 @@ impl Operator for IntervalJoin {
 
     fn states(&mut self) -> Vec<(&'static str, &mut dyn Durable)> {
         vec![("rows", &mut self.state)]
-    }
-
-    fn memory(&self) -> usize {
-        self.state.usage().memory()
     }
 }

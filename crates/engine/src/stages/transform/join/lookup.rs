@@ -19,7 +19,7 @@ use super::{
 use crate::{
     batch::Batch,
     error::EngineError,
-    stages::transform::operator::{Durable, Operator, OperatorContext, Output, Time},
+    stages::transform::operator::{Durable, Operator, OperatorContext, Output, Progress, Time},
 };
 
 /// One lane of a lookup join.
@@ -131,15 +131,11 @@ impl Operator for LookupJoin {
         Ok(())
     }
 
-    fn advance(&mut self, _: Time, _: &mut Output) -> Result<(), EngineError> {
-        Ok(())
+    fn advance(&mut self, _: Time, _: &mut Output) -> Result<Progress, EngineError> {
+        Ok(Progress::Done)
     }
 
     fn states(&mut self) -> Vec<(&'static str, &mut dyn Durable)> {
         Vec::new()
-    }
-
-    fn memory(&self) -> usize {
-        0
     }
 }

@@ -238,9 +238,9 @@ impl WindowRows {
         Some(&self.windows[at])
     }
 
-    /// Takes out the windows that the watermark has passed.
-    pub fn take_closed(&mut self, watermark: i64) -> Vec<OneWindow> {
-        let closed = self.windows.partition_point(|window| window.end <= watermark);
+    /// Takes out the windows that ended then or before.
+    pub fn take_closed(&mut self, until: i64) -> Vec<OneWindow> {
+        let closed = self.windows.partition_point(|window| window.end <= until);
         self.windows.drain(..closed).collect()
     }
 }

@@ -16,7 +16,7 @@ use super::encode::RowEncoder;
 use crate::{
     batch::{Batch, Origin},
     error::EngineError,
-    stages::transform::operator::{Operator, OperatorContext, Output, Time},
+    stages::transform::operator::{Operator, OperatorContext, Output, Progress, Time},
     state::{LaneState, Settings, key_hash, lane_of},
 };
 
@@ -189,7 +189,7 @@ impl Rig {
         self.time = time;
         for lane in 0..self.lanes.len() {
             let mut out = Output::default();
-            self.lanes[lane].advance(time, &mut out).unwrap();
+            while self.lanes[lane].advance(time, &mut out).unwrap() == Progress::More {}
             self.collect(out);
         }
     }

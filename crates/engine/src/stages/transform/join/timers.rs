@@ -2,8 +2,11 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use super::rows::{OneWindow, WindowRows};
-use crate::state::{KeyedState, Slot, StateError, StateValue};
+use super::rows::{OneWindow, RowList, WindowRows};
+use crate::{
+    stages::transform::operator::{ENOUGH_ROWS, Progress},
+    state::{KeyedState, Slot, StateError, StateValue},
+};
 
 /// One entry or more a key. The key's value says which of its entries counts; the others are passed over.
 #[derive(Debug, Default)]
@@ -31,32 +34,38 @@ impl Timers {
     }
 }
 
-/// Takes the windows that the watermark has passed out of the state, in the order of their ends, starts and keys.
-pub fn take_closed(
-    state: &mut KeyedState<WindowRows>,
-    timers: &mut Timers,
-    watermark: i64,
-) -> Result<Vec<(Vec<u8>, OneWindow)>, StateError> {
-    let mut closed = Vec::new();
-    while let Some((_, slot)) = timers.pop_until(watermark) {
+/// Windows taken out of the state.
+pub struct ClosedWindows {
+    /// Each with its key, in the order of their ends, starts and keys.
+    pub windows: Vec<(Vec<u8>, OneWindow)>,
+    pub progress: Progress,
+}
+
+/// Takes windows that the watermark has passed out of the state, those that ended first before others, until they hold enough rows.
+pub fn take_closed(state: &mut KeyedState<WindowRows>, timers: &mut Timers, watermark: i64) -> Result<ClosedWindows, StateError> {
+    let (mut windows, mut rows) = (Vec::new(), 0);
+    while rows < ENOUGH_ROWS
+        && let Some((end, slot)) = timers.pop_until(watermark)
+    {
         let Some(key) = state.key(slot)? else { continue };
         let key = key.to_vec();
         let entry = state.value_mut(slot)?.expect("invariant: a slot with a key has a value");
-        let mut windows = entry.take_closed(watermark);
+        let mut closed = entry.take_closed(end);
         match entry.windows.first().map(|window| window.end) {
-            Some(_) if windows.is_empty() => {}
+            Some(_) if closed.is_empty() => {}
             Some(next) => timers.push(next, slot),
             None => {
                 state.remove_slot(slot)?;
             }
         }
-        if let Some(last) = windows.pop() {
-            closed.extend(windows.into_iter().map(|window| (key.clone(), window)));
-            closed.push((key, last));
+        rows += closed.iter().flat_map(|window| &window.sides).map(RowList::len).sum::<usize>();
+        if let Some(last) = closed.pop() {
+            windows.extend(closed.into_iter().map(|window| (key.clone(), window)));
+            windows.push((key, last));
         }
     }
-    closed.sort_unstable_by(|(one_key, one), (other_key, other)| {
+    windows.sort_unstable_by(|(one_key, one), (other_key, other)| {
         (one.end, one.start, one_key).cmp(&(other.end, other.start, other_key))
     });
-    Ok(closed)
+    Ok(ClosedWindows { windows, progress: Progress::until_enough(rows) })
 }

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     batch::Batch,
     error::EngineError,
-    stages::transform::operator::{Durable, Operator, OperatorContext, Output, Time},
+    stages::transform::operator::{Durable, Operator, OperatorContext, Output, Progress, Time},
     state::{KeyedState, Slot, key_hash},
 };
 
@@ -344,8 +344,8 @@ impl Operator for UpdatingJoin {
         Ok(())
     }
 
-    fn advance(&mut self, time: Time, _: &mut Output) -> Result<(), EngineError> {
-        let Some(ttl) = self.ttl else { return Ok(()) };
+    fn advance(&mut self, time: Time, _: &mut Output) -> Result<Progress, EngineError> {
+        let Some(ttl) = self.ttl else { return Ok(Progress::Done) };
         // The clock of a machine may go back; time to live does not.
         let now = self.clock.now.map_or(time.now, |before| before.max(time.now));
         self.clock.now = Some(now);
@@ -353,14 +353,10 @@ impl Operator for UpdatingJoin {
         while let Some((at, slot)) = self.timers.pop_until(now) {
             self.forget(slot, at, now, ttl)?;
         }
-        Ok(())
+        Ok(Progress::Done)
     }
 
     fn states(&mut self) -> Vec<(&'static str, &mut dyn Durable)> {
         vec![("rows", &mut self.state)]
-    }
-
-    fn memory(&self) -> usize {
-        self.state.usage().memory()
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     error::EngineError,
     stages::{
         Reason,
-        transform::operator::{Durable, Operator, OperatorContext, Output, Time},
+        transform::operator::{Durable, Operator, OperatorContext, Output, Progress, Time},
     },
     state::{KeyedState, Slot},
 };
@@ -222,20 +222,14 @@ impl Operator for WindowJoin {
         Ok(())
     }
 
-    fn advance(&mut self, time: Time, out: &mut Output) -> Result<(), EngineError> {
-        if time.watermark <= self.watermark {
-            return Ok(());
-        }
-        self.watermark = time.watermark;
-        let closed = take_closed(&mut self.state, &mut self.timers, time.watermark).map_err(|error| self.sides.state(error))?;
-        self.put_out(&closed, out)
+    fn advance(&mut self, time: Time, out: &mut Output) -> Result<Progress, EngineError> {
+        self.watermark = self.watermark.max(time.watermark);
+        let closed = take_closed(&mut self.state, &mut self.timers, self.watermark).map_err(|error| self.sides.state(error))?;
+        self.put_out(&closed.windows, out)?;
+        Ok(closed.progress)
     }
 
     fn states(&mut self) -> Vec<(&'static str, &mut dyn Durable)> {
         vec![("rows", &mut self.state)]
-    }
-
-    fn memory(&self) -> usize {
-        self.state.usage().memory()
     }
 }

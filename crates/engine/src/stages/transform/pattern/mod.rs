@@ -47,7 +47,7 @@ use arrow::{
 };
 use weir_plan::operator::{MatchNode, SortKey};
 
-use super::operator::{Durable, Operator, OperatorContext, Output, Time};
+use super::operator::{Durable, Operator, OperatorContext, Output, Progress, Time};
 use crate::{
     batch::Batch,
     error::EngineError,
@@ -276,18 +276,16 @@ impl Operator for MatchOperator {
         Ok(())
     }
 
-    fn advance(&mut self, time: Time, out: &mut Output) -> Result<(), EngineError> {
-        if time.watermark <= self.watermark {
-            return Ok(());
-        }
-        self.watermark = time.watermark;
+    fn advance(&mut self, time: Time, out: &mut Output) -> Result<Progress, EngineError> {
+        self.watermark = self.watermark.max(time.watermark);
         let mut found = Vec::new();
         let ended = self.watermark == i64::MAX;
         while let Some(&(at, slot)) = self.due.first().filter(|(at, _)| ended || *at < self.watermark) {
             self.due.pop_first();
             self.visit(slot, at, &mut found)?;
         }
-        self.emit(found, out).map_err(self.internal())
+        self.emit(found, out).map_err(self.internal())?;
+        Ok(Progress::Done)
     }
 
     /// No match in the making ends before the first row of the earliest search.
@@ -297,9 +295,5 @@ impl Operator for MatchOperator {
 
     fn states(&mut self) -> Vec<(&'static str, &mut dyn Durable)> {
         vec![("partitions", &mut self.state)]
-    }
-
-    fn memory(&self) -> usize {
-        self.state.usage().memory() + (self.due.len() + self.pending.len()) * 2 * size_of::<(i64, Slot)>()
     }
 }

@@ -18,7 +18,7 @@ use crate::{
             sides::{Leftover, check_time, no_time, refuse_changes, times},
             timers::Timers,
         },
-        operator::{Durable, Operator, OperatorContext, Output, Time},
+        operator::{Durable, ENOUGH_ROWS, Operator, OperatorContext, Output, Progress, Time},
     },
     state::{
         KeyedState, Slot, StateError, StateValue,
@@ -196,10 +196,12 @@ impl KeepFirst {
     }
 
     /// Puts out rows that the watermark has passed, in the order of their times.
-    fn put_out(&mut self, out: &mut Output) -> Result<(), EngineError> {
+    fn put_out(&mut self, out: &mut Output) -> Result<Progress, EngineError> {
         let (mut arena, mut passed) = (Arena::default(), Vec::new());
         let at = self.now.unwrap_or(UNSTAMPED);
-        while let Some((time, slot)) = self.waiting.pop_before(self.watermark) {
+        while passed.len() < ENOUGH_ROWS
+            && let Some((time, slot)) = self.waiting.pop_before(self.watermark)
+        {
             let value = self.state.value(slot).map_err(|error| EngineError::state(&self.ranking.node, error))?;
             match value {
                 Some(First::Waiting { time: first, row }) if *first == time => passed.push((time, arena.add(row))),
@@ -222,7 +224,7 @@ impl KeepFirst {
             }
             self.ranking.emit(picked, None, &part, out)?;
         }
-        Ok(())
+        Ok(Progress::until_enough(passed.len()))
     }
 
     /// Forgets partitions whose time to live is over.
@@ -253,25 +255,19 @@ impl Operator for KeepFirst {
         }
     }
 
-    fn advance(&mut self, time: Time, out: &mut Output) -> Result<(), EngineError> {
+    fn advance(&mut self, time: Time, out: &mut Output) -> Result<Progress, EngineError> {
         // The clock of a machine may go back; time to live does not.
         let now = self.now.map_or(time.now, |before| before.max(time.now));
         self.now = Some(now);
-        if time.watermark > self.watermark {
-            self.watermark = time.watermark;
-            self.put_out(out)?;
+        self.watermark = self.watermark.max(time.watermark);
+        let progress = self.put_out(out)?;
+        if let Some(ttl) = self.ttl {
+            self.forget(now, ttl)?;
         }
-        match self.ttl {
-            Some(ttl) => self.forget(now, ttl),
-            None => Ok(()),
-        }
+        Ok(progress)
     }
 
     fn states(&mut self) -> Vec<(&'static str, &mut dyn Durable)> {
         vec![("partitions", &mut self.state)]
-    }
-
-    fn memory(&self) -> usize {
-        self.state.usage().memory()
     }
 }

@@ -27,7 +27,7 @@ use crate::{
             sides::{Leftover, change_of},
             timers::Timers,
         },
-        operator::{Durable, Operator, OperatorContext, Output, Time},
+        operator::{Durable, Operator, OperatorContext, Output, Progress, Time},
     },
     state::{KeyedState, Slot, StateError, StateValue, codec::Reader},
 };
@@ -313,21 +313,17 @@ impl Operator for TopN {
         Ok(())
     }
 
-    fn advance(&mut self, time: Time, _: &mut Output) -> Result<(), EngineError> {
+    fn advance(&mut self, time: Time, _: &mut Output) -> Result<Progress, EngineError> {
         // The clock of a machine may go back; time to live does not.
         let now = self.now.map_or(time.now, |before| before.max(time.now));
         self.now = Some(now);
-        match self.ttl {
-            Some(ttl) => self.forget(now, ttl),
-            None => Ok(()),
+        if let Some(ttl) = self.ttl {
+            self.forget(now, ttl)?;
         }
+        Ok(Progress::Done)
     }
 
     fn states(&mut self) -> Vec<(&'static str, &mut dyn Durable)> {
         vec![("partitions", &mut self.state)]
-    }
-
-    fn memory(&self) -> usize {
-        self.state.usage().memory()
     }
 }

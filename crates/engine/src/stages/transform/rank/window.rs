@@ -1,7 +1,7 @@
 //! Ranks within windows: put out when the watermark passes the window's end, append only.
 //!
 //! A row whose window has ended is late; one without a window is rejected. Results come in the order of windows, then of
-//! partitions, then of ranks.
+//! partitions, then of ranks; where very many rows are due at once, in several such sequences.
 
 use weir_plan::operator::RankNode;
 
@@ -17,7 +17,7 @@ use crate::{
             timers::{Timers, take_closed},
             window::no_window,
         },
-        operator::{Durable, Operator, OperatorContext, Output, Time},
+        operator::{Durable, Operator, OperatorContext, Output, Progress, Time},
     },
     state::KeyedState,
 };
@@ -104,21 +104,15 @@ impl Operator for WindowRank {
         Ok(())
     }
 
-    fn advance(&mut self, time: Time, out: &mut Output) -> Result<(), EngineError> {
-        if time.watermark <= self.watermark {
-            return Ok(());
-        }
-        self.watermark = time.watermark;
-        let closed = take_closed(&mut self.state, &mut self.timers, time.watermark);
+    fn advance(&mut self, time: Time, out: &mut Output) -> Result<Progress, EngineError> {
+        self.watermark = self.watermark.max(time.watermark);
+        let closed = take_closed(&mut self.state, &mut self.timers, self.watermark);
         let closed = closed.map_err(|error| EngineError::state(&self.ranking.node, error))?;
-        self.put_out(&closed, out)
+        self.put_out(&closed.windows, out)?;
+        Ok(closed.progress)
     }
 
     fn states(&mut self) -> Vec<(&'static str, &mut dyn Durable)> {
         vec![("rows", &mut self.state)]
-    }
-
-    fn memory(&self) -> usize {
-        self.state.usage().memory()
     }
 }

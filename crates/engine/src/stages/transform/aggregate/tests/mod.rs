@@ -24,7 +24,7 @@ use weir_vault::Key;
 use super::AggregateOperator;
 use crate::{
     batch::{Batch, Origin},
-    stages::transform::operator::{Operator, OperatorContext, Output, Time},
+    stages::transform::operator::{Operator, OperatorContext, Output, Progress, Time},
     state::{LaneState, Settings, key_hash, lane_of},
 };
 
@@ -219,7 +219,7 @@ impl Run {
         self.lanes = (0..lanes).map(operator).collect();
         for lane in &mut self.lanes {
             let mut out = Output::default();
-            lane.advance(self.time, &mut out).unwrap();
+            while lane.advance(self.time, &mut out).unwrap() == Progress::More {}
             assert!(out.rows.is_empty(), "nothing is due that was not before");
         }
     }
@@ -264,7 +264,7 @@ impl Run {
         let mut step = Step::default();
         for lane in &mut self.lanes {
             let mut out = Output::default();
-            lane.advance(self.time, &mut out).unwrap();
+            while lane.advance(self.time, &mut out).unwrap() == Progress::More {}
             let mut one = Step::default();
             one.add(out, &self.output);
             step.rows.extend(one.rows);

@@ -18,7 +18,7 @@ use super::MatchOperator;
 use crate::{
     batch::{Batch, Origin},
     error::EngineError,
-    stages::transform::operator::{Operator, OperatorContext, Output, Time},
+    stages::transform::operator::{Operator, OperatorContext, Output, Progress, Time},
     state::{LaneState, Settings},
 };
 
@@ -127,7 +127,7 @@ impl Bench {
     /// Rows put out when the watermark comes to this, as text: the symbol and each measure.
     fn advance(&mut self, watermark: i64) -> Result<Vec<String>, EngineError> {
         let mut out = Output::default();
-        self.operator.advance(Time { watermark, now: 0 }, &mut out)?;
+        while self.operator.advance(Time { watermark, now: 0 }, &mut out)? == Progress::More {}
         Ok(out.rows.iter().flat_map(|emitted| texts(&emitted.rows)).collect())
     }
 
