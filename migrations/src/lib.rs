@@ -10,6 +10,7 @@ use sea_orm_migration::{MigrationTrait, async_trait};
 mod columns;
 mod initial;
 mod measures;
+mod newest_head;
 mod observations;
 
 /// All migrations, oldest first. Run it inside one transaction, so that two processes that start at once do not both migrate and
@@ -20,6 +21,11 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(initial::Initial), Box::new(observations::Observations), Box::new(measures::Measures)]
+        vec![
+            Box::new(initial::Initial),
+            Box::new(observations::Observations),
+            Box::new(measures::Measures),
+            Box::new(newest_head::NewestHead),
+        ]
     }
 }

@@ -57,6 +57,8 @@ pub struct Report {
     /// What became of the rows; of a run that failed, as of its last checkpoint.
     pub summary: Summary,
     pub result: Result<Outcome, EngineError>,
+    /// Whether the log could be signed at the end: not if somebody has changed it.
+    pub signed: Result<(), weir_service::Error>,
 }
 
 /// Where a run begins.
@@ -72,7 +74,10 @@ pub enum Start {
 /// Runs a checked document until its bounded sources end or somebody stops it. `cx` is the operator in the pipeline's project.
 /// Errors with `Document` when the document was refused.
 pub async fn run(cx: &Cx, data: &Path, checked: CheckedFile, control: &Control) -> Result<Outcome, WorkerError> {
-    Ok(run_reported(cx, data, checked, Start::Resume, control, DEFAULT_STATE_MEMORY).await?.result?)
+    let report = run_reported(cx, data, checked, Start::Resume, control, DEFAULT_STATE_MEMORY).await?;
+    let outcome = report.result?;
+    report.signed?;
+    Ok(outcome)
 }
 
 /// Like [`run`], with the summary also of a run that failed. An error means that no run had begun.
@@ -103,7 +108,7 @@ pub async fn run_reported(
     let signer = tokio::spawn(sign_every_minute(Arc::clone(&services)));
     let result = carry(&services, consent, assignment, control, OnRetryable::End).await;
     signer.abort();
-    heads::sign(&services).await?;
+    let signed = heads::sign(&services).await.map(drop);
     let mut summary = match &result {
         Ok(outcome) => outcome.summary.clone(),
         Err(_) => as_of_the_last_checkpoint(&services, &plan, &run, begun.deployment.id).await?,
@@ -112,7 +117,7 @@ pub async fn run_reported(
         let tally = alerts::tally(services.store(), begun.deployment.id).await?;
         summary.alerts = Some(AlertSummary { raised: tally.raised, resolved: tally.resolved, open: tally.open });
     }
-    Ok(Report { summary, result })
+    Ok(Report { summary, result, signed })
 }
 
 /// Whether the document has alert steps.

@@ -72,10 +72,22 @@ pub struct Head {
     /// RFC 6962 tree hash, hex.
     pub root: String,
     pub signed_at: DateTime<Utc>,
+    /// The head signed before this one; absent in heads of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<PreviousHead>,
     /// Names the public key.
     pub key_id: String,
     /// Ed25519, hex.
     pub signature: String,
+}
+
+/// What a head says of the one before it; before the first there is the empty log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PreviousHead {
+    pub size: u64,
+    /// Hex.
+    pub root: String,
 }
 
 /// That a leaf is under a head (RFC 6962, section 2.1.1).

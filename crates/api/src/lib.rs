@@ -34,7 +34,9 @@ pub mod user;
 pub use alert::{
     AcknowledgeAlert, Acknowledgement, Alert, AlertQuery, AlertSeverity, AlertState, AlertStates, OpenAlerts, UnknownSeverity,
 };
-pub use audit::{AuditEntry, AuditQuery, ConsistencyProof, Head, InclusionProof, Outcome, VerifyFailure, VerifyResult};
+pub use audit::{
+    AuditEntry, AuditQuery, ConsistencyProof, Head, InclusionProof, Outcome, PreviousHead, VerifyFailure, VerifyResult,
+};
 pub use consent::{ConsentHistory, ConsentRecord, ConsentState, ImportLineError, ImportResult, SetConsent, ShowConsent};
 pub use contract::{ContractDetail, ContractSummary, RegisterContract};
 pub use graph::{Graph, GraphColumn, GraphEdge, GraphNode, NodeKind};

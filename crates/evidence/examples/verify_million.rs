@@ -4,7 +4,7 @@
 use std::{io::BufReader, time::Instant};
 
 use weir_evidence::{
-    BundleHeader, BundleWriter, CompactRange, Leaf, SigningKey, Timestamp, TreeHead,
+    BundleHeader, BundleWriter, CompactRange, Leaf, Previous, SigningKey, Timestamp, TreeHead,
     record::{AdminAction, AdminDecision, Body},
     verify_bundle,
 };
@@ -36,7 +36,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         tree.append(hash);
         stored.push((bytes, hash));
         if tree.size().is_multiple_of(every) {
-            heads.push(TreeHead::sign(&key, "log", tree.size(), tree.root(), at)?);
+            let previous = heads.last().map_or_else(Previous::none, Previous::from);
+            heads.push(TreeHead::sign(&key, "log", tree.size(), tree.root(), at, Some(previous))?);
         }
     }
     let written = started.elapsed();

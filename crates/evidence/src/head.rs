@@ -6,6 +6,7 @@ use crate::{
     canonical::{self, CanonicalError},
     hash::{Hash, decode_hex},
     key::{PublicKey, SigningKey},
+    merkle::empty_root,
     timestamp::Timestamp,
 };
 
@@ -22,9 +23,33 @@ pub struct TreeHead {
     /// The root over them.
     pub root: Hash,
     pub at: Timestamp,
+    /// The head signed before this one, so that one which is removed is missed. Heads of older logs have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Previous>,
     /// See [`PublicKey::key_id`].
     pub key_id: String,
     pub signature: HeadSignature,
+}
+
+/// What a head says of the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Previous {
+    pub size: u64,
+    pub root: Hash,
+}
+
+impl Previous {
+    /// Before a log's first head: the empty log, which nobody signs.
+    pub fn none() -> Self {
+        Self { size: 0, root: empty_root() }
+    }
+}
+
+impl From<&TreeHead> for Previous {
+    fn from(head: &TreeHead) -> Self {
+        Self { size: head.size, root: head.root }
+    }
 }
 
 /// 64 bytes, written as 128 lower-case hex digits.
@@ -67,22 +92,31 @@ struct Signed<'a> {
     size: u64,
     root: Hash,
     at: &'a Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<Previous>,
     key_id: &'a str,
 }
 
 impl TreeHead {
     /// Signs a statement about the log.
-    pub fn sign(key: &SigningKey, log_id: &str, size: u64, root: Hash, at: Timestamp) -> Result<Self, CanonicalError> {
+    pub fn sign(
+        key: &SigningKey,
+        log_id: &str,
+        size: u64,
+        root: Hash,
+        at: Timestamp,
+        previous: Option<Previous>,
+    ) -> Result<Self, CanonicalError> {
         let key_id = key.key_id();
-        let message = message(&Signed { log_id, size, root, at: &at, key_id: &key_id })?;
+        let message = message(&Signed { log_id, size, root, at: &at, previous, key_id: &key_id })?;
         let signature = HeadSignature(key.sign(&message));
-        Ok(Self { log_id: log_id.to_owned(), size, root, at, key_id, signature })
+        Ok(Self { log_id: log_id.to_owned(), size, root, at, previous, key_id, signature })
     }
 
     /// Whether the key made this head.
     pub fn is_signed_by(&self, key: &PublicKey) -> bool {
-        let Self { log_id, size, root, at, key_id, signature } = self;
-        let signed = Signed { log_id, size: *size, root: *root, at, key_id };
+        let Self { log_id, size, root, at, previous, key_id, signature } = self;
+        let signed = Signed { log_id, size: *size, root: *root, at, previous: *previous, key_id };
         *key_id == key.key_id() && message(&signed).is_ok_and(|message| key.verifies(&message, signature.as_bytes()))
     }
 
@@ -123,8 +157,26 @@ mod tests {
     fn head() -> (SigningKey, TreeHead) {
         let key = SigningKey::from_bytes(&[7; 32]);
         let at = Timestamp::from_micros(1_772_366_400_000_000).unwrap();
-        let head = TreeHead::sign(&key, "log-1", 42, Hash::of(b"root"), at).unwrap();
+        let head = TreeHead::sign(&key, "log-1", 42, Hash::of(b"root"), at, None).unwrap();
         (key, head)
+    }
+
+    fn second() -> (SigningKey, TreeHead) {
+        let (key, first) = head();
+        let previous = Some(Previous::from(&first));
+        let head = TreeHead::sign(&key, "log-1", 50, Hash::of(b"later"), first.at, previous).unwrap();
+        (key, head)
+    }
+
+    #[test]
+    fn names_the_head_before_it() {
+        let (key, head) = second();
+        assert!(head.is_signed_by(&key.public_key()));
+        let line = head.to_line().unwrap();
+        let root = Hash::of(b"root");
+        assert!(line.contains(&format!("\"previous\":{{\"root\":\"{root}\",\"size\":42}}")), "{line}");
+        assert_eq!(TreeHead::from_line(&line).unwrap(), head);
+        assert!(TreeHead::from_line(&line.replace("\"size\":42}", "\"size\":42,\"x\":1}")).is_err());
     }
 
     #[test]
@@ -137,16 +189,18 @@ mod tests {
 
     #[test]
     fn signature_covers_every_field() {
-        let (key, head) = head();
+        let (key, head) = second();
         let public = key.public_key();
         assert!(head.is_signed_by(&public));
         let other = SigningKey::from_bytes(&[8; 32]);
         assert!(!head.is_signed_by(&other.public_key()));
-        let changes: [fn(&mut TreeHead); 6] = [
+        let changes: [fn(&mut TreeHead); 8] = [
             |h| h.log_id.push('x'),
             |h| h.size += 1,
             |h| h.root = Hash::of(b"other"),
             |h| h.at = Timestamp::from_micros(0).unwrap(),
+            |h| h.previous = None,
+            |h| h.previous = Some(Previous::none()),
             |h| h.key_id.replace_range(..1, "x"),
             |h| h.signature.0[63] ^= 1,
         ];
@@ -165,6 +219,7 @@ mod tests {
             format!("{line} "),
             line.replace("\"size\":42", "\"size\":42.0"),
             line.replace("{\"at\"", "{\"more\":1,\"at\""),
+            line.replace("\"root\"", "\"previous\":null,\"root\""),
             line.replace("log-1", "log\\u002d1"),
         ] {
             assert!(TreeHead::from_line(&other).is_err(), "{other}");

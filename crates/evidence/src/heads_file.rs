@@ -2,7 +2,7 @@
 //! replaced does not take its heads with it.
 
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     io::{self, BufRead, Read, Seek, SeekFrom, Write},
     path::Path,
 };
@@ -24,6 +24,8 @@ pub struct Heads {
 pub enum HeadsFileError {
     #[error("heads file, line {line}: {source}")]
     Line { line: usize, source: HeadError },
+    #[error("heads file, last line: {0}")]
+    Last(#[source] HeadError),
     #[error("cannot read or write the heads file: {0}")]
     Io(#[from] io::Error),
 }
@@ -47,16 +49,48 @@ pub fn read(mut reader: impl BufRead) -> Result<Heads, HeadsFileError> {
     Ok(found)
 }
 
-/// Appends a head and syncs it to disk. What a process left half written before it died is removed first.
+/// The last head; none if there is no file or no head in it.
+pub fn last(path: &Path) -> Result<Option<TreeHead>, HeadsFileError> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let end = end_of_last_line(&mut file)?;
+    last_before(&mut file, end)
+}
+
+/// Appends a head and syncs it to disk, unless one as large is there already: another process was faster. What a process left half
+/// written before it died is removed first.
 pub fn append(path: &Path, head: &TreeHead) -> Result<(), HeadsFileError> {
     let line = head.to_line().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    match file.lock() {
+        // Where files cannot be locked, the database's own lock is what keeps processes apart.
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+        locked => locked?,
+    }
     let end = end_of_last_line(&mut file)?;
+    if last_before(&mut file, end)?.is_some_and(|last| last.size >= head.size) {
+        return Ok(());
+    }
     file.set_len(end)?;
     file.seek(SeekFrom::Start(end))?;
     file.write_all(format!("{line}\n").as_bytes())?;
     file.sync_all()?;
     Ok(())
+}
+
+/// The head on the line that ends at `end`.
+fn last_before(file: &mut (impl Read + Seek), end: u64) -> Result<Option<TreeHead>, HeadsFileError> {
+    // Several times what a head takes.
+    const LONGEST: u64 = 16 << 10;
+    let Some(text) = end.checked_sub(1) else { return Ok(None) };
+    let start = text.saturating_sub(LONGEST);
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = vec![0; (text - start) as usize];
+    file.read_exact(&mut bytes)?;
+    let line = bytes.rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
+    TreeHead::from_line(&String::from_utf8_lossy(line)).map(Some).map_err(HeadsFileError::Last)
 }
 
 /// Where the last whole line ends; the file's beginning if there is none.
@@ -85,7 +119,7 @@ mod tests {
 
     fn head(size: u64) -> TreeHead {
         let key = SigningKey::from_bytes(&[7; 32]);
-        TreeHead::sign(&key, "log", size, Hash::of(&size.to_be_bytes()), Timestamp::from_micros(0).unwrap()).unwrap()
+        TreeHead::sign(&key, "log", size, Hash::of(&size.to_be_bytes()), Timestamp::from_micros(0).unwrap(), None).unwrap()
     }
 
     #[test]
@@ -113,6 +147,33 @@ mod tests {
             let mended = read(Cursor::new(fs::read(&path).unwrap())).unwrap();
             assert_eq!(mended, Heads { heads: vec![head(1), head(3)], torn: false }, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn the_last_head_is_found_behind_any_number_of_others_and_before_what_was_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("heads.jsonl");
+        assert_eq!(last(&path).unwrap(), None);
+        for size in 1..=200 {
+            append(&path, &head(size)).unwrap();
+            assert_eq!(last(&path).unwrap(), Some(head(size)));
+        }
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+        assert_eq!(last(&path).unwrap(), Some(head(199)));
+        fs::write(&path, "nonsense\n").unwrap();
+        assert!(last(&path).unwrap_err().to_string().starts_with("heads file, last line: "));
+    }
+
+    #[test]
+    fn a_head_that_another_process_has_appended_is_not_appended_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("heads.jsonl");
+        for size in [1, 2, 3, 3, 2] {
+            append(&path, &head(size)).unwrap();
+        }
+        let found = read(Cursor::new(fs::read(&path).unwrap())).unwrap();
+        assert_eq!(found.heads, [head(1), head(2), head(3)]);
     }
 
     #[test]

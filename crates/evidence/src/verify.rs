@@ -3,7 +3,8 @@
 //! What the evidence can tell: a leaf whose bytes do not give its stored hash is named exactly. If someone changed the
 //! hash too, only heads notice: the leaf then lies after the last head that fits and before the first one that does not.
 //! Leaves after the last head are guarded by their own hashes and numbers only; [`Verified::signed_size`] says where that
-//! begins. A log cut off together with its heads needs a head that was kept outside.
+//! begins. Each head names the one before it, and a log is signed with its first leaves: a head that was removed is missed, and
+//! so are all of them. A log cut off together with its last heads needs a head that was kept outside.
 
 use std::{collections::HashSet, fmt, ops::ControlFlow};
 
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     hash::Hash,
-    head::TreeHead,
+    head::{Previous, TreeHead},
     key::PublicKey,
     merkle::{CompactRange, leaf_hash},
     timestamp::Timestamp,
@@ -32,6 +33,8 @@ pub enum HeadOrigin {
     Log,
     /// The file beside the database.
     HeadsFile,
+    /// The copy of the newest head that is sealed under the master key.
+    Sealed,
     /// Kept by someone else and given for this verification.
     Outside,
 }
@@ -41,6 +44,7 @@ impl fmt::Display for HeadOrigin {
         f.write_str(match self {
             Self::Log => "in the log",
             Self::HeadsFile => "in the heads file",
+            Self::Sealed => "in the sealed copy",
             Self::Outside => "kept outside",
         })
     }
@@ -66,6 +70,35 @@ pub struct Verified {
     pub signed_size: u64,
     /// When the last of the largest heads was signed.
     pub last_head_at: Option<Timestamp>,
+    /// What this rests on less than usual.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
+}
+
+/// What is no fault, but good to know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Note {
+    /// Heads of a version that did not name the head before.
+    Unlinked { heads: u64 },
+    /// The newest head has not come into the heads file: the process that signed it died, or is about to write it.
+    Unfiled { size: u64 },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unlinked { heads } => write!(
+                f,
+                "{heads} of the heads do not name the one before them, as an earlier version of Weir signed; whether others were \
+                 removed between them cannot be told"
+            ),
+            Self::Unfiled { size } => write!(
+                f,
+                "the newest head, over {size} leaves, is not in the heads file yet; Weir puts it there when it signs or starts next"
+            ),
+        }
+    }
 }
 
 /// Something does not fit.
@@ -108,6 +141,22 @@ pub enum Reason {
     Unreadable { problem: String },
     /// The leaf lies behind the end of the log as the log itself counts: it was put there.
     Uncounted { counted: u64 },
+    /// There are leaves and no head. A log is signed with its first leaves, so that its heads were removed.
+    NoHead { leaves: u64 },
+    /// There are no leaves, though this instance has a key that has signed some.
+    Emptied,
+    /// The head over `size` leaves names one over `previous` leaves before it, which is nowhere.
+    MissingPrevious { size: u64, previous: u64, origin: HeadOrigin, head_at: Timestamp },
+    /// So many heads are in one place and not in the other; the first of them is over `size` leaves.
+    MissingHeads { heads: u64, size: u64, head_at: Timestamp, found: HeadOrigin, missing: HeadOrigin },
+    /// A head that cannot be read, or that is filed under something that it does not state.
+    DamagedHead { origin: HeadOrigin, problem: String },
+    /// The sealed copy of the newest head is not that.
+    SealedCopy { problem: String },
+    /// The log counts leaves that are not there.
+    Short { counted: u64, found: u64 },
+    /// What the log keeps for appending to it does not fit its leaves.
+    WrongFrontier { size: u64 },
     /// A bundle that is damaged, incomplete or edited.
     DamagedBundle { line: u64, problem: String },
 }
@@ -123,7 +172,7 @@ impl fmt::Display for Outcome {
 
 impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { size, root, heads_checked, signed_size, last_head_at } = self;
+        let Self { size, root, heads_checked, signed_size, last_head_at, notes: _ } = self;
         write!(f, "verified: {size} leaves, root {root}, {heads_checked} signed heads")?;
         match last_head_at {
             Some(at) => write!(f, ", the last of {at} over {signed_size} leaves"),
@@ -181,6 +230,38 @@ impl fmt::Display for Reason {
             Self::Uncounted { counted } => {
                 write!(f, "it lies behind the end of the log, which counts {counted} leaves; it was put there")
             }
+            Self::NoHead { leaves } => write!(
+                f,
+                "the log has {leaves} leaves and no signed head; a log is signed with its first leaves, so that its heads were removed"
+            ),
+            Self::Emptied => {
+                f.write_str("the log is empty, though this instance has signed one; its leaves and heads were removed")
+            }
+            Self::MissingPrevious { size, previous, origin, head_at } => write!(
+                f,
+                "the head of {head_at} over {size} leaves {origin} follows one over {previous} leaves, which is missing; it was removed"
+            ),
+            Self::MissingHeads { heads: 1, size, head_at, found, missing } => write!(
+                f,
+                "the head of {head_at} over {size} leaves is {found} and not {missing}; it was removed there or put here"
+            ),
+            Self::MissingHeads { heads, size, head_at, found, missing } => write!(
+                f,
+                "{heads} heads are {found} and not {missing}, the first of {head_at} over {size} leaves; they were removed there or \
+                 put here"
+            ),
+            Self::DamagedHead { origin, problem } => write!(f, "a head {origin} is not what Weir wrote: {problem}"),
+            Self::SealedCopy { problem } => {
+                write!(f, "the sealed copy of the newest head {problem}; the newest heads may be gone")
+            }
+            Self::Short { counted, found } => {
+                write!(f, "the log counts {counted} leaves, but only {found} are there; its end was cut off")
+            }
+            Self::WrongFrontier { size } => write!(
+                f,
+                "what the log keeps to append to its {size} leaves does not fit them; the leaves or the database's count of them was \
+                 changed"
+            ),
             Self::DamagedBundle { line, problem } => write!(f, "bundle, line {line}: {problem}"),
         }
     }
@@ -194,6 +275,9 @@ pub struct Verifier {
     next: usize,
     tree: CompactRange,
     broken: Option<Broken>,
+    /// What is wrong beside the leaves. Told if nothing is wrong with them: a leaf says more.
+    beside: Option<Reason>,
+    notes: Vec<Note>,
 }
 
 impl Verifier {
@@ -203,7 +287,7 @@ impl Verifier {
         let mut heads: Vec<_> = heads.into_iter().filter(|(_, head)| seen.insert(identity(head))).collect();
         heads.sort_by(|(_, a), (_, b)| (a.size, &a.at).cmp(&(b.size, &b.at)));
         let broken = check_heads(trust, &heads).err().map(|reason| Broken { at: None, reason });
-        let mut verifier = Self { heads, next: 0, tree: CompactRange::new(), broken };
+        let mut verifier = Self { heads, next: 0, tree: CompactRange::new(), broken, beside: None, notes: Vec::new() };
         verifier.compare_heads();
         verifier
     }
@@ -227,8 +311,13 @@ impl Verifier {
         self.tree.size()
     }
 
+    /// The tree over the leaves that fit so far.
+    pub fn tree(&self) -> &CompactRange {
+        &self.tree
+    }
+
     /// The verdict, once all leaves were given.
-    pub fn finish(self) -> Outcome {
+    pub fn finish(mut self) -> Outcome {
         if let Some(broken) = self.broken {
             return Outcome::Broken(broken);
         }
@@ -238,6 +327,16 @@ impl Verifier {
             let reason = Reason::CutTail { expected: head.size, found, origin: *origin, head_at: head.at.clone() };
             return Outcome::Broken(Broken { at: Some(found), reason });
         }
+        let own = || self.heads.iter().filter(|(origin, _)| *origin != HeadOrigin::Outside);
+        let reason = self.beside.take().or_else(|| {
+            let unsigned = found > 0 && own().next().is_none();
+            if unsigned { Some(Reason::NoHead { leaves: found }) } else { missing_previous(&self.heads) }
+        });
+        if let Some(reason) = reason {
+            return Outcome::Broken(Broken { at: None, reason });
+        }
+        let unlinked = own().filter(|(_, head)| head.previous.is_none()).count() as u64;
+        self.notes.extend((unlinked > 0).then_some(Note::Unlinked { heads: unlinked }));
         let last = self.heads.last();
         Outcome::Verified(Verified {
             size: found,
@@ -245,12 +344,24 @@ impl Verifier {
             heads_checked: self.heads.len() as u64,
             signed_size: last.map_or(0, |(_, head)| head.size),
             last_head_at: last.map(|(_, head)| head.at.clone()),
+            notes: self.notes,
         })
     }
 
     /// Declares the log broken for a reason found outside the leaves, unless it is already.
     pub fn break_at(&mut self, at: Option<u64>, reason: Reason) {
         self.broken.get_or_insert(Broken { at, reason });
+    }
+
+    /// Declares the log broken for a reason that says less than what is wrong with a leaf: it is the verdict if the leaves fit, and the
+    /// first of several such reasons counts.
+    pub fn break_beside(&mut self, reason: Reason) {
+        self.beside.get_or_insert(reason);
+    }
+
+    /// Something that is no fault.
+    pub fn note(&mut self, note: Note) {
+        self.notes.push(note);
     }
 
     fn check_leaf(&self, seq: u64, canonical: &[u8], stored: &Hash) -> Result<Hash, Reason> {
@@ -295,8 +406,20 @@ impl Verifier {
 }
 
 fn identity(head: &TreeHead) -> (u64, Hash, Timestamp, String, String, [u8; 64]) {
-    let TreeHead { log_id, size, root, at, key_id, signature } = head;
+    // What it says of the head before is covered by the signature.
+    let TreeHead { log_id, size, root, at, previous: _, key_id, signature } = head;
     (*size, *root, at.clone(), log_id.clone(), key_id.clone(), *signature.as_bytes())
+}
+
+/// The first head whose predecessor is not among those of the log.
+fn missing_previous(heads: &[(HeadOrigin, TreeHead)]) -> Option<Reason> {
+    let own = heads.iter().filter(|(origin, _)| *origin != HeadOrigin::Outside);
+    let known: HashSet<_> = own.map(|(_, head)| Previous::from(head)).collect();
+    heads.iter().find_map(|(origin, head)| {
+        let previous = head.previous.filter(|previous| *previous != Previous::none() && !known.contains(previous))?;
+        let (size, head_at) = (head.size, head.at.clone());
+        Some(Reason::MissingPrevious { size, previous: previous.size, origin: *origin, head_at })
+    })
 }
 
 /// Checks heads, sorted by size, without any leaves.

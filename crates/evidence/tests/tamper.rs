@@ -6,7 +6,9 @@ mod common;
 use common::{LOG, Stored, at, bundle, heads, key, leaf, leaves};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
-use weir_evidence::{Hash, HeadOrigin, Outcome, SigningKey, TreeHead, Trust, Verifier, merkle::leaf_hash, verify_bundle};
+use weir_evidence::{
+    Hash, HeadOrigin, Outcome, Previous, SigningKey, TreeHead, Trust, Verifier, merkle::leaf_hash, verify::Note, verify_bundle,
+};
 
 fn verify(leaves: &[Stored], heads: impl IntoIterator<Item = (HeadOrigin, TreeHead)>) -> Outcome {
     let trust = Trust { log_id: LOG.into(), keys: vec![key().public_key()] };
@@ -54,8 +56,13 @@ fn an_honest_log_verifies() {
 }
 
 #[test]
-fn a_log_without_heads_verifies_but_says_that_nothing_is_signed() {
-    expect!["verified: 3 leaves, root 1778073794e777fcd23a82b825a31c66b4f8021fbc46a2cbddf7b4932980ae44, 0 signed heads; nothing is signed yet"].assert_eq(&verify(&leaves(3), []).to_string());
+fn a_log_without_heads_is_broken_unless_it_is_empty() {
+    expect![
+        "broken: the log has 3 leaves and no signed head; a log is signed with its first leaves, so that its heads were removed"
+    ]
+    .assert_eq(&verify(&leaves(3), []).to_string());
+    let kept = heads(&key(), LOG, &leaves(3), &[2]).into_iter().map(|head| (HeadOrigin::Outside, head));
+    assert!(matches!(verify(&leaves(3), kept), Outcome::Broken(_)), "a head kept outside is none of the log's own");
     expect!["verified: 0 leaves, root e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855, 0 signed heads; nothing is signed yet"].assert_eq(&verify(&[], []).to_string());
 }
 
@@ -238,7 +245,7 @@ fn heads_of_two_histories_are_noticed() {
 fn heads_signed_anew_without_growth_are_no_fault() {
     let honest = leaves(4);
     let first = heads(&key(), LOG, &honest, &[4]).remove(0);
-    let again = TreeHead::sign(&key(), LOG, 4, first.root, at(1000)).unwrap();
+    let again = TreeHead::sign(&key(), LOG, 4, first.root, at(1000), None).unwrap();
     let all = [(HeadOrigin::Log, first.clone()), (HeadOrigin::HeadsFile, first), (HeadOrigin::Log, again)];
     match verify(&honest, all) {
         Outcome::Verified(verified) => {
@@ -246,6 +253,70 @@ fn heads_signed_anew_without_growth_are_no_fault() {
         }
         broken => panic!("{broken}"),
     }
+}
+
+/// Heads over so many leaves of an honest log of 20, each of which names the one before.
+fn linked(sizes: &[u64]) -> Vec<TreeHead> {
+    let mut linked: Vec<TreeHead> = Vec::new();
+    for head in heads(&key(), LOG, &leaves(20), sizes) {
+        let previous = linked.last().map_or_else(Previous::none, Previous::from);
+        linked.push(TreeHead::sign(&key(), LOG, head.size, head.root, head.at, Some(previous)).unwrap());
+    }
+    linked
+}
+
+#[test]
+fn a_removed_head_is_missed_by_the_next_one() {
+    let honest = leaves(20);
+    let all = linked(&[3, 5, 12, 20]);
+    match verify(&honest, of_log(all.clone())) {
+        Outcome::Verified(verified) => assert_eq!((verified.heads_checked, verified.notes), (4, vec![])),
+        broken => panic!("{broken}"),
+    }
+    for (removed, expected) in [
+        (
+            0,
+            expect![
+                "broken: the head of 2026-03-01T12:00:05.000000Z over 5 leaves in the log follows one over 3 leaves, which is missing; it was removed"
+            ],
+        ),
+        (
+            2,
+            expect![
+                "broken: the head of 2026-03-01T12:00:20.000000Z over 20 leaves in the log follows one over 12 leaves, which is missing; it was removed"
+            ],
+        ),
+    ] {
+        let mut heads = all.clone();
+        let gone = heads.remove(removed);
+        expected.assert_eq(&verify(&honest, of_log(heads.clone())).to_string());
+        let kept = of_log(heads).into_iter().chain([(HeadOrigin::Outside, gone)]);
+        assert!(matches!(verify(&honest, kept), Outcome::Broken(_)), "who kept it does not put it back into the log");
+    }
+}
+
+#[test]
+fn a_changed_leaf_is_named_rather_than_the_head_that_was_removed_with_it() {
+    let mut changed = leaves(20);
+    rewrite(&mut changed, 7);
+    let mut heads = linked(&[5, 12, 20]);
+    heads.remove(1);
+    expect!["broken at leaf 5: a leaf from 5 to 19 was changed, removed, inserted or reordered together with its hash; the head of 2026-03-01T12:00:20.000000Z in the log proves it"].assert_eq(&verify(&changed, of_log(heads)).to_string());
+}
+
+#[test]
+fn heads_of_an_older_version_verify_with_a_note() {
+    let honest = leaves(20);
+    let mut heads = heads(&key(), LOG, &honest, &[5, 12]);
+    let previous = heads.last().map(Previous::from);
+    let last = linked(&[20]).remove(0);
+    heads.push(TreeHead::sign(&key(), LOG, 20, last.root, at(20), previous).unwrap());
+    match verify(&honest, of_log(heads.clone())) {
+        Outcome::Verified(verified) => assert_eq!(verified.notes, [Note::Unlinked { heads: 2 }]),
+        broken => panic!("{broken}"),
+    }
+    heads.remove(1);
+    assert!(matches!(verify(&honest, of_log(heads)), Outcome::Broken(_)), "the first new one names the last old one");
 }
 
 #[test]
@@ -324,7 +395,7 @@ fn damage_in_a_bundle_is_named_with_its_line() {
         (
             without(2),
             expect![
-                "broken: bundle, line 4: not a tree head: unknown field `hash`, expected one of `log_id`, `size`, `root`, `at`, `key_id`, `signature` at line 1 column 7"
+                "broken: bundle, line 4: not a tree head: unknown field `hash`, expected one of `log_id`, `size`, `root`, `at`, `previous`, `key_id`, `signature` at line 1 column 7"
             ],
         ),
         (without(6), expect!["broken at leaf 2: it is missing; the next one is 3"]),

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    io::{BufReader, BufWriter, Seek, SeekFrom},
+    io::{BufWriter, Seek, SeekFrom},
 };
 
 use futures::StreamExt;
@@ -12,12 +12,12 @@ use weir_api::{
 };
 use weir_authz::{Action, Grant, Resource, ResourceKind};
 use weir_evidence::{
-    BundleHeader, BundleWriter, Hash, HeadOrigin, Outcome as Verdict, TreeHead, Trust, Verifier, heads_file,
+    BundleHeader, BundleWriter, Hash, Outcome as Verdict,
     merkle::{consistency_ranges, inclusion_ranges, root_of},
 };
 use weir_store::{evidence, heads, projects, tokens};
 
-use crate::{Cx, Error, Result, heads as signing, users};
+use crate::{Cx, Error, Result, heads as signing, proof, users};
 
 /// Entries, newest first: those of the project, and with [`Cx::in_project`] not called those of the whole instance.
 pub async fn search(cx: &Cx, query: AuditQuery) -> Result<Page<AuditEntry>> {
@@ -66,7 +66,7 @@ pub async fn proof(cx: &Cx, index: u64) -> Result<InclusionProof> {
     let newest = heads::latest(cx.store()).await?.filter(|head| head.size > index);
     let head = match newest {
         Some(head) => head,
-        None => signing::sign_now(&cx.services).await?.ok_or_else(|| Error::Internal("the log is empty".to_owned()))?,
+        None => signing::sign_now(&cx.services).await?,
     };
     let ranges = inclusion_ranges(index, head.size).map_err(|e| Error::internal("an inclusion proof", e))?;
     Ok(InclusionProof { index, leaf_hash: leaf.hash.to_string(), path: roots(cx, ranges).await?, head: signing::dto(head) })
@@ -98,8 +98,8 @@ pub async fn consistency(cx: &Cx, first: u64, second: u64) -> Result<Consistency
     })
 }
 
-/// Reads the whole log again and checks it against every signed head, those in the heads file included. That somebody did is on
-/// record, after the result is known.
+/// Reads the whole log again and checks it against every signed head, wherever it is kept. That somebody did is on record, after the
+/// result is known.
 pub async fn verify(cx: &Cx) -> Result<VerifyResult> {
     let permitted = authorize(cx, Action::AuditVerify).await?;
     let result = verify_now(cx).await?;
@@ -113,53 +113,37 @@ pub async fn verify(cx: &Cx) -> Result<VerifyResult> {
 }
 
 async fn verify_now(cx: &Cx) -> Result<VerifyResult> {
-    // Signed first, so that a head vouches for the newest leaves as well.
-    signing::sign_now(&cx.services).await?;
-    let head = heads::latest(cx.store()).await?;
-    let size = evidence::state(cx.store()).await?.range.size();
-    let mut known: Vec<(HeadOrigin, TreeHead)> = Vec::new();
-    let failed = |message: String| VerifyResult {
+    // Signed first, so that a head vouches for the newest leaves as well. What Weir refuses to sign is no valid log.
+    let refusal = match signing::sign_now(&cx.services).await {
+        Err(Error::Conflict(refusal)) => Some(refusal),
+        signed => signed.map(|_| None)?,
+    };
+    let services = &cx.services;
+    let given = proof::Given { outside: Vec::new(), keys: services.evidence_keys.clone(), master: Some(&services.master_key) };
+    let mut read = 0;
+    let verdict = proof::verify(cx.store(), services.heads_file(), given, || read += 1).await?;
+    // One that cannot be read was named by the verdict.
+    let head = heads::latest(cx.store()).await.ok().flatten().map(signing::dto);
+    let failed = |leaves: u64, index: Option<u64>, message: String| VerifyResult {
         valid: false,
-        leaves: size,
+        leaves,
         root: String::new(),
         heads: 0,
-        head: None,
+        head: head.clone(),
         verified_at: cx.now(),
-        failure: Some(VerifyFailure { index: None, message }),
+        failure: Some(VerifyFailure { index, message }),
     };
-    match heads::all(cx.store()).await {
-        Ok(heads) => known.extend(heads.into_iter().map(|head| (HeadOrigin::Log, head))),
-        Err(error) => return Ok(failed(error.to_string())),
-    }
-    let path = cx.services.heads_file.clone();
-    let from_file = tokio::task::spawn_blocking(move || match std::fs::File::open(path) {
-        Ok(file) => heads_file::read(BufReader::new(file)).map(|found| found.heads).map_err(|e| e.to_string()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(format!("the heads file cannot be read: {error}")),
-    });
-    match from_file.await.map_err(|e| Error::internal("the heads file", e))? {
-        Ok(heads) => known.extend(heads.into_iter().map(|head| (HeadOrigin::HeadsFile, head))),
-        Err(message) => return Ok(failed(message)),
-    }
-    let trust = Trust { log_id: cx.services.log_id(), keys: cx.services.evidence_keys.clone() };
-    let mut verifier = Verifier::new(&trust, known);
-    evidence::verify(cx.store(), &mut verifier, || {}).await?;
-    let read = verifier.size();
-    Ok(match verifier.finish() {
-        Verdict::Verified(verified) => VerifyResult {
+    Ok(match (verdict, refusal) {
+        (Verdict::Broken(broken), _) => failed(read, broken.at, broken.to_string()),
+        (Verdict::Verified(verified), Some(refusal)) => failed(verified.size, None, refusal),
+        (Verdict::Verified(verified), None) => VerifyResult {
             valid: true,
             leaves: verified.size,
             root: verified.root.to_string(),
             heads: verified.heads_checked,
-            head: head.map(signing::dto),
+            head,
             verified_at: cx.now(),
             failure: None,
-        },
-        Verdict::Broken(broken) => VerifyResult {
-            leaves: read,
-            head: head.map(signing::dto),
-            failure: Some(VerifyFailure { index: broken.at, message: broken.to_string() }),
-            ..failed(String::new())
         },
     })
 }
@@ -181,7 +165,7 @@ pub async fn export(cx: &Cx) -> Result<std::fs::File> {
     let mut change = cx.change(&permitted).await?;
     change.after("the whole log");
     change.commit().await?;
-    let head = signing::sign_now(&cx.services).await?.ok_or_else(|| Error::Internal("the log is empty".to_owned()))?;
+    let head = signing::sign_now(&cx.services).await?;
     let mut heads = heads::all(cx.store()).await?;
     heads.retain(|one| one.size <= head.size);
     let wrong = |e: &dyn std::fmt::Display| Error::Internal(format!("the bundle could not be written: {e}"));

@@ -124,8 +124,14 @@ pub async fn import(cx: &Cx, csv: &mut (dyn AsyncRead + Unpin + Send)) -> Result
             Err(error) => lines.push(Err(error)),
         });
         if pushed.is_err() {
-            let message = "must begin with the heading subject,purpose,state,at,expires_at";
-            return Err(Error::Invalid(vec![weir_api::FieldError { field: "line 1".to_owned(), message: message.to_owned() }]));
+            return Err(Error::invalid("line 1", "must begin with the heading subject,purpose,state,at,expires_at"));
+        }
+        // Somebody's export has failed, rather than nobody having said anything.
+        if read == 0 && !records.has_heading() {
+            return Err(Error::invalid(
+                "line 1",
+                "the file is empty; it begins with the heading subject,purpose,state,at,expires_at",
+            ));
         }
         for line in lines {
             import.take(line).await?;

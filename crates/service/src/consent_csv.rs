@@ -62,6 +62,11 @@ impl ConsentCsv {
         }
     }
 
+    /// Whether there was anything in the file.
+    pub(crate) fn has_heading(&self) -> bool {
+        self.heading_read
+    }
+
     /// Reads a chunk; an empty one ends the file. Each record is handed over as soon as it is complete.
     pub(crate) fn push(
         &mut self,

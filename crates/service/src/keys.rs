@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use weir_api::ProjectId;
 use weir_authz::Actor;
 use weir_evidence::{
-    Body, PublicKey, SigningKey,
+    Body, Previous, PublicKey, SigningKey,
     record::{KeyAction, KeyEvent, LogStarted},
 };
 use weir_store::{
@@ -15,7 +15,7 @@ use weir_store::{
 };
 use weir_vault::{MasterKey, ProjectKeys, Sealed};
 
-use crate::{Error, Result, Services, change::Change, random};
+use crate::{Error, Result, Services, change::Change, heads::Signer, random};
 
 const EVIDENCE: &str = crate::heads::KEY_KIND;
 const TOKEN: &str = "token-signing";
@@ -32,9 +32,11 @@ pub(crate) struct InstanceKeys {
 /// Opens the signing keys; makes them, and begins the evidence log, when the instance is new.
 pub(crate) async fn open_instance(store: &Store, master: &MasterKey, now: DateTime<Utc>) -> Result<InstanceKeys> {
     let tx = store.begin().await?;
+    // Made in the transaction of the log's first leaves: an empty log with a key is one that was emptied, and is not begun again.
+    let is_new = keys::list(&tx, EVIDENCE, None).await?.is_empty();
     let evidence_key = signing_key(&tx, master, EVIDENCE, now).await?;
     let token = signing_key(&tx, master, TOKEN, now).await?;
-    if weir_store::evidence::state(&tx).await?.range.size() == 0 {
+    if is_new && evidence::state(&tx).await?.range.size() == 0 {
         let started = LogStarted {
             log_id: store.log_id().to_string(),
             public_key: evidence_key.public_key(),
@@ -43,6 +45,10 @@ pub(crate) async fn open_instance(store: &Store, master: &MasterKey, now: DateTi
         let created = |key: &SigningKey| key_event(KeyAction::Created, "signing", key.key_id());
         let bodies = [Body::LogStarted(started), created(&evidence_key), created(&token)];
         evidence::append(&tx, bodies.into_iter().map(|body| system_leaf(None, body, now)).collect()).await?;
+        // Signed at once, so that leaves without any head are never honest.
+        let first = evidence::state(&tx).await?.range;
+        let by = Signer { key: &evidence_key, master, log_id: &store.log_id().to_string() };
+        by.sign(&tx, &first, Previous::none(), now.timestamp_micros()).await?;
     }
     let mut evidence_keys = vec![evidence_key.public_key()];
     for stored in keys::list(&tx, EVIDENCE, None).await? {

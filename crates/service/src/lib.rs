@@ -44,6 +44,7 @@ pub mod overview;
 pub mod pipelines;
 pub mod planning;
 pub mod projects;
+pub mod proof;
 pub mod quality;
 pub mod quarantine;
 pub mod runs;

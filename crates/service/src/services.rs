@@ -20,6 +20,7 @@ use crate::{
     alert_feed::AlertFeed,
     confine::Confinement,
     failure_log::FailureLog,
+    heads,
     ingest::{HttpSources, IngestLog},
     jwt::TokenSigner,
     keys,
@@ -97,8 +98,8 @@ pub struct Services {
     pub(crate) master_key: MasterKey,
     pub(crate) project_keys: RwLock<HashMap<ProjectId, Arc<ProjectKeys>>>,
     pub(crate) heads_file: PathBuf,
-    /// One head is signed at a time.
-    pub(crate) signing: tokio::sync::Mutex<()>,
+    /// One head is signed at a time. Whether the stored hashes were looked at since this process began.
+    pub(crate) signing: tokio::sync::Mutex<bool>,
     data: PathBuf,
     /// Folders beside the projects' own in which deployed pipelines may read and write; unset where none are deployed.
     allowed: OnceLock<Vec<PathBuf>>,
@@ -119,7 +120,7 @@ impl Services {
         let now = config.clock.now();
         let instance = keys::open_instance(&config.store, &config.master_key, now).await?;
         let issuer = format!("weir:{}", config.store.log_id());
-        Ok(Arc::new(Self {
+        let services = Arc::new(Self {
             authorizer,
             live: LiveHub::default(),
             alert_feed: AlertFeed::default(),
@@ -144,7 +145,9 @@ impl Services {
             consent_changed: Notify::new(),
             clock: config.clock,
             store: config.store,
-        }))
+        });
+        heads::settle(&services).await;
+        Ok(services)
     }
 
     pub fn now(&self) -> DateTime<Utc> {

@@ -1,6 +1,6 @@
 //! What can go wrong in the database, and what to do about it.
 
-use sea_orm::{DbErr, SqlErr};
+use sea_orm::{DbErr, RuntimeErr, SqlErr};
 use weir_authz::Action;
 
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -30,8 +30,8 @@ pub enum StoreError {
     Evidence(String),
     #[error("cannot open {location}: {problem}")]
     Open { location: String, problem: String },
-    #[error("database: {0}")]
-    Database(#[source] DbErr),
+    #[error("database: {}", in_short(.0))]
+    Database(DbErr),
 }
 
 impl StoreError {
@@ -57,6 +57,20 @@ impl StoreError {
     }
 }
 
+/// What the database itself says, without the layers that it came through.
+fn in_short(error: &DbErr) -> String {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(cause))
+        | DbErr::Exec(RuntimeErr::SqlxError(cause))
+        | DbErr::Query(RuntimeErr::SqlxError(cause)) => said(cause),
+        other => other.to_string(),
+    }
+}
+
+pub(crate) fn said(error: &sqlx::Error) -> String {
+    error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
+}
+
 impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
         Self::Database(error)
@@ -65,6 +79,6 @@ impl From<DbErr> for StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(DbErr::Query(sea_orm::RuntimeErr::SqlxError(std::sync::Arc::new(error))))
+        Self::Database(DbErr::Query(RuntimeErr::SqlxError(std::sync::Arc::new(error))))
     }
 }

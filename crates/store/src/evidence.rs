@@ -230,8 +230,15 @@ pub fn stream(store: &Store, range: Range<u64>) -> impl Stream<Item = Result<(u6
 }
 
 /// Gives the verifier every row of the log, whatever its number, and tells it what only the database can: a leaf that is filed under
-/// something else than it states, and rows behind the end of the log. `seen` is called for each leaf that fits.
+/// something else than it states, rows behind the end of the log, and a frontier that is not that of the leaves. `seen` is called for
+/// each leaf that fits.
 pub async fn verify(store: &Store, verifier: &mut Verifier, mut seen: impl FnMut()) -> Result<()> {
+    // Known before the leaves are read, so that all that it counts must be among them.
+    let before = match state(store).await {
+        Ok(log) => Some(log.range),
+        Err(StoreError::Corrupt(_)) => None,
+        Err(error) => return Err(error),
+    };
     let mut rows = sqlx::query(
         "SELECT seq, CAST(body AS BLOB), leaf_hash, project_id, kind, at, actor, action, resource, outcome, run_id \
          FROM evidence_leaves ORDER BY seq",
@@ -255,7 +262,13 @@ pub async fn verify(store: &Store, verifier: &mut Verifier, mut seen: impl FnMut
             verifier.break_at(Some(due), Reason::Misfiled { field: field.to_owned() });
             return Ok(());
         }
+        if before.as_ref().is_some_and(|before| before.size() == verifier.size() && before != verifier.tree()) {
+            verifier.break_beside(Reason::WrongFrontier { size: verifier.size() });
+        }
         seen();
+    }
+    if let Some(counted) = before.map(|before| before.size()).filter(|counted| *counted > verifier.size()) {
+        verifier.break_beside(Reason::Short { counted, found: verifier.size() });
     }
     // Counted after the leaves were read: what was appended meanwhile is counted, and not read.
     match state(store).await {

@@ -21,7 +21,7 @@ use weir_migrations::{Migrator, MigratorTrait};
 use crate::{
     db::Tx,
     entity::{counters, evidence_state, instance},
-    error::{Result, StoreError},
+    error::{Result, StoreError, said},
     time::micros,
 };
 
@@ -78,23 +78,46 @@ impl Store {
         Self::connect(sqlite, &location, options, now).await
     }
 
-    /// Opens the database of a data folder for reading only: nothing is made, migrated or written. For verification.
+    /// Opens the database of a data folder for reading only: nothing is made, migrated or written. For verification. In a folder that
+    /// cannot be written nobody else writes either, and SQLite is told so: it could not make the files by which processes agree.
     pub async fn open_read_only(data: &Path) -> Result<Self> {
-        let open = |e: sqlx::Error| StoreError::Open { location: data.display().to_string(), problem: e.to_string() };
+        let problem = |problem: String| StoreError::Open { location: data.join(FILE).display().to_string(), problem };
         let sqlite = SqliteConnectOptions::new()
             .filename(data.join(FILE))
             .read_only(true)
             .busy_timeout(BUSY)
             .pragma("query_only", "ON")
             .disable_statement_logging();
-        let only = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(2).connect_with(sqlite.clone()).await.map_err(open)?);
+        let shared = match is_read_only(data) {
+            true => None,
+            // Whether it can be written shows when SQLite tries to: a medium may refuse what the modes allow.
+            false => Some(readable(&sqlite).await),
+        };
+        let (sqlite, opened) = match shared {
+            Some(Err(error)) if !cannot_share(&error) => return Err(problem(said(&error))),
+            Some(Ok(opened)) => (sqlite, opened),
+            None | Some(Err(_)) => {
+                let log = data.join(format!("{FILE}-wal"));
+                if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+                    return Err(problem(format!(
+                        "the folder cannot be written, and {} holds changes that are not in the database yet; copy the whole folder to \
+                         where you may write, and name the copy",
+                        log.display()
+                    )));
+                }
+                let alone = sqlite.immutable(true);
+                let opened = readable(&alone).await.map_err(|error| problem(said(&error)))?;
+                (alone, opened)
+            }
+        };
+        let only = SqlxSqliteConnector::from_sqlx_sqlite_pool(opened);
         let instance = instance::Entity::find_by_id(1).one(&only).await?;
         let log_id = instance.ok_or_else(|| StoreError::Corrupt("the row about this instance is missing".to_owned()))?.log_id;
         Ok(Self { writer: only.clone(), reader: only, sqlite, log_id })
     }
 
     async fn connect(base: SqliteConnectOptions, location: &str, options: StoreOptions, now: DateTime<Utc>) -> Result<Self> {
-        let open = |e: sqlx::Error| StoreError::Open { location: location.to_owned(), problem: e.to_string() };
+        let open = |e: sqlx::Error| StoreError::Open { location: location.to_owned(), problem: said(&e) };
         let sqlite = with_pragmas(base);
         let writer = pool(1).connect_with(sqlite.clone().create_if_missing(true)).await.map_err(open)?;
         let reader = pool(options.readers.max(1)).connect_lazy_with(sqlite.clone().pragma("query_only", "ON"));
@@ -174,6 +197,24 @@ impl Store {
         self.reader.close().await?;
         Ok(self.writer.close().await?)
     }
+}
+
+/// A pool that has read something: SQLite looks at a file only then.
+async fn readable(options: &SqliteConnectOptions) -> std::result::Result<SqlitePool, sqlx::Error> {
+    let opened = pool(2).connect_with(options.clone()).await?;
+    sqlx::query("SELECT count(*) FROM sqlite_schema").fetch_one(&opened).await?;
+    Ok(opened)
+}
+
+/// Whether the modes of the folder or of the database say that nobody writes there.
+fn is_read_only(data: &Path) -> bool {
+    [data, &data.join(FILE)].into_iter().any(|path| std::fs::metadata(path).is_ok_and(|found| found.permissions().readonly()))
+}
+
+/// Whether SQLite could not make or open what lies beside a database that several processes share (SQLITE_READONLY, SQLITE_CANTOPEN).
+fn cannot_share(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<u32>().ok());
+    matches!(code.map(|code| code & 0xff), Some(8 | 14))
 }
 
 fn with_pragmas(options: SqliteConnectOptions) -> SqliteConnectOptions {

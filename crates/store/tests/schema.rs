@@ -44,7 +44,7 @@ async fn the_database_refuses_to_change_evidence() {
     let key = SigningKey::from_bytes(&[7; 32]);
     let state = evidence::state(&tx).await.unwrap();
     let signed_at = Timestamp::from_micros(0).unwrap();
-    let head = TreeHead::sign(&key, &w.store.log_id().to_string(), 3, state.range.root(), signed_at).unwrap();
+    let head = TreeHead::sign(&key, &w.store.log_id().to_string(), 3, state.range.root(), signed_at, None).unwrap();
     heads::append(&tx, &head).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(heads::latest(&w.store).await.unwrap(), Some(head));
@@ -71,6 +71,33 @@ async fn the_database_refuses_to_change_evidence() {
     // What the triggers allow: the next leaf.
     let next = format!("INSERT INTO evidence_leaves SELECT 3, {columns} FROM evidence_leaves WHERE seq = 1");
     sqlx::query(sqlx::AssertSqlSafe(next)).execute(&pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_head_filed_under_what_it_does_not_state_is_named() {
+    let key = SigningKey::from_bytes(&[7; 32]);
+    for (change, named) in [
+        ("size = size + 1", "its size"),
+        ("root = zeroblob(32)", "its root"),
+        ("signed_at = 1", "its time"),
+        ("key_id = 'x'", "its key"),
+        ("signature = zeroblob(64)", "its signature"),
+        ("body = replace(body, '\"size\":0', '\"size\":00')", "not a tree head"),
+    ] {
+        let w = world().await;
+        let tx = w.store.begin().await.unwrap();
+        let at = Timestamp::from_micros(0).unwrap();
+        let head = TreeHead::sign(&key, "log", 0, weir_evidence::Hash::of(b""), at, None).unwrap();
+        heads::append(&tx, &head).await.unwrap();
+        tx.commit().await.unwrap();
+        let whole = heads::recorded(&w.store).await.unwrap();
+        assert_eq!((whole.heads, whole.fault), (vec![head.clone()], None));
+        let pool = w.store.separate_pool(1);
+        sqlx::query("DROP TRIGGER tree_heads_no_update").execute(&pool).await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(format!("UPDATE tree_heads SET {change}"))).execute(&pool).await.unwrap();
+        let fault = heads::recorded(&w.store).await.unwrap().fault.expect(change).to_string();
+        assert!(fault.contains("row 1: ") && fault.contains(named), "{change}: {fault}");
+    }
 }
 
 #[cfg(unix)]

@@ -1,19 +1,21 @@
 //! `weir audit`: proves the log offline, and exports it so that others can.
 //!
-//! Verification reads only. It needs no server, no master key and no trust in the database: heads kept outside (`--head`) and a
-//! public key got another way (`--key`) are what it stands on.
+//! Verification reads only, also a copy on a medium that cannot be written. It needs no server, no master key and no trust in the
+//! database: heads kept outside (`--head`) and a public key got another way (`--key`) are what it stands on.
 
 use super::workspace::{Workspace, refusal};
 use super::{DataArg, Failure, Outcome, ProjectArg, output, progress};
-use crate::instance::{DATABASE, EVIDENCE_KEY, HEADS};
+use crate::instance::{DATABASE, HEADS, MASTER_KEY};
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use weir_evidence::verify::Outcome as Verdict;
-use weir_evidence::{HeadOrigin, PublicKey, Timestamp, TreeHead, Trust, Verifier, heads_file, verify_bundle};
-use weir_store::{Store, evidence, heads, keys};
+use weir_evidence::{Previous, PublicKey, Timestamp, TreeHead, heads_file, verify_bundle};
+use weir_service::proof;
+use weir_store::Store;
+use weir_vault::MasterKey;
 
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
@@ -84,6 +86,9 @@ fn verify(args: &VerifyArgs) -> Outcome {
         output::json(&verdict)?;
     } else {
         output::line(&verdict);
+        if let Verdict::Verified(verified) = &verdict {
+            verified.notes.iter().for_each(|note| output::note(format_args!("note: {note}")));
+        }
     }
     match verdict {
         Verdict::Verified(_) => Ok(()),
@@ -120,6 +125,10 @@ fn signed_head(answer: weir_api::Head) -> anyhow::Result<TreeHead> {
         size: answer.size,
         root: answer.root.parse()?,
         at: Timestamp::from_micros(answer.signed_at.timestamp_micros())?,
+        previous: answer
+            .previous
+            .map(|previous| previous.root.parse().map(|root| Previous { size: previous.size, root }))
+            .transpose()?,
         key_id: answer.key_id,
         signature: answer.signature.try_into().map_err(|problem: &str| anyhow!(problem))?,
     })
@@ -129,43 +138,14 @@ async fn verify_folder(data: &Path, outside: Vec<TreeHead>, trusted: &[PublicKey
     if !data.join(DATABASE).is_file() {
         return Err(Failure::usage(format!("there is no Weir data in {}; name the folder with --data", data.display())));
     }
-    let store = Store::open_read_only(data).await.context("cannot open the database")?;
-    let trust = Trust { log_id: store.log_id().to_string(), keys: signing_keys(&store, trusted).await? };
-    let own = heads::all(&store).await.context("cannot read the signed heads")?;
-    let beside = match File::open(data.join(HEADS)) {
-        Ok(file) => heads_file::read(BufReader::new(file)).with_context(|| format!("cannot read {HEADS}"))?.heads,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            output::note(format_args!(
-                "note: there is no {HEADS} beside the database; only the database's own heads are checked"
-            ));
-            Vec::new()
-        }
-        Err(error) => return Err(anyhow!("cannot read {HEADS}: {error}").into()),
-    };
-    let heads = own.into_iter().map(|head| (HeadOrigin::Log, head));
-    let heads = heads.chain(beside.into_iter().map(|head| (HeadOrigin::HeadsFile, head)));
-    let heads = heads.chain(outside.into_iter().map(|head| (HeadOrigin::Outside, head)));
-
-    let mut verifier = Verifier::new(&trust, heads);
+    let store = Store::open_read_only(data).await.map_err(|error| anyhow!(error))?;
+    // Looked at only where it happens to be: the copy that an auditor gets has none.
+    let master = MasterKey::find(&data.join(MASTER_KEY)).ok();
+    let given = proof::Given { outside, keys: trusted.to_vec(), master: master.as_ref().map(|(key, _)| key) };
     let bar = progress::bar("verifying", None);
-    evidence::verify(&store, &mut verifier, || bar.inc(1)).await.context("cannot read the log")?;
+    let verdict = proof::verify(&store, &data.join(HEADS), given, || bar.inc(1)).await.map_err(refusal)?;
     bar.finish_and_clear();
-    Ok(verifier.finish())
-}
-
-/// The keys that may sign: those of the caller, else all that this instance ever had.
-async fn signing_keys(store: &Store, trusted: &[PublicKey]) -> Result<Vec<PublicKey>, Failure> {
-    if !trusted.is_empty() {
-        return Ok(trusted.to_vec());
-    }
-    let known = keys::list(store, EVIDENCE_KEY, None).await.context("cannot read the public keys")?;
-    let public = known.iter().filter_map(|key| key.public_key.as_deref());
-    public
-        .map(|bytes| {
-            let bytes = bytes.try_into().map_err(|_| anyhow!("a public key of this instance is not 32 bytes long"))?;
-            Ok(PublicKey::from_bytes(bytes).context("a public key of this instance")?)
-        })
-        .collect()
+    Ok(verdict)
 }
 
 async fn export(args: ExportArgs) -> Outcome {

@@ -15,6 +15,9 @@ use weir_service::consent;
 #[derive(Debug, Subcommand)]
 pub enum ConsentCommand {
     /// Import CSV with the heading `subject,purpose,state,at,expires_at`
+    ///
+    /// Lines that cannot be read are named and change nothing; the others are taken over, so that a withdrawal does not wait for a
+    /// mistake elsewhere in the file. To repeat an import does no harm. The exit code is 1 if a line was rejected.
     Import(ImportArgs),
     /// Record that a subject grants a purpose
     Grant(ChangeArgs),
@@ -86,7 +89,7 @@ async fn import(args: ImportArgs) -> Outcome {
         let size = file.metadata().await.map(|found| found.len()).ok();
         (Box::new(file), size)
     };
-    let workspace = Workspace::open(&args.data).await?;
+    let workspace = Workspace::open_or_make(&args.data).await?;
     let cx = workspace.operator_in(&args.project.project).await?;
     let bar = progress::bar("importing", size);
     let mut counted = Counted { input: tokio::io::BufReader::with_capacity(256 << 10, input), bar: bar.clone() };
@@ -104,6 +107,9 @@ async fn import(args: ImportArgs) -> Outcome {
         if more > 0 {
             output::note(format_args!("{name}: {more} more lines were rejected"));
         }
+        if result.accepted + result.outdated + result.rejected == 0 {
+            output::note(format_args!("{name}: the file has a heading and no rows"));
+        }
         output::line(format_args!("{} taken over, {} outdated, {} rejected", result.accepted, result.outdated, result.rejected));
     }
     if result.rejected > 0 { Err(Failure::Negative) } else { Ok(()) }
@@ -117,7 +123,7 @@ fn standard_input() -> Result<std::fs::File, Failure> {
 }
 
 async fn change(args: ChangeArgs, state: ConsentState) -> Outcome {
-    let workspace = Workspace::open(&args.data).await?;
+    let workspace = Workspace::open_or_make(&args.data).await?;
     let cx = workspace.operator_in(&args.project.project).await?;
     let ChangeArgs { subject, purpose, at, expires_at, .. } = args;
     let record = consent::set(&cx, SetConsent { subject, purpose, state, at, expires_at }).await.map_err(refusal)?;

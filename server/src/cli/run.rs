@@ -82,7 +82,8 @@ pub async fn run(args: RunArgs) -> Outcome {
     } else {
         describe(&report.summary);
     }
-    report.result.map(|_| ()).map_err(|error| Failure::Failed(anyhow!(error)))
+    report.result.map_err(|error| Failure::Failed(anyhow!(error)))?;
+    report.signed.map_err(refusal)
 }
 
 /// Shows on a terminal how many rows the sources have brought, and above that a line for each alert that begins or ends.

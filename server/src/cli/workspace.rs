@@ -1,10 +1,10 @@
 //! A data folder opened for administration: whoever may read its keys is its operator.
 
-use super::{DataArg, Failure};
+use super::{DataArg, Failure, output};
 use crate::instance;
 use std::sync::Arc;
 use weir_api::{PageQuery, Slug, User};
-use weir_service::{Cx, Services, operator};
+use weir_service::{Cx, Services, bootstrap, operator};
 
 /// An opened data folder.
 pub struct Workspace {
@@ -21,6 +21,17 @@ impl Workspace {
             )));
         }
         Ok(Self { services: instance::open(&data.data).await? })
+    }
+
+    /// Opens a data folder, or makes a new one with its project as `weir run` does: for what may come before the first run.
+    pub async fn open_or_make(data: &DataArg) -> Result<Self, Failure> {
+        let is_new = !data.data.join(instance::DATABASE).is_file();
+        let services = instance::open(&data.data).await?;
+        bootstrap::first_start(&services).await.map_err(refusal)?;
+        if is_new {
+            output::note(format_args!("note: {} is a new data folder", data.data.display()));
+        }
+        Ok(Self { services })
     }
 
     pub fn services(&self) -> &Arc<Services> {

@@ -4,7 +4,7 @@ use crate::common::{MAIN, Server};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use weir_evidence::merkle::{InclusionProof, leaf_hash, verify_consistency, verify_inclusion};
-use weir_evidence::{Hash, Outcome, Timestamp, TreeHead, verify_bundle};
+use weir_evidence::{Hash, Outcome, Previous, Timestamp, TreeHead, verify_bundle};
 
 fn hash(value: &Value) -> Hash {
     value.as_str().unwrap().parse().unwrap()
@@ -22,6 +22,9 @@ fn signed(head: &Value) -> TreeHead {
         size: head["size"].as_u64().unwrap(),
         root: hash(&head["root"]),
         at: Timestamp::from_micros(at.timestamp_micros()).unwrap(),
+        previous: head
+            .get("previous")
+            .map(|previous| Previous { size: previous["size"].as_u64().unwrap(), root: hash(&previous["root"]) }),
         key_id: head["key_id"].as_str().unwrap().to_owned(),
         signature: head["signature"].as_str().unwrap().to_owned().try_into().unwrap(),
     }

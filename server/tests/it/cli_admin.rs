@@ -131,6 +131,38 @@ async fn consent_is_imported_changed_and_shown_and_stored_under_a_hash_only() {
 }
 
 #[tokio::test]
+async fn consent_may_come_before_the_first_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = "subject,purpose,state,at,expires_at\nc-1,marketing.email,granted,,\n";
+    for (name, arguments) in [
+        ("imported", ["consent", "import", "-"].as_slice()),
+        ("granted", &["consent", "grant", "c-1", "marketing.email"]),
+        ("withdrawn", &["consent", "withdraw", "c-1", "marketing.email"]),
+    ] {
+        let data = folder.path().join(name);
+        done(&weir(&data, arguments, said));
+        let shown = done(&weir(&data, &["consent", "show", "c-1", "--json"], ""));
+        assert!(shown.contains("marketing.email"), "{name}: {shown}");
+        done(&weir(&data, &["audit", "verify"], ""));
+    }
+    let missing = folder.path().join("missing");
+    assert_eq!(weir(&missing, &["consent", "show", "c-1"], "").status.code(), Some(2));
+    assert_eq!(weir(&missing, &["consent", "import", "no-such.csv"], "").status.code(), Some(2));
+    assert!(!missing.exists(), "what cannot be done makes no folder");
+}
+
+#[tokio::test]
+async fn an_empty_consent_file_is_an_error_and_one_without_rows_is_not() {
+    let data = data().await;
+    let empty = weir(data.path(), &["consent", "import", "-"], "");
+    assert_eq!(empty.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&empty.stderr).contains("the file is empty"));
+    let none = weir(data.path(), &["consent", "import", "-"], "subject,purpose,state,at,expires_at\n");
+    assert_eq!(done(&none), "0 taken over, 0 outdated, 0 rejected\n");
+    assert!(String::from_utf8_lossy(&none.stderr).contains("has a heading and no rows"));
+}
+
+#[tokio::test]
 async fn the_key_is_shown_as_the_verifier_takes_it() {
     let data = data().await;
     let key = done(&weir(data.path(), &["key", "show"], ""));

@@ -8,19 +8,22 @@ use weir_server::instance;
 use weir_service::{bootstrap, heads};
 
 /// Leaves that are under a signed head before the last ones are written.
-struct Log {
-    folder: tempfile::TempDir,
+pub struct Log {
+    pub folder: tempfile::TempDir,
     /// All heads, as somebody outside kept them.
-    kept: std::path::PathBuf,
+    pub kept: std::path::PathBuf,
 }
 
-/// A log with two signed heads.
-async fn log() -> Log {
+/// A log with three signed heads. `older` beside it is the folder as it was before the last one.
+pub async fn log() -> Log {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let services = instance::open(&data).await.unwrap();
-    heads::sign(&services).await.unwrap().expect("the log begins with leaves");
     bootstrap::first_start(&services).await.unwrap();
+    heads::sign(&services).await.unwrap();
+    copy(&data, &folder.path().join("older"));
+    let operator = weir_service::operator::context(&services).await.unwrap();
+    weir_service::audit::verify(&operator).await.unwrap();
     heads::sign(&services).await.unwrap();
     services.store().clone().close().await.unwrap();
     drop(services);
@@ -30,12 +33,12 @@ async fn log() -> Log {
 }
 
 impl Log {
-    fn data(&self) -> std::path::PathBuf {
+    pub fn data(&self) -> std::path::PathBuf {
         self.folder.path().join("data")
     }
 
     /// Runs SQL as somebody would who owns the machine: without the triggers.
-    async fn tamper(&self, statements: &[&str]) {
+    pub async fn tamper(&self, statements: &[&str]) {
         let mut database = self.database().await;
         let triggers: Vec<(String,)> =
             sqlx::query_as("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetch_all(&mut database).await.unwrap();
@@ -49,39 +52,49 @@ impl Log {
         database.close().await.unwrap();
     }
 
-    async fn database(&self) -> SqliteConnection {
+    pub async fn database(&self) -> SqliteConnection {
         SqliteConnectOptions::new().filename(self.data().join(instance::DATABASE)).connect().await.unwrap()
     }
 
-    async fn leaves(&self) -> i64 {
+    pub async fn leaves(&self) -> i64 {
         let mut database = self.database().await;
         let (count,): (i64,) = sqlx::query_as("SELECT count(*) FROM evidence_leaves").fetch_one(&mut database).await.unwrap();
         database.close().await.unwrap();
         count
     }
 
-    fn verify(&self, more: &[&str]) -> Output {
+    pub fn verify(&self, more: &[&str]) -> Output {
         weir(&[&["audit", "verify", "--data", self.data().to_str().unwrap()], more].concat())
     }
 
     /// Asserts that verification finds it broken, and says so with these words.
-    fn is_broken(&self, more: &[&str], words: &str) {
+    pub fn is_broken(&self, more: &[&str], words: &str) {
         let output = self.verify(more);
         assert_eq!(output.status.code(), Some(1), "{}{}", stdout(&output), stderr(&output));
         assert!(stdout(&output).contains(words), "expected `{words}` in: {}", stdout(&output));
     }
 }
 
-fn weir(arguments: &[&str]) -> Output {
+pub fn weir(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_weir")).args(arguments).env_remove("WEIR_MASTER_KEY").output().unwrap()
 }
 
-fn stdout(output: &Output) -> String {
+pub fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn stderr(output: &Output) -> String {
+pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Copies the files of a folder.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
 }
 
 fn contents(folder: &Path) -> Vec<(String, u64)> {
@@ -205,14 +218,10 @@ async fn a_cut_tail_is_noticed_by_the_heads_beside_the_log() {
 }
 
 #[tokio::test]
-async fn a_tail_cut_together_with_all_heads_is_noticed_by_a_head_kept_outside() {
+async fn a_folder_put_back_to_what_it_was_is_noticed_by_a_head_kept_outside() {
     let log = log().await;
-    let last = log.leaves().await - 1;
-    let newest = "DELETE FROM tree_heads WHERE size = (SELECT max(size) FROM tree_heads)";
-    log.tamper(&[&format!("DELETE FROM evidence_leaves WHERE seq = {last}"), newest]).await;
-    let beside = log.data().join(instance::HEADS);
-    let first = std::fs::read_to_string(&beside).unwrap().lines().next().unwrap().to_owned();
-    std::fs::write(&beside, format!("{first}\n")).unwrap();
+    std::fs::rename(log.data(), log.folder.path().join("newer")).unwrap();
+    std::fs::rename(log.folder.path().join("older"), log.data()).unwrap();
     assert_eq!(log.verify(&[]).status.code(), Some(0), "nothing inside the folder can tell");
     log.is_broken(&["--head", log.kept.to_str().unwrap()], "kept outside proves");
 }

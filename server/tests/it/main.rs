@@ -6,6 +6,7 @@ mod alerts;
 mod audit;
 mod cli_admin;
 mod cli_audit;
+mod cli_audit_heads;
 mod cli_check;
 mod common;
 mod consent;

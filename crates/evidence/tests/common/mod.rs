@@ -61,7 +61,7 @@ pub fn heads(key: &SigningKey, log_id: &str, leaves: &[Stored], sizes: &[u64]) -
     let mut tree = CompactRange::new();
     for size in 0..=leaves.len() as u64 {
         for _ in sizes.iter().filter(|s| **s == size) {
-            heads.push(TreeHead::sign(key, log_id, size, tree.root(), at(size)).unwrap());
+            heads.push(TreeHead::sign(key, log_id, size, tree.root(), at(size), None).unwrap());
         }
         if let Some((_, _, hash)) = leaves.get(size as usize) {
             tree.append(*hash);

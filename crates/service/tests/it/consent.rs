@@ -105,6 +105,18 @@ async fn a_file_without_the_heading_is_refused_whole() {
 }
 
 #[tokio::test]
+async fn an_empty_file_is_refused_and_one_without_rows_is_not() {
+    let world = World::new().await;
+    let cx = world.person(Role::Compliance).await;
+    for empty in ["", "\n\n", "\u{feff}"] {
+        assert_eq!(status(&consent::import(&cx, &mut empty.as_bytes()).await), 422, "{empty:?}");
+    }
+    let heading = "subject,purpose,state,at,expires_at";
+    let none = consent::import(&cx, &mut heading.as_bytes()).await.unwrap();
+    assert_eq!((none.accepted, none.outdated, none.rejected), (0, 0, 0));
+}
+
+#[tokio::test]
 async fn a_file_of_many_people_goes_in_by_batches() {
     let world = World::new().await;
     let cx = world.person(Role::Compliance).await;

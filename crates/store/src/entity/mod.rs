@@ -11,6 +11,7 @@ pub(crate) mod evidence_leaves;
 pub(crate) mod evidence_state;
 pub(crate) mod instance;
 pub(crate) mod memberships;
+pub(crate) mod newest_head;
 pub(crate) mod node_metrics;
 pub(crate) mod projects;
 pub(crate) mod purposes;
