@@ -9,8 +9,9 @@ use tokio::runtime::Handle;
 use weir_api::{FailureDomain, NodeKind as ApiNodeKind, NodeRates, RunRates, RunState, Slug};
 use weir_connectors::{BaseDir, Domain};
 use weir_engine::{
-    Control, EngineError, Host, NodeCounts, Options, Outcome, Status,
+    Control, EngineError, Host, MissingOutput, NodeCounts, Options, Outcome, Status,
     live::Live,
+    missing_output,
     steps::{StepCounts, by_step},
 };
 use weir_evidence::{
@@ -89,8 +90,11 @@ pub async fn carry(
         let (plan, control, host) = (Arc::clone(&plan), control.clone(), Arc::clone(&host));
         let (run, parallelism) = (run.clone(), plan.parallelism);
         tokio::task::spawn_blocking(move || {
-            let resumed_from =
-                host.restorable()?.into_iter().find_map(|one| one.checkpoint.ok()).map(|checkpoint| checkpoint.epoch);
+            let last = host.restorable()?.into_iter().find_map(|one| one.checkpoint.ok());
+            let missing = last.as_ref().map(|last| missing_output(&plan, &options.base_dir, last)).unwrap_or_default();
+            for (sink, MissingOutput { missing, files }) in &missing {
+                tracing::warn!(sink, missing, files, "files that earlier runs have written are gone from the sink's folder");
+            }
             let started = RunStarted {
                 run: run.id.to_string(),
                 pipeline: run.pipeline.clone(),
@@ -99,13 +103,15 @@ pub async fn carry(
                 purpose: plan.purpose.clone(),
                 basis: basis(&plan),
                 parallelism: u32::try_from(parallelism).unwrap_or(u32::MAX),
-                resumed_from,
+                resumed_from: last.map(|last| last.epoch),
                 weir: env!("CARGO_PKG_VERSION").to_owned(),
             };
             host.record(leaf(&run, Body::RunStarted(started)))?;
             host.forget_alerts()?;
             let host: Arc<dyn Host> = host;
-            weir_engine::run(&plan, &host, &options, &control)
+            let mut outcome = weir_engine::run(&plan, &host, &options, &control)?;
+            outcome.summary.missing.extend(missing);
+            Ok::<_, EngineError>(outcome)
         })
     };
     let result = watch(services, &run, &plan, &host, control, engine).await;

@@ -166,5 +166,7 @@ pub fn position(entry: &QuarantineEntry) -> String {
     // A file's partition is its name; a number alone would say nothing.
     let numbered = entry.partition.bytes().all(|byte| byte.is_ascii_digit());
     let partition = if numbered { format!("partition {}", entry.partition) } else { entry.partition.clone() };
-    format!("{}, {partition}, row {}{byte}", entry.source, format::count(entry.offset))
+    // What was never decoded is a line of text. People count from 1.
+    let what = if entry.byte.is_some() { "line" } else { "row" };
+    format!("{}, {partition}, {what} {}{byte}", entry.source, format::count(entry.offset + 1))
 }

@@ -47,7 +47,7 @@ fn Row(project: String, entry: QuarantineEntry, may: Result<(), String>) -> impl
         ("Quarantine".to_owned(), links::quarantine(&project)),
         (pipeline.clone(), links::pipeline_tab(&project, &pipeline, "quarantine")),
     ];
-    let title = format!("Row {} of {}", format::count(entry.offset), entry.source);
+    let title = format!("Row {} of {}", format::count(entry.offset + 1), entry.source);
     let story = story(&entry);
     let count = entry.reasons.len() as u64;
     let reasons = entry

@@ -45,8 +45,32 @@ pub(crate) fn type_name(data_type: &DataType) -> String {
         DataType::String => "string".into(),
         DataType::Bytes => "bytes (base64)".into(),
         DataType::Date => "date (YYYY-MM-DD)".into(),
-        DataType::Timestamp => "timestamp (RFC 3339)".into(),
+        DataType::Timestamp => "timestamp (RFC 3339; without a zone it is UTC)".into(),
         DataType::List(item) => format!("list<{}>", type_name(item)),
         DataType::Struct(_) => "struct".into(),
+    }
+}
+
+/// An Arrow type as documents would write it, for messages; of a type that documents do not have, its own name in lower case.
+pub(crate) fn stored_type_name(data_type: &Arrow) -> String {
+    match data_type {
+        Arrow::Utf8 | Arrow::LargeUtf8 | Arrow::Utf8View => "string".into(),
+        Arrow::Binary | Arrow::LargeBinary | Arrow::BinaryView | Arrow::FixedSizeBinary(_) => "bytes".into(),
+        Arrow::Date32 | Arrow::Date64 => "date".into(),
+        Arrow::Timestamp(..) => "timestamp".into(),
+        Arrow::Decimal32(precision, scale)
+        | Arrow::Decimal64(precision, scale)
+        | Arrow::Decimal128(precision, scale)
+        | Arrow::Decimal256(precision, scale) => format!("decimal({precision},{scale})"),
+        Arrow::List(item) | Arrow::LargeList(item) | Arrow::ListView(item) | Arrow::FixedSizeList(item, _) => {
+            format!("list<{}>", stored_type_name(item.data_type()))
+        }
+        Arrow::Struct(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|field| format!("{}: {}", field.name(), stored_type_name(field.data_type()))).collect();
+            format!("struct<{}>", fields.join(", "))
+        }
+        Arrow::Dictionary(_, values) => stored_type_name(values),
+        other => other.to_string().to_lowercase(),
     }
 }

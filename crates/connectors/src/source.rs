@@ -112,6 +112,20 @@ pub enum MalformedReason {
     Truncated {
         detail: String,
     },
+    /// The file is of another format than its name or the source says.
+    WrongFormat {
+        expected: String,
+    },
+    /// The file cannot be read on from here, or at all.
+    Damaged {
+        format: String,
+    },
+    /// The columns of the file are not those that the schema asks for: none of its rows was read.
+    WrongColumns {
+        /// Those that are wrong.
+        column: String,
+        detail: String,
+    },
     /// A file without a single byte (after decompression).
     EmptyFile,
 }
@@ -139,7 +153,32 @@ impl std::fmt::Display for MalformedReason {
                 write!(f, "{found} fields where {expected} were expected")
             }
             Self::Truncated { detail } => write!(f, "the compressed stream is broken: {detail}"),
+            Self::WrongFormat { expected } => write!(f, "the file is no {expected} file"),
+            Self::Damaged { format } => write!(f, "the {format} file is damaged or cut short"),
+            Self::WrongColumns { detail, .. } => f.write_str(detail),
             Self::EmptyFile => f.write_str("the file is empty"),
+        }
+    }
+}
+
+impl MalformedReason {
+    /// Whether it is said of a file rather than of a row.
+    pub fn is_of_file(&self) -> bool {
+        match self {
+            Self::Truncated { .. }
+            | Self::WrongFormat { .. }
+            | Self::Damaged { .. }
+            | Self::WrongColumns { .. }
+            | Self::EmptyFile => true,
+            Self::Syntax { .. }
+            | Self::NotUtf8 { .. }
+            | Self::TooLong { .. }
+            | Self::WrongType { .. }
+            | Self::OutOfRange { .. }
+            | Self::MissingRequired { .. }
+            | Self::DuplicateKey { .. }
+            | Self::TooManyFields { .. }
+            | Self::TooFewFields { .. } => false,
         }
     }
 }

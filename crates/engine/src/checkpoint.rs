@@ -39,6 +39,9 @@ pub struct Checkpoint {
     pub positions: BTreeMap<String, Vec<PartitionPosition>>,
     pub states: BTreeMap<String, OperatorState>,
     pub pre_commits: BTreeMap<String, PreCommit>,
+    /// How much each sink has been given in all. Absent of sinks whose checkpoints were all written by a Weir that did not count it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, Output>,
     /// Counts of the pipeline's whole life.
     pub counts: BTreeMap<String, NodeCounts>,
     /// By step.
@@ -62,6 +65,14 @@ impl Checkpoint {
             }
         })
     }
+}
+
+/// The files that a sink has made visible.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// The epoch from which on they are counted.
+    pub since: u64,
+    pub files: u64,
 }
 
 /// The state of one operator.

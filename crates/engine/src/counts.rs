@@ -6,8 +6,8 @@ use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
-/// Where the rows that entered a node went. Every row is counted in exactly one of the fields besides `rows_in` and
-/// `unnamed`.
+/// Where the rows that entered a node went. Every row is counted in exactly one of the fields besides `rows_in`,
+/// `unnamed` and `flagged`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeCounts {
     pub rows_in: u64,
@@ -32,6 +32,9 @@ pub struct NodeCounts {
     /// Sources: rows that had fields which the contract does not name. Such fields are not kept; the rows go on, and are counted above.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unnamed: u64,
+    /// Rows that failed a rule and go on all the same, by `on_fail: flag`; part of `out`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub flagged: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
@@ -63,6 +66,7 @@ impl AddAssign for NodeCounts {
         self.absorbed += other.absorbed;
         self.emitted += other.emitted;
         self.unnamed += other.unnamed;
+        self.flagged += other.flagged;
     }
 }
 

@@ -22,6 +22,7 @@ struct LiveNode {
     absorbed: AtomicU64,
     emitted: AtomicU64,
     unnamed: AtomicU64,
+    flagged: AtomicU64,
     /// Rows or bytes waiting before a source; `u64::MAX` where the source cannot tell.
     lag: AtomicU64,
 }
@@ -64,6 +65,7 @@ impl Live {
             absorbed: get(&node.absorbed),
             emitted: get(&node.emitted),
             unnamed: get(&node.unnamed),
+            flagged: get(&node.flagged),
         };
         (counts, Some(get(&node.lag)).filter(|&lag| lag != u64::MAX))
     }
@@ -94,5 +96,6 @@ impl LiveNode {
         add(&self.absorbed, counts.absorbed);
         add(&self.emitted, counts.emitted);
         add(&self.unnamed, counts.unnamed);
+        add(&self.flagged, counts.flagged);
     }
 }

@@ -155,12 +155,13 @@ impl Collector {
         let node = &self.plan.nodes[key.0];
         let failed = |e: &dyn std::fmt::Display| EngineError::internal(&node.name, e);
         let plain = quarantine::encode(&open.contents).map_err(|e| failed(&e))?;
-        let aad = quarantine::aad(&self.sealer.project, &self.plan.pipeline, &node.name, epoch);
+        let aad = quarantine::aad(&self.sealer.project, &self.plan.pipeline, &node.step, epoch);
         let sealed = self.sealer.sealer.seal(&aad, &plain).map_err(|e| failed(&e))?;
         let sealed = sealed.into_bytes();
         self.sealed_bytes += sealed.len();
         self.closed.push(QuarantineSegment {
-            node: node.name.clone(),
+            // A step with state is several nodes; people know it by its own name.
+            node: node.step.clone(),
             stage: key.1,
             contract: open.contract,
             classification: self.classification(key.0),

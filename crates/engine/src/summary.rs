@@ -7,6 +7,7 @@ use weir_plan::{NodeKind, Plan};
 use crate::{
     checkpoint::Checkpoint,
     counts::is_zero,
+    output::MissingOutput,
     steps::{StepCounts, by_step},
 };
 
@@ -25,6 +26,9 @@ pub struct Summary {
     /// Of pipelines that have alert steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alerts: Option<AlertSummary>,
+    /// Output that earlier runs have written and that was gone when this one began, by sink.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub missing: IndexMap<String, MissingOutput>,
 }
 
 impl Summary {
@@ -41,6 +45,7 @@ impl Summary {
             sinks: IndexMap::new(),
             evidence,
             alerts: None,
+            missing: IndexMap::new(),
         };
         let counts = |node: usize| last.counts.get(&plan.nodes[node].name).copied().unwrap_or_default();
         for StepCounts { name, node, counts } in by_step(plan, counts) {
@@ -68,6 +73,7 @@ impl Summary {
                         denied: counts.denied,
                         late: counts.late,
                         dropped: counts.dropped,
+                        flagged: counts.flagged,
                         absorbed: counts.absorbed,
                         emitted: counts.emitted,
                     };
@@ -105,6 +111,9 @@ pub struct StepSummary {
     pub denied: u64,
     pub late: u64,
     pub dropped: u64,
+    /// Failed a rule and went on all the same; part of `out`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub flagged: u64,
     /// Went into windows, joins, ranks or patterns.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub absorbed: u64,

@@ -11,7 +11,7 @@ use weir_service::quarantine;
 
 #[derive(Debug, Subcommand)]
 pub enum QuarantineCommand {
-    /// List rows with their reasons, without their content
+    /// List rows with their reasons, without their content. Lines are counted from 1; the header of a CSV file is none
     List(ListArgs),
     /// Show one row with its content
     Show(ShowArgs),
@@ -113,7 +113,7 @@ async fn list(args: ListArgs) -> Outcome {
         return Ok(());
     }
     let rows: Vec<Vec<String>> = entries.iter().map(listed).collect();
-    output::table(&["ROW", "PIPELINE", "NODE", "SOURCE", "OFFSET", "REASONS"], &rows);
+    output::table(&["ROW", "PIPELINE", "NODE", "SOURCE", "LINE", "REASONS"], &rows);
     if after.is_some() {
         output::note(format_args!("more rows follow; see --limit"));
     }
@@ -127,7 +127,7 @@ fn listed(entry: &QuarantineEntry) -> Vec<String> {
         entry.pipeline.to_string(),
         entry.node.clone(),
         format!("{}:{}", entry.source, entry.partition),
-        entry.offset.to_string(),
+        (entry.offset + 1).to_string(),
         reasons.join(", "),
     ]
 }
@@ -159,7 +159,8 @@ fn describe(found: &QuarantineRow) -> anyhow::Result<()> {
     output::line(format_args!("pipeline  {}", entry.pipeline));
     output::line(format_args!("held by   {} ({})", entry.node, entry.stage));
     let byte = entry.byte.map_or_else(String::new, |byte| format!(", byte {byte}"));
-    output::line(format_args!("from      {}, {}, row {}{byte}", entry.source, entry.partition, entry.offset));
+    let what = if entry.byte.is_some() { "line" } else { "row" };
+    output::line(format_args!("from      {}, {}, {what} {}{byte}", entry.source, entry.partition, entry.offset + 1));
     if let Some(contract) = &entry.contract {
         output::line(format_args!("contract  {contract}"));
     }

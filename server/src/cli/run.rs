@@ -133,15 +133,25 @@ fn describe(summary: &Summary) {
     for (name, counts) in &summary.steps {
         let refused =
             [("quarantined", counts.quarantined), ("denied", counts.denied), ("late", counts.late), ("dropped", counts.dropped)];
-        rows.push(vec![name.clone(), number(counts.rows_in), number(counts.out), listed(&refused)]);
+        let flagged = [("flagged", counts.flagged)];
+        rows.push(vec![name.clone(), number(counts.rows_in), number(counts.out), listed(&refused), listed(&flagged)]);
     }
     for (name, counts) in &summary.sinks {
         rows.push(vec![name.clone(), number(counts.rows_in), number(counts.written), String::new()]);
     }
-    output::table(&["NODE", "IN", "OUT", "REFUSED"], &rows);
+    let flagged = summary.steps.values().any(|counts| counts.flagged > 0);
+    let headings = ["NODE", "IN", "OUT", "REFUSED", "NOTED"];
+    output::table(if flagged { &headings } else { &headings[..4] }, &rows);
     for (name, counts) in summary.sources.iter().filter(|(_, counts)| counts.unnamed > 0) {
         let rows = counts.unnamed;
         output::line(format_args!("{name}: {rows} rows had fields that its contract does not name; these fields were not kept"));
+    }
+    for (name, output) in &summary.missing {
+        output::line(format_args!(
+            "{name}: {} of the {} files that earlier runs wrote were gone when this one began; their rows are counted above. If nobody \
+             took them away on purpose, write all anew: `weir run --fresh`",
+            output.missing, output.files
+        ));
     }
     output::line(format_args!(
         "{} {} after {:.1} s and {} checkpoints; evidence: {} leaves, root {}",

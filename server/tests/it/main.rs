@@ -20,6 +20,7 @@ mod people;
 mod permissions;
 mod pipelines;
 mod quarantine;
+mod run_again;
 mod run_alerts;
 mod run_damage;
 mod run_fresh;

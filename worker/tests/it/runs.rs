@@ -145,7 +145,7 @@ async fn on_malformed_fail_ends_the_run_and_commits_nothing_of_it() {
     let Err(WorkerError::Engine(EngineError::Stopped { message, .. })) = weir.run(&strict).await else {
         panic!("the run must fail")
     };
-    assert!(message.contains("row 1 of partition"), "{message}");
+    assert!(message.contains("line 2 of input.ndjson is malformed"), "{message}");
     assert!(weir.output("out").is_empty());
 }
 

@@ -1,4 +1,4 @@
-//! Opening a file: decompression, its fingerprint, and telling a broken stream from a broken disk.
+//! Opening a file: decompression, and telling a broken stream from a broken disk.
 
 use std::{
     fs::File,
@@ -9,94 +9,148 @@ use std::{
 
 use flate2::read::MultiGzDecoder;
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 use weir_spec::connector::Compression;
 
-use crate::error::ConnectorError;
-
-/// How much of a file its fingerprint covers.
-const FINGERPRINT_BYTES: u64 = 4096;
+use super::known::{Known, Seen, Stat, changed};
+use crate::{error::ConnectorError, source::MalformedReason};
 
 /// A file's uncompressed bytes.
 pub(super) struct Input {
     reader: Box<dyn Read + Send>,
-    disk_error: Arc<Mutex<Option<io::Error>>>,
+    disk: Arc<Mutex<DiskState>>,
+    /// What the file is instead of what its name or the source says.
+    other_format: Option<MalformedReason>,
+    /// As it was opened.
+    pub stat: Option<Stat>,
+}
+
+#[derive(Default)]
+struct DiskState {
+    error: Option<io::Error>,
+    /// Bytes read, as stored.
+    read: u64,
 }
 
 /// Why reading stopped early.
 pub(super) enum ReadFailure {
     Disk(io::Error),
-    /// The compressed stream ends or breaks in the middle.
-    Broken(String),
+    /// The compressed stream ends or breaks in the middle, or is none.
+    Broken(MalformedReason),
 }
 
 impl Input {
-    /// Opens `path` for reading from uncompressed byte `from` on.
-    pub fn open(path: &Path, compression: Compression, from: u64) -> Result<Self, ConnectorError> {
+    /// Opens `path` for reading its uncompressed bytes from the beginning.
+    pub fn open(path: &Path, compression: Compression) -> Result<Self, ConnectorError> {
         let failed = |error| ConnectorError::io(path, error);
         let mut file = File::open(path).map_err(failed)?;
-        let length = file.metadata().map_err(failed)?.len();
-        if compression == Compression::None && from > 0 {
-            if length < from {
-                return Err(shrunk(path));
-            }
-            file.seek(SeekFrom::Start(from)).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        let mut other_format = None;
+        if compression != Compression::None && metadata.len() > 0 {
+            let mut magic = Vec::new();
+            (&mut file).take(4).read_to_end(&mut magic).map_err(failed)?;
+            file.seek(SeekFrom::Start(0)).map_err(failed)?;
+            other_format = not_compressed(compression, &magic);
         }
-        let disk_error = Arc::new(Mutex::new(None));
-        let disk = Disk { file, error: disk_error.clone() };
+        let disk = Arc::new(Mutex::new(DiskState::default()));
+        let stored = Disk { file, state: disk.clone() };
         let reader: Box<dyn Read + Send> = match compression {
-            Compression::None => Box::new(disk),
+            Compression::None => Box::new(stored),
             // An empty file is an empty stream; the decoders would call it cut off.
-            _ if length == 0 => Box::new(io::empty()),
-            Compression::Gzip => Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(1 << 18, disk))),
-            Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(disk).map_err(failed)?),
+            _ if metadata.len() == 0 => Box::new(io::empty()),
+            Compression::Gzip => Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(1 << 18, stored))),
+            Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(stored).map_err(failed)?),
         };
-        let mut input = Self { reader, disk_error };
-        if compression != Compression::None && from > 0 {
-            let mut skipped = io::sink();
-            let copied = io::copy(&mut (&mut input.reader).take(from), &mut skipped);
-            if let Some(error) = input.disk_error.lock().take() {
-                return Err(failed(error));
+        Ok(Self { reader, disk, other_format, stat: Stat::of(&metadata) })
+    }
+
+    /// Opens `path` behind its first `from` uncompressed bytes. Errors when those are not the ones that were read before, as far as
+    /// that shows.
+    pub fn resume(path: &Path, compression: Compression, from: u64, known: &Known) -> Result<(Self, Seen), ConnectorError> {
+        let failed = |error| ConnectorError::io(path, error);
+        if compression == Compression::None {
+            let mut file = File::open(path).map_err(failed)?;
+            let metadata = file.metadata().map_err(failed)?;
+            if metadata.len() < from {
+                return Err(changed(path, &format!("{from} bytes were read, and it has {} now", metadata.len())));
             }
-            if copied.ok() != Some(from) {
-                return Err(shrunk(path));
-            }
+            let seen = Seen::resumed(&mut file, from, known.crc).map_err(failed)?;
+            file.seek(SeekFrom::Start(from)).map_err(failed)?;
+            let disk = Arc::new(Mutex::new(DiskState { error: None, read: from }));
+            let reader = Box::new(Disk { file, state: disk.clone() });
+            return Ok((Self { reader, disk, other_format: None, stat: Stat::of(&metadata) }, seen));
         }
-        Ok(input)
+        let mut input = Self::open(path, compression)?;
+        let (mut seen, mut rest, mut buffer) = (Seen::default(), from, Vec::new());
+        while rest > 0 {
+            buffer.clear();
+            match input.fill(&mut buffer, rest.min(1 << 20)) {
+                Ok(0) | Err(ReadFailure::Broken(_)) => {
+                    let read = from - rest + buffer.len() as u64;
+                    return Err(changed(path, &format!("{from} uncompressed bytes were read, and {read} can be now")));
+                }
+                Ok(read) => rest -= read as u64,
+                Err(ReadFailure::Disk(error)) => return Err(failed(error)),
+            }
+            seen.add(&buffer);
+        }
+        if known.crc.is_some() && known.crc != seen.crc() {
+            return Err(changed(path, &format!("some of the {from} uncompressed bytes that were read are others")));
+        }
+        Ok((input, seen))
+    }
+
+    /// Bytes read, as stored.
+    pub fn stored_read(&self) -> u64 {
+        self.disk.lock().read
     }
 
     /// Appends up to `limit` bytes to `out`; fewer only at the end or at a failure.
     pub fn fill(&mut self, out: &mut Vec<u8>, limit: u64) -> Result<usize, ReadFailure> {
-        (&mut self.reader).take(limit).read_to_end(out).map_err(|error| match self.disk_error.lock().take() {
+        if let Some(reason) = self.other_format.take() {
+            return Err(ReadFailure::Broken(reason));
+        }
+        (&mut self.reader).take(limit).read_to_end(out).map_err(|error| match self.disk.lock().error.take() {
             Some(disk) => ReadFailure::Disk(disk),
-            None => ReadFailure::Broken(match error.kind() {
-                io::ErrorKind::UnexpectedEof => "it ends in the middle".to_owned(),
-                _ => "its content is damaged".to_owned(),
+            None => ReadFailure::Broken(MalformedReason::Truncated {
+                detail: match error.kind() {
+                    io::ErrorKind::UnexpectedEof => "it ends in the middle".to_owned(),
+                    _ => "its content is damaged".to_owned(),
+                },
             }),
         })
     }
 }
 
-fn shrunk(path: &Path) -> ConnectorError {
-    ConnectorError::Resume(format!(
-        "{}: shorter than what was already read of it; put the original file back, or start the pipeline anew",
-        path.display()
-    ))
+/// Tells a file that begins like no file of this compression.
+fn not_compressed(compression: Compression, magic: &[u8]) -> Option<MalformedReason> {
+    let (format, expected) = match compression {
+        Compression::None => return None,
+        Compression::Gzip => ("gzip", magic.starts_with(&[0x1f, 0x8b]) || [0x1f].starts_with(magic)),
+        // A frame of zstd, or one that is to be skipped.
+        Compression::Zstd => (
+            "zstd",
+            [0x28, 0xb5, 0x2f, 0xfd].starts_with(magic)
+                || (magic.len() == 4 && magic[0] & 0xf0 == 0x50 && magic[1..] == [0x2a, 0x4d, 0x18]),
+        ),
+    };
+    (!expected).then(|| MalformedReason::WrongFormat { expected: format.to_owned() })
 }
 
 /// A file that remembers its own failures, so that they are not taken for a decompressor's.
 struct Disk {
     file: File,
-    error: Arc<Mutex<Option<io::Error>>>,
+    state: Arc<Mutex<DiskState>>,
 }
 
 impl Read for Disk {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read(buffer).inspect_err(|error| {
-            if error.kind() != io::ErrorKind::Interrupted {
-                *self.error.lock() = Some(io::Error::new(error.kind(), error.to_string()));
-            }
-        })
+        let result = self.file.read(buffer);
+        match &result {
+            Ok(read) => self.state.lock().read += *read as u64,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => self.state.lock().error = Some(io::Error::new(error.kind(), error.to_string())),
+        }
+        result
     }
 }
 
@@ -107,29 +161,4 @@ pub(super) fn compression_of(path: &Path, configured: Option<Compression>) -> Co
         Some("zst" | "zstd") => Compression::Zstd,
         _ => Compression::None,
     })
-}
-
-/// `LENGTH:HASH` of the first bytes of a file, as stored. A file that only grew keeps its old fingerprint when asked for the
-/// same length.
-pub(super) fn fingerprint(path: &Path) -> Result<String, ConnectorError> {
-    fingerprint_of(path, FINGERPRINT_BYTES)
-}
-
-/// Fails if the file no longer begins as it did when `expected` was taken.
-pub(super) fn check_fingerprint(path: &Path, expected: &str) -> Result<(), ConnectorError> {
-    let length = expected.split_once(':').and_then(|(length, _)| length.parse().ok()).unwrap_or(FINGERPRINT_BYTES);
-    if fingerprint_of(path, length)? == expected {
-        return Ok(());
-    }
-    Err(ConnectorError::Resume(format!(
-        "{}: not the file that was read before (its beginning changed); put the original file back, give the new one another name, or start the pipeline anew",
-        path.display()
-    )))
-}
-
-fn fingerprint_of(path: &Path, length: u64) -> Result<String, ConnectorError> {
-    let failed = |error| ConnectorError::io(path, error);
-    let mut head = Vec::new();
-    File::open(path).map_err(failed)?.take(length).read_to_end(&mut head).map_err(failed)?;
-    Ok(format!("{}:{}", head.len(), hex::encode(&Sha256::digest(&head)[..16])))
 }

@@ -1,8 +1,11 @@
 //! Files: reading a file, a folder or a glob; writing a folder of files that appear whole, with each checkpoint.
 
+mod columns;
+mod committed;
 mod encode;
 mod hashing;
 mod input;
+mod known;
 mod list;
 mod parquet_input;
 mod partition;
@@ -15,6 +18,7 @@ use std::path::PathBuf;
 
 use crate::{base_dir::BaseDir, error::ConnectorError};
 
+pub use committed::committed_files;
 pub use encode::FileEncoder;
 pub(crate) use hashing::HashingFile;
 pub use sink::FileWriter;
@@ -28,6 +32,8 @@ pub fn files(base: &BaseDir, path: &str) -> Result<Vec<PathBuf>, ConnectorError>
     Ok(list::list(base, path)?.into_iter().map(|file| file.path).collect())
 }
 
+#[cfg(test)]
+mod known_tests;
 #[cfg(test)]
 mod parquet_tests;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     fs::File,
+    io::{Read, Seek, SeekFrom},
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
 };
@@ -13,6 +14,7 @@ use parquet::arrow::{
     arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
 };
 
+use super::{columns::stored_columns, known::changed};
 use crate::{
     error::ConnectorError,
     source::{Malformed, MalformedReason, Offset},
@@ -21,38 +23,50 @@ use crate::{
 pub(super) struct ParquetInput {
     state: State,
     next: Offset,
+    /// Of the stored file, when it was opened.
+    pub length: u64,
 }
 
 enum State {
     Unread { file: File, metadata: ArrowReaderMetadata, columns: Vec<usize> },
     Reading { reader: ParquetRecordBatchReader, ready: VecDeque<RecordBatch> },
-    Damaged,
+    Refused(MalformedReason),
     Done,
 }
 
 type Rows = (Offset, Offset, Option<RecordBatch>, Vec<Malformed>);
 
 impl ParquetInput {
-    /// Opens a file at row `from`. A file that is no Parquet, or damaged, is one malformed row.
+    /// Opens a file at row `from`. A file that is no Parquet, is damaged, or has other columns than the schema asks for, is one malformed
+    /// row.
     pub fn open(path: &Path, schema: SchemaRef, required: &[String], from: u64) -> Result<Self, ConnectorError> {
-        let file = File::open(path).map_err(|error| ConnectorError::io(path, error))?;
+        let failed = |error| ConnectorError::io(path, error);
+        let mut file = File::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
         let next = Offset { byte: 0, row: from };
+        let refused = |reason| Ok(Self { state: State::Refused(reason), next, length });
+        if length == 0 {
+            return refused(MalformedReason::EmptyFile);
+        }
+        let mut magic = Vec::new();
+        (&mut file).take(MAGIC.len() as u64).read_to_end(&mut magic).map_err(failed)?;
+        file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        if magic != MAGIC {
+            return refused(MalformedReason::WrongFormat { expected: "Parquet".to_owned() });
+        }
         let Some(Ok(metadata)) = contained(|| ArrowReaderMetadata::load(&file, Default::default())) else {
-            return Ok(Self { state: State::Damaged, next });
+            return refused(damaged());
         };
         let rows = metadata.metadata().file_metadata().num_rows().max(0) as u64;
         if from > rows {
-            return Err(ConnectorError::Resume(format!(
-                "{}: has {rows} rows, but {from} were already read; put the original file back, or start the pipeline anew",
-                path.display()
-            )));
+            return Err(changed(path, &format!("{from} rows were read, and it has {rows} now")));
         }
         let stored = metadata.schema().fields();
-        if let Some(missing) = required.iter().find(|name| stored.find(name).is_none()) {
-            return Err(ConnectorError::Config(format!("{}: has no column `{missing}`, which is required", path.display())));
+        if let Some(reason) = stored_columns(stored, &schema, required) {
+            return refused(reason);
         }
         let columns = schema.fields().iter().filter_map(|field| stored.find(field.name()).map(|(i, _)| i)).collect();
-        Ok(Self { state: State::Unread { file, metadata, columns }, next })
+        Ok(Self { state: State::Unread { file, metadata, columns }, next, length })
     }
 
     pub fn position(&self) -> Offset {
@@ -68,10 +82,9 @@ impl ParquetInput {
         loop {
             match std::mem::replace(&mut self.state, State::Done) {
                 State::Done => return Ok(None),
-                State::Damaged => {
+                State::Refused(reason) => {
                     let start = self.next;
                     self.next.row += 1;
-                    let reason = MalformedReason::Truncated { detail: "not a Parquet file, or damaged".into() };
                     let malformed = Malformed { at: start, reason, raw: Vec::new(), raw_length: 0 };
                     return Ok(Some((start, self.next, None, vec![malformed])));
                 }
@@ -83,7 +96,7 @@ impl ParquetInput {
                         .with_offset(self.next.row as usize);
                     self.state = match contained(|| builder.build()) {
                         Some(Ok(reader)) => State::Reading { reader, ready: VecDeque::new() },
-                        Some(Err(_)) | None => State::Damaged,
+                        Some(Err(_)) | None => State::Refused(damaged()),
                     };
                 }
                 State::Reading { mut reader, mut ready } => {
@@ -91,7 +104,7 @@ impl ParquetInput {
                         match contained(|| reader.next()) {
                             Some(None) => return Ok(None),
                             None | Some(Some(Err(_))) => {
-                                self.state = State::Damaged;
+                                self.state = State::Refused(damaged());
                                 continue;
                             }
                             Some(Some(Ok(batch))) => {
@@ -115,6 +128,13 @@ impl ParquetInput {
             }
         }
     }
+}
+
+/// What every Parquet file begins with.
+const MAGIC: &[u8] = b"PAR1";
+
+fn damaged() -> MalformedReason {
+    MalformedReason::Damaged { format: "Parquet".to_owned() }
 }
 
 /// Runs a part of the Parquet library, which panics on some damaged files where it should answer with an error. What it worked on

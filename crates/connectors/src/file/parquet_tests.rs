@@ -94,7 +94,7 @@ fn a_damaged_file_is_one_malformed_row_and_the_next_is_read() {
     let mut reader = open(folder.path(), &columns(), &[]).unwrap();
     let limit = ReadLimit { rows: 10_000, wait: Duration::ZERO };
     let Read::Chunk(chunk) = reader.read(limit).unwrap() else { panic!("a chunk") };
-    assert!(matches!(chunk.malformed[0].reason, Reason::Truncated { .. }));
+    assert_eq!(chunk.malformed[0].reason, Reason::Damaged { format: "Parquet".to_owned() });
     let decoded = RowsDecoder::new(arrow_schema(&columns()), &columns()).decode(&chunk).unwrap();
     assert_eq!((decoded.rows.num_rows(), decoded.malformed.len()), (0, 1));
     let mut resumed = open(folder.path(), &columns(), &reader.positions()).unwrap();
@@ -125,15 +125,73 @@ fn a_footer_with_any_byte_changed_is_read_or_refused_and_never_a_panic() {
 }
 
 #[test]
-fn columns_that_cannot_be_delivered_are_an_error() {
+fn a_file_with_other_columns_is_one_malformed_row_that_names_them_all_and_the_next_is_read() {
     let folder = folder();
+    let own: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
+    let number: ArrayRef = Arc::new(arrow::array::Int64Array::from(vec![1]));
+    let columns = [
+        Column { required: true, ..Column::new("absent", DataType::Int64) },
+        Column::new("id", DataType::String),
+        Column::new("other", DataType::Decimal { precision: 10, scale: 2 }),
+    ];
+    let fitting = RecordBatch::try_from_iter([("absent", number), ("id", own)]).unwrap();
+    let mut writer =
+        ArrowWriter::try_new(fs::File::create(folder.path().join("in/b.parquet")).unwrap(), fitting.schema(), None).unwrap();
+    writer.write(&fitting).unwrap();
+    writer.close().unwrap();
+    let mut reader = open(folder.path(), &columns, &[]).unwrap();
     let limit = ReadLimit { rows: 10, wait: Duration::ZERO };
-    let required = [Column { required: true, ..Column::new("absent", DataType::String) }];
-    let error = open(folder.path(), &required, &[]).unwrap().read(limit).unwrap_err();
-    assert!(error.to_string().contains("no column `absent`"), "{error}");
-    let narrower = [Column::new("other", DataType::Int64)];
-    let mut reader = open(folder.path(), &narrower, &[]).unwrap();
-    let Read::Chunk(chunk) = reader.read(limit).unwrap() else { panic!("a chunk") };
-    let error = RowsDecoder::new(arrow_schema(&narrower), &narrower).decode(&chunk).unwrap_err();
-    assert!(error.to_string().contains("`other`"), "{error}");
+    let Read::Chunk(refused) = reader.read(limit).unwrap() else { panic!("a chunk") };
+    assert_eq!((refused.start.row, refused.end.row), (0, 1));
+    let expected = Reason::WrongColumns {
+        column: "absent, id, other".to_owned(),
+        detail: "the file's columns cannot be used: `absent`, which is required, is missing; `id` is int32, which does not become string \
+                 without loss; `other` is string, which does not become decimal(10,2) without loss"
+            .to_owned(),
+    };
+    assert_eq!(refused.malformed[0].reason, expected);
+    let Read::Chunk(next) = reader.read(limit).unwrap() else { panic!("the other file's row") };
+    let decoded = RowsDecoder::new(arrow_schema(&columns), &columns).decode(&next).unwrap();
+    assert_eq!((decoded.rows.num_rows(), decoded.malformed.len()), (1, 0));
+}
+
+#[test]
+fn what_is_no_parquet_is_told_from_what_is_empty_and_what_is_damaged() {
+    let folder = folder();
+    let whole = fs::read(folder.path().join("in/a.parquet")).unwrap();
+    for (content, expected) in [
+        (&b""[..], Reason::EmptyFile),
+        (b"id,n\n1,2\n", Reason::WrongFormat { expected: "Parquet".to_owned() }),
+        (&whole[..whole.len() / 2], Reason::Damaged { format: "Parquet".to_owned() }),
+    ] {
+        fs::write(folder.path().join("in/a.parquet"), content).unwrap();
+        let mut reader = open(folder.path(), &columns(), &[]).unwrap();
+        let Read::Chunk(chunk) = reader.read(ReadLimit { rows: 10, wait: Duration::ZERO }).unwrap() else { panic!("a chunk") };
+        assert_eq!(chunk.malformed[0].reason, expected);
+        assert!(!expected.to_string().contains("compressed"), "{expected}");
+    }
+}
+
+#[test]
+fn a_file_that_changed_since_it_was_read_is_refused() {
+    let folder = folder();
+    let path = folder.path().join("in/a.parquet");
+    let limit = ReadLimit { rows: 400, wait: Duration::ZERO };
+    let mut reader = open(folder.path(), &columns(), &[]).unwrap();
+    reader.read(limit).unwrap();
+    let halfway = reader.positions();
+    while let Read::Chunk(_) = reader.read(limit).unwrap() {}
+    let done = reader.positions();
+    let id: ArrayRef = Arc::new(Int32Array::from(vec![1; 2000]));
+    let rows = RecordBatch::try_from_iter([("id", id)]).unwrap();
+    let mut writer = ArrowWriter::try_new(fs::File::create(&path).unwrap(), rows.schema(), None).unwrap();
+    writer.write(&rows).unwrap();
+    writer.close().unwrap();
+    for positions in [halfway, done] {
+        let message = match open(folder.path(), &columns(), &positions) {
+            Err(ConnectorError::Resume(message)) => message,
+            other => panic!("not refused: {:?}", other.err()),
+        };
+        assert!(message.contains("a.parquet") && message.contains("weir run --fresh"), "{message}");
+    }
 }

@@ -1,16 +1,18 @@
 //! The file source: one partition a file, in the order of their names.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{fs, path::PathBuf};
 
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use weir_spec::{
     Column,
-    connector::{FileSource, Format},
+    connector::{Compression, FileSource, Format},
 };
 
 use super::{
-    input::{check_fingerprint, compression_of, fingerprint},
+    columns::header_columns,
+    input::compression_of,
+    known::{self, Known, fingerprint},
     list::{InputFile, list},
     parquet_input::ParquetInput,
     text_input::{Framing, TextInput},
@@ -19,7 +21,7 @@ use crate::{
     base_dir::BaseDir,
     error::ConnectorError,
     format::csv::delimiter_byte,
-    source::{Chunk, PartitionPosition, Payload, Read, ReadLimit, SourceReader},
+    source::{Chunk, Malformed, Offset, PartitionPosition, Payload, Read, ReadLimit, SourceReader},
 };
 
 /// What a file source reads and how.
@@ -48,6 +50,8 @@ pub struct FileReader {
 enum Open {
     Text(Box<TextInput>),
     Parquet(Box<ParquetInput>),
+    /// One malformed row, and none behind it.
+    Refused(Option<Malformed>),
 }
 
 impl FileReader {
@@ -89,10 +93,9 @@ impl FileReader {
     fn resume(&mut self, position: &PartitionPosition) -> Result<(), ConnectorError> {
         match self.files.iter().position(|file| file.name == position.partition) {
             Some(index) => {
-                if let Some(expected) = &position.fingerprint {
-                    check_fingerprint(&self.files[index].path, expected)?;
-                }
-                self.positions[index] = Some(position.clone());
+                let path = &self.files[index].path;
+                let done = known::is_done(path, position, self.is_plain(&self.files[index]))?;
+                self.positions[index] = Some(PartitionPosition { done, ..position.clone() });
             }
             None if position.done => {
                 let path = PathBuf::from(&position.partition);
@@ -109,56 +112,49 @@ impl FileReader {
         Ok(())
     }
 
+    /// Whether a file is text that is stored as it is.
+    fn is_plain(&self, file: &InputFile) -> bool {
+        self.format != Format::Parquet && compression_of(&file.path, self.config.compression) == Compression::None
+    }
+
     fn open_current(&mut self) -> Result<(), ConnectorError> {
         let file = &self.files[self.current];
         // Again: it may have been a long time since it was listed.
         self.base_dir.admit(&file.path)?;
         let position = self.positions[self.current].as_ref();
+        let known = position.map(Known::of).transpose()?.unwrap_or_default();
         let from = position.map(|p| p.offset);
         let fingerprint = match position.and_then(|p| p.fingerprint.clone()) {
             Some(known) => known,
             None => fingerprint(&file.path)?,
         };
-        let (open, offset) = if self.format == Format::Parquet {
+        let (open, offset, known) = if self.format == Format::Parquet {
             let input = ParquetInput::open(&file.path, self.schema.clone(), &self.required, from.map_or(0, |o| o.row))?;
+            let known = Known { whole: Some(known::whole(&file.path, input.length)?), ..Known::default() };
             let offset = input.position();
-            (Open::Parquet(Box::new(input)), offset)
+            (Open::Parquet(Box::new(input)), offset, known)
         } else {
             let compression = compression_of(&file.path, self.config.compression);
-            let input = TextInput::open(&file.path, compression, self.framing, self.config.max_line, from)?;
-            if let Some(header) = &input.header {
-                self.check_header(file, header)?;
+            let from = from.map(|offset| (offset, &known));
+            let mut input = TextInput::open(&file.path, compression, self.framing, self.config.max_line, from)?;
+            let (offset, known) = (input.position(), input.known());
+            match input.refused(|header| header_columns(header, &self.schema, &self.required)) {
+                Some(malformed) => {
+                    let whole =
+                        known::whole(&file.path, fs::metadata(&file.path).map_err(|e| ConnectorError::io(&file.path, e))?.len())?;
+                    (Open::Refused(Some(malformed)), offset, Known { whole: Some(whole), ..Known::default() })
+                }
+                None => (Open::Text(Box::new(input)), offset, known),
             }
-            let offset = input.position();
-            (Open::Text(Box::new(input)), offset)
         };
         self.positions[self.current] = Some(PartitionPosition {
             partition: file.name.clone(),
             offset,
             done: false,
             fingerprint: Some(fingerprint),
-            state: None,
+            state: Some(known.to_state()?),
         });
         self.open = Some(open);
-        Ok(())
-    }
-
-    /// Names what is wrong, but never what the header says: without a header, the first line is data.
-    fn check_header(&self, file: &InputFile, header: &Arc<[String]>) -> Result<(), ConnectorError> {
-        let times = |name: &str| header.iter().filter(|h| *h == name).count();
-        if let Some(missing) = self.required.iter().find(|name| times(name) == 0) {
-            return Err(ConnectorError::Config(format!(
-                "{}: its header has no column `{missing}`, which is required; correct the header, or set `header: false` if the file has none",
-                file.path.display()
-            )));
-        }
-        if let Some(twice) = self.schema.fields().iter().find(|field| times(field.name()) > 1) {
-            return Err(ConnectorError::Config(format!(
-                "{}: its header names column `{}` more than once",
-                file.path.display(),
-                twice.name()
-            )));
-        }
         Ok(())
     }
 
@@ -182,8 +178,40 @@ impl FileReader {
                 malformed,
                 header: None,
             }),
+            Some(Open::Refused(malformed)) => malformed.take().map(|malformed| Chunk {
+                partition,
+                start: malformed.at,
+                end: Offset { byte: malformed.at.byte + malformed.raw_length, row: malformed.at.row + 1 },
+                payload: Payload::Bytes(Bytes::new()),
+                malformed: vec![malformed],
+                header: None,
+            }),
             None => None,
         })
+    }
+
+    /// Brings the position of the file that is being read up to date.
+    fn keep_position(&mut self, done: bool) -> Result<(), ConnectorError> {
+        let file = &self.files[self.current];
+        let (is_plain, path) = (self.is_plain(file), &file.path);
+        let Some(position) = &mut self.positions[self.current] else { return Ok(()) };
+        position.done = done;
+        match &self.open {
+            Some(Open::Text(input)) => {
+                position.offset = input.position();
+                let mut known = input.known();
+                if done && !is_plain {
+                    let stored = || fs::metadata(path).map(|metadata| metadata.len());
+                    let length =
+                        input.stored_length().map_or_else(stored, Ok).map_err(|error| ConnectorError::io(path, error))?;
+                    known.whole = Some(known::whole(path, length)?);
+                }
+                position.state = Some(known.to_state()?);
+            }
+            Some(Open::Parquet(input)) => position.offset = input.position(),
+            Some(Open::Refused(_)) | None => {}
+        }
+        Ok(())
     }
 }
 
@@ -204,19 +232,17 @@ impl SourceReader for FileReader {
             let exhausted = match &self.open {
                 Some(Open::Text(input)) => input.is_exhausted(),
                 Some(Open::Parquet(input)) => input.is_exhausted(),
-                None => true,
+                Some(Open::Refused(_)) | None => true,
             };
-            let position = self.positions[self.current].as_mut();
-            match (chunk, position) {
-                (Some(chunk), Some(position)) => {
-                    position.offset = chunk.end;
-                    position.done = exhausted;
+            self.keep_position(exhausted || chunk.is_none())?;
+            match chunk {
+                Some(chunk) => {
+                    if let Some(position) = &mut self.positions[self.current] {
+                        position.offset = chunk.end;
+                    }
                     return Ok(Read::Chunk(chunk));
                 }
-                (_, position) => {
-                    if let Some(position) = position {
-                        position.done = true;
-                    }
+                None => {
                     self.open = None;
                     self.current += 1;
                 }
@@ -226,6 +252,10 @@ impl SourceReader for FileReader {
 
     fn positions(&self) -> Vec<PartitionPosition> {
         self.positions.iter().flatten().cloned().collect()
+    }
+
+    fn position(&self, partition: u32) -> Option<PartitionPosition> {
+        self.positions.get(partition as usize).cloned().flatten()
     }
 
     fn partition_name(&self, partition: u32) -> &str {
@@ -240,7 +270,7 @@ impl SourceReader for FileReader {
     fn lag(&self) -> Option<u64> {
         let waiting = self.files.iter().zip(&self.positions).skip(self.current).map(|(file, position)| match position {
             Some(position) if position.done => 0,
-            Some(position) if compression_of(&file.path, self.config.compression) == weir_spec::connector::Compression::None => {
+            Some(position) if compression_of(&file.path, self.config.compression) == Compression::None => {
                 file.bytes.saturating_sub(position.offset.byte)
             }
             _ => file.bytes,

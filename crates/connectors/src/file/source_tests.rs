@@ -17,7 +17,7 @@ use crate::{
     source::{Chunk, Malformed, MalformedReason as Reason, Offset, PartitionPosition, Payload, Read, ReadLimit, SourceReader},
 };
 
-fn config(path: &str) -> FileSource {
+pub(super) fn config(path: &str) -> FileSource {
     FileSource { path: path.into(), compression: None, max_line: 100, delimiter: ',', header: true, null: String::new() }
 }
 
@@ -25,14 +25,19 @@ fn columns() -> Vec<Column> {
     vec![Column { required: true, ..Column::new("id", DataType::String) }, Column::new("n", DataType::Int64)]
 }
 
-fn open(folder: &Path, config: &FileSource, format: Format, resume: &[PartitionPosition]) -> Result<FileReader, ConnectorError> {
+pub(super) fn open(
+    folder: &Path,
+    config: &FileSource,
+    format: Format,
+    resume: &[PartitionPosition],
+) -> Result<FileReader, ConnectorError> {
     let columns = columns();
     let options =
         FileReaderOptions { config, format, schema: arrow_schema(&columns), columns: &columns, base_dir: folder.into() };
     FileReader::open(options, resume)
 }
 
-fn read(reader: &mut FileReader, rows: usize) -> Option<Chunk> {
+pub(super) fn read(reader: &mut FileReader, rows: usize) -> Option<Chunk> {
     match reader.read(ReadLimit { rows, wait: Duration::ZERO }).unwrap() {
         Read::Chunk(chunk) => {
             if let Payload::Bytes(bytes) = &chunk.payload {
@@ -46,7 +51,7 @@ fn read(reader: &mut FileReader, rows: usize) -> Option<Chunk> {
 }
 
 /// Everything a reader still has: partition, text, malformed.
-fn drain(reader: &mut FileReader, rows: usize) -> Vec<(String, String, Vec<Malformed>)> {
+pub(super) fn drain(reader: &mut FileReader, rows: usize) -> Vec<(String, String, Vec<Malformed>)> {
     let mut all: Vec<(String, String, Vec<Malformed>)> = Vec::new();
     let mut next: Option<(u32, Offset)> = None;
     while let Some(chunk) = read(reader, rows) {
@@ -66,7 +71,7 @@ fn drain(reader: &mut FileReader, rows: usize) -> Vec<(String, String, Vec<Malfo
     all
 }
 
-fn gzip(text: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Level::default());
     encoder.write_all(text).unwrap();
     encoder.finish().unwrap()
@@ -162,7 +167,11 @@ fn a_broken_stream_is_malformed_where_it_breaks_and_the_next_file_is_read() {
             assert_eq!((read.as_str(), malformed.len()), ("fine\n", 0));
             continue;
         }
-        assert!(matches!(malformed.as_slice(), [Malformed { reason: Reason::Truncated { .. }, .. }]), "{name}");
+        let [Malformed { reason, .. }] = malformed.as_slice() else { panic!("{name}: {malformed:?}") };
+        match name.as_str() {
+            "3.gz" => assert_eq!(*reason, Reason::WrongFormat { expected: "gzip".to_owned() }),
+            _ => assert!(matches!(reason, Reason::Truncated { .. }), "{name}: {reason:?}"),
+        }
         if name != "2.gz" {
             assert!(text.starts_with(read), "{name}");
             let at = malformed[0].at;
@@ -200,10 +209,44 @@ fn csv_is_cut_outside_quotes_and_carries_its_header() {
         cuts.push(String::from_utf8(bytes.to_vec()).unwrap());
     }
     assert_eq!(cuts, ["1,\"a\nb\"\r\n", "2,\"c \"\"\n\"\"\"\n", "3,d"]);
-    fs::write(folder.path().join("g.csv"), "n\n1\n").unwrap();
-    let error =
-        open(folder.path(), &config("g.csv"), Format::Csv, &[]).unwrap().read(ReadLimit { rows: 1, wait: Duration::ZERO });
-    assert!(error.unwrap_err().to_string().contains("no column `id`"));
+}
+
+#[test]
+fn a_header_that_does_not_fit_is_one_malformed_row_and_the_other_files_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = format!("id,{}\n1,2\n", "n".repeat(200));
+    let wrong = |column: &str, detail: &str| Reason::WrongColumns {
+        column: column.to_owned(),
+        detail: format!("the header cannot be used: {detail}; correct it, or set `header: false` if the file has none"),
+    };
+    let cases: [(&str, &[u8], Reason); 6] = [
+        ("a", b"n\n1\n", wrong("id", "`id`, which is required, is missing")),
+        (
+            "b",
+            b"ID,n,n\r\n1,2,3\r\n",
+            wrong(
+                "id, n",
+                "`id`, which is required, is missing (there is one in other letter case, which is another name); `n` is there more than once",
+            ),
+        ),
+        ("c", b"id,\xff\n1,2\n", Reason::NotUtf8 { at: 3 }),
+        ("d", b"id,\"n\"x\n1,2\n", Reason::Syntax { at: 6, expected: "a delimiter after the closing quote".to_owned() }),
+        ("e", long.as_bytes(), Reason::TooLong { limit: 100 }),
+        ("f", b"\xef\xbb\xbfn\n1\n", wrong("id", "`id`, which is required, is missing")),
+    ];
+    for (name, content, _) in &cases {
+        fs::write(folder.path().join(name), content).unwrap();
+    }
+    fs::write(folder.path().join("z"), "n,id\n1,a\n").unwrap();
+    let all = drain(&mut open(folder.path(), &config("*"), Format::Csv, &[]).unwrap(), 1);
+    assert_eq!(all.len(), cases.len() + 1);
+    for ((name, text, malformed), (_, content, reason)) in all.iter().zip(&cases) {
+        let [entry] = malformed.as_slice() else { panic!("{name}: {malformed:?}") };
+        assert_eq!((text.as_str(), &entry.reason), ("", reason), "{name}");
+        assert_eq!(entry.at, Offset { byte: if name == "f" { 3 } else { 0 }, row: 0 }, "{name}");
+        assert!(content[entry.at.byte as usize..].starts_with(&entry.raw) && !entry.raw.is_empty(), "{name}");
+    }
+    assert_eq!(all.last().unwrap(), &("z".to_owned(), "1,a\n".to_owned(), Vec::new()));
 }
 
 #[test]

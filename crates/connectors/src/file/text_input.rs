@@ -8,7 +8,10 @@ use std::{path::Path, sync::Arc};
 use bytes::Bytes;
 use weir_spec::connector::Compression;
 
-use super::input::{Input, ReadFailure};
+use super::{
+    input::{Input, ReadFailure},
+    known::{self, Known, Seen, Stat},
+};
 use crate::{
     error::ConnectorError,
     format::csv,
@@ -44,11 +47,22 @@ pub(super) struct TextInput {
     framing: Framing,
     max_line: usize,
     pub header: Option<Arc<[String]>>,
+    /// The header line as it is written, and at which byte.
+    header_line: (u64, Vec<u8>),
+    /// What is wrong with the header line. None of the file's rows can be read then.
+    bad_header: Option<MalformedReason>,
     block: Bytes,
     at: usize,
     at_end: bool,
-    broken: Option<String>,
+    broken: Option<MalformedReason>,
+    /// The stream has not broken so far.
+    whole_stream: bool,
     next: Offset,
+    /// Everything before `next`.
+    seen: Seen,
+    /// The last row, or the header line, ended because the file did.
+    unended: Option<known::Cut>,
+    stat: Option<Stat>,
     skipping: Option<Malformed>,
     spares: Vec<Bytes>,
 }
@@ -60,36 +74,67 @@ struct Cut {
 }
 
 impl TextInput {
-    /// Opens a file at `from`, which is `None` for its beginning.
+    /// Opens a file behind what was read of it, which is `None` for its beginning.
     pub fn open(
         path: &Path,
         compression: Compression,
         framing: Framing,
         max_line: usize,
-        from: Option<Offset>,
+        from: Option<(Offset, &Known)>,
     ) -> Result<Self, ConnectorError> {
+        let input = Input::open(path, compression)?;
         let mut this = Self {
-            input: Input::open(path, compression, 0)?,
+            stat: input.stat,
+            input,
             framing,
             max_line,
             header: None,
+            header_line: (0, Vec::new()),
+            bad_header: None,
             block: Bytes::new(),
             at: 0,
             at_end: false,
             broken: None,
+            whole_stream: true,
             next: Offset::default(),
+            seen: Seen::default(),
+            unended: None,
             skipping: None,
             spares: Vec::new(),
         };
-        let needs_start = from.is_none() || matches!(framing, Framing::Csv { header: true, .. });
-        if needs_start {
+        let from_start = from.is_none_or(|(from, _)| from.byte == 0);
+        if from_start || matches!(framing, Framing::Csv { header: true, .. }) {
             this.read_start(path)?;
         }
-        if let Some(from) = from.filter(|from| *from != Offset::default()) {
-            this.input = Input::open(path, compression, from.byte)?;
-            (this.block, this.at, this.at_end, this.broken, this.next) = (Bytes::new(), 0, false, None, from);
+        if let Some((from, known)) = from {
+            this.go_on(path, compression, from, known)?;
         }
         Ok(this)
+    }
+
+    /// Goes to where reading ended before, unless that was within what stands before the rows, which has been read again by now.
+    fn go_on(&mut self, path: &Path, compression: Compression, from: Offset, known: &Known) -> Result<(), ConnectorError> {
+        if from.byte <= self.next.byte {
+            self.next.row = from.row;
+            return Ok(());
+        }
+        (self.input, self.seen) = Input::resume(path, compression, from.byte, known)?;
+        self.stat = self.input.stat;
+        (self.block, self.at, self.at_end, self.broken, self.next) = (Bytes::new(), 0, false, None, from);
+        self.unended = known.cut.or_else(|| self.seen.unended());
+        if self.unended.is_some() {
+            self.refill(path)?;
+            let window = &self.block[self.at..];
+            match known::line_end(window) {
+                Some(length) if self.unended == Some(known::Cut::Line) => {
+                    self.advance(length, 0);
+                    self.unended = None;
+                }
+                _ if window.is_empty() => {}
+                _ => return Err(known::went_on(path, from.byte)),
+            }
+        }
+        Ok(())
     }
 
     /// Steps over a byte order mark and reads the header line.
@@ -103,24 +148,26 @@ impl TextInput {
         };
         loop {
             let window = &self.block[self.at..];
-            let end =
-                csv::record_end(window, delimiter).or_else(|| (self.at_end && self.broken.is_none()).then_some(window.len()));
+            let end = csv::record_end(window, delimiter);
+            let end = end.or_else(|| (self.at_end && self.broken.is_none()).then_some(window.len()));
             if end.unwrap_or(window.len()) > self.max_line + 2 {
-                return Err(ConnectorError::Config(format!("{}: its header line is longer than max_line", path.display())));
+                self.header_line = (self.next.byte, window[..self.max_line].to_vec());
+                self.bad_header = Some(MalformedReason::TooLong { limit: self.max_line as u64 });
+                return Ok(());
             }
             match end {
                 Some(0) => return Ok(()),
                 Some(end) => {
-                    let names = csv::split_record(csv::trim_line_end(&window[..end]), delimiter).ok().and_then(|fields| {
-                        fields
-                            .into_iter()
-                            .map(|field| String::from_utf8(field.value.into_owned()).ok())
-                            .collect::<Option<Vec<_>>>()
-                    });
-                    let names = names.ok_or_else(|| {
-                        ConnectorError::Config(format!("{}: its header line is not valid CSV in UTF-8", path.display()))
-                    })?;
-                    self.header = Some(names.into());
+                    let line = csv::trim_line_end(&window[..end]);
+                    self.header_line = (self.next.byte, line.to_vec());
+                    match names(line, delimiter) {
+                        Ok(names) => self.header = Some(names.into()),
+                        Err(reason) => {
+                            self.bad_header = Some(reason);
+                            return Ok(());
+                        }
+                    }
+                    self.unended = cut_by_end(self.framing, &window[..end]);
                     self.advance(end, 0);
                     return Ok(());
                 }
@@ -130,8 +177,25 @@ impl TextInput {
         }
     }
 
+    /// The header line as the one malformed row that the file is, for a reason of the reader's own or the one given.
+    pub fn refused(&mut self, reason: impl FnOnce(&Arc<[String]>) -> Option<MalformedReason>) -> Option<Malformed> {
+        let reason = self.bad_header.take().or_else(|| self.header.as_ref().and_then(reason))?;
+        let (byte, raw) = std::mem::take(&mut self.header_line);
+        Some(Malformed { at: Offset { byte, row: 0 }, reason, raw_length: raw.len() as u64, raw })
+    }
+
     pub fn position(&self) -> Offset {
         self.next
+    }
+
+    /// What a position keeps of the file as it has been read so far.
+    pub fn known(&self) -> Known {
+        Known { crc: self.seen.crc(), before: Some(self.seen.before()), whole: None, stat: self.stat, cut: self.unended }
+    }
+
+    /// How much of the stored file has been read; None where it could not be read to its end.
+    pub fn stored_length(&self) -> Option<u64> {
+        (self.at_end && self.whole_stream).then(|| self.input.stored_read())
     }
 
     /// Nothing more will come.
@@ -169,13 +233,14 @@ impl TextInput {
                 continue;
             }
             if waiting > cut.bytes && self.broken.is_none() {
+                self.unended = cut_by_end(self.framing, &window[cut.bytes..]);
                 return Ok(Some(self.emit(waiting, cut.rows + 1)));
             }
             if cut.rows > 0 {
                 return Ok(Some(self.emit(cut.bytes, cut.rows)));
             }
-            if let Some(detail) = self.broken.take() {
-                return Ok(Some(self.emit_rest(MalformedReason::Truncated { detail })));
+            if let Some(reason) = self.broken.take() {
+                return Ok(Some(self.emit_rest(reason)));
             }
             if self.next == Offset::default() && self.header.is_none() {
                 return Ok(Some(self.emit_rest(MalformedReason::EmptyFile)));
@@ -220,6 +285,7 @@ impl TextInput {
     }
 
     fn advance(&mut self, bytes: usize, rows: u64) {
+        self.seen.add(&self.block[self.at..self.at + bytes]);
         self.at += bytes;
         self.next = Offset { byte: self.next.byte + bytes as u64, row: self.next.row + rows };
     }
@@ -261,6 +327,7 @@ impl TextInput {
             self.skipping = Some(malformed);
             return None;
         }
+        self.unended = end.is_none().then_some(known::Cut::Line);
         self.advance(usize::from(end.is_some()), 1);
         Some(Piece { start: malformed.at, end: self.next, bytes: Bytes::new(), malformed: vec![malformed] })
     }
@@ -273,9 +340,10 @@ impl TextInput {
         match self.input.fill(&mut block, BLOCK as u64) {
             Ok(read) => self.at_end = read < BLOCK,
             Err(ReadFailure::Disk(error)) => return Err(ConnectorError::io(path, error)),
-            Err(ReadFailure::Broken(detail)) => {
+            Err(ReadFailure::Broken(reason)) => {
                 self.at_end = true;
-                self.broken = Some(detail);
+                self.whole_stream = false;
+                self.broken = Some(reason);
             }
         }
         drop(rest);
@@ -295,5 +363,27 @@ impl TextInput {
         block.clear();
         block.reserve(capacity);
         block
+    }
+}
+
+/// The names in a header line.
+fn names(line: &[u8], delimiter: u8) -> Result<Vec<String>, MalformedReason> {
+    if let Err(error) = std::str::from_utf8(line) {
+        return Err(MalformedReason::NotUtf8 { at: error.valid_up_to() as u64 });
+    }
+    let fields = csv::split_record(line, delimiter)
+        .map_err(|error| MalformedReason::Syntax { at: error.at as u64, expected: error.expected.to_owned() })?;
+    Ok(fields.into_iter().map(|field| String::from_utf8_lossy(&field.value).into_owned()).collect())
+}
+
+/// Whether a row, the last of its file, ends only because the file does, and what could follow.
+fn cut_by_end(framing: Framing, row: &[u8]) -> Option<known::Cut> {
+    match framing {
+        Framing::Lines => (!row.ends_with(b"\n")).then_some(known::Cut::Line),
+        Framing::Csv { delimiter, .. } => match csv::record_end(row, delimiter) {
+            Some(_) => None,
+            None if csv::record_end(&[row, b"\n"].concat(), delimiter).is_some() => Some(known::Cut::Line),
+            None => Some(known::Cut::Quotes),
+        },
     }
 }

@@ -38,6 +38,25 @@ const FLOAT_POWERS: [f64; 23] = [
     1e22,
 ];
 
+/// The floats that are no numbers, by the names that they are written under in text: `NaN`, `Infinity`, `-Infinity`.
+pub(crate) fn float_by_name(text: &[u8]) -> Option<f64> {
+    match text {
+        b"NaN" => Some(f64::NAN),
+        b"Infinity" => Some(f64::INFINITY),
+        b"-Infinity" => Some(f64::NEG_INFINITY),
+        _ => None,
+    }
+}
+
+/// The name of a float that is no number.
+pub(crate) fn name_of_float(value: f64) -> &'static [u8] {
+    match value {
+        f64::INFINITY => b"Infinity",
+        f64::NEG_INFINITY => b"-Infinity",
+        _ => b"NaN",
+    }
+}
+
 impl<'a> Number<'a> {
     /// Reads the number at the start of `bytes`: `-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?`. On failure says at which
     /// byte a digit was expected.

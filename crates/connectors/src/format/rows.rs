@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array},
     buffer::{BooleanBuffer, NullBuffer},
-    compute::{CastOptions, cast_with_options, filter_record_batch},
+    compute::{CastOptions, can_cast_types, cast_with_options, filter_record_batch},
     datatypes::{DataType, SchemaRef, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType},
 };
 use weir_spec::Column;
@@ -13,6 +13,7 @@ use weir_spec::Column;
 use crate::{
     error::ConnectorError,
     format::json::encode::row_as_json,
+    schema::stored_type_name,
     source::{Chunk, Decoded, Malformed, MalformedReason, Offset, Payload, RowDecoder},
 };
 
@@ -43,8 +44,8 @@ impl RowsDecoder {
                     ConnectorError::Config(format!(
                         "column `{}`: the source delivers {}, which does not become {} without loss{why}; change its type in the schema",
                         field.name(),
-                        array.data_type(),
-                        field.data_type(),
+                        stored_type_name(array.data_type()),
+                        stored_type_name(field.data_type()),
                     ))
                 }),
             })
@@ -95,14 +96,13 @@ impl RowDecoder for RowsDecoder {
     }
 }
 
-/// Casts to the schema's type where no value changes its meaning. Nanoseconds are cut to microseconds, as in text.
-fn fit(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, String> {
+/// Whether values of a stored type become values of the schema's type without loss, if need be but for some that are out of range.
+pub(crate) fn becomes(from: &DataType, to: &DataType) -> bool {
     use DataType as T;
-    let from = array.data_type();
     if from == to {
-        return Ok(Arc::clone(array));
+        return true;
     }
-    let widening = match (from, to) {
+    match (from, to) {
         (T::Dictionary(_, values), _) => {
             values.as_ref() == to || matches!(values.as_ref(), T::Utf8 | T::LargeUtf8) && to == &T::Utf8
         }
@@ -117,10 +117,19 @@ fn fit(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, String> {
         (T::Decimal32(p, s) | T::Decimal64(p, s) | T::Decimal128(p, s), T::Decimal128(to_p, to_s)) => {
             s <= to_s && i16::from(*p) - i16::from(*s) <= i16::from(*to_p) - i16::from(*to_s)
         }
-        (T::List(_) | T::LargeList(_) | T::ListView(_), T::List(_)) | (T::Struct(_), T::Struct(_)) => true,
+        (T::List(_) | T::LargeList(_) | T::ListView(_), T::List(_)) | (T::Struct(_), T::Struct(_)) => can_cast_types(from, to),
         _ => false,
-    };
-    if !widening {
+    }
+}
+
+/// Casts to the schema's type where no value changes its meaning. Nanoseconds are cut to microseconds, as in text.
+fn fit(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, String> {
+    use DataType as T;
+    let from = array.data_type();
+    if from == to {
+        return Ok(Arc::clone(array));
+    }
+    if !becomes(from, to) {
         return Err(String::new());
     }
     let options = CastOptions { safe: false, ..CastOptions::default() };

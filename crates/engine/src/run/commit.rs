@@ -16,7 +16,7 @@ use weir_plan::Plan;
 
 use super::{Requests, dispatch::BarrierNote, exchange::receive, lane::LaneReport, listener::Listener, reader::Mailbox};
 use crate::{
-    checkpoint::{Checkpoint, CheckpointCommit, OperatorState},
+    checkpoint::{Checkpoint, CheckpointCommit, OperatorState, Output},
     counts::{NodeCounts, RuleCounts},
     error::EngineError,
     host::Host,
@@ -155,6 +155,8 @@ impl Committer {
         checkpoint.pre_commits.clear();
         for (&sink, epoch) in &mut sealed {
             let pre_commit = epoch.pre_commit().map_err(|e| EngineError::connector(&plan.nodes[sink].name, e))?;
+            let output = checkpoint.outputs.entry(name(sink)).or_insert(Output { since: note.epoch, files: 0 });
+            output.files += pre_commit.files.len() as u64;
             checkpoint.pre_commits.insert(name(sink), pre_commit);
         }
         for (node, counts) in happened.counts.iter().enumerate() {

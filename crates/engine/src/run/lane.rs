@@ -178,5 +178,6 @@ fn difference(after: NodeCounts, before: NodeCounts) -> NodeCounts {
         absorbed: after.absorbed - before.absorbed,
         emitted: after.emitted - before.emitted,
         unnamed: after.unnamed - before.unnamed,
+        flagged: after.flagged - before.flagged,
     }
 }

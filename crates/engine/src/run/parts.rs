@@ -23,7 +23,7 @@ use crate::{
     stages::{
         Reason,
         consent::ConsentStage,
-        decode::DecodeStage,
+        decode::{Counted, DecodeStage},
         event_time::{EventClock, EventTimeCheck, Known, Marks, SourceClock},
         guard::Guarded,
         mask::MaskStage,
@@ -171,6 +171,7 @@ pub fn lane_node(parts: &Parts<'_>, index: usize, lane: usize) -> Result<LaneNod
                 contract: RuleSet::compile(&node.name, &rules, &node.schema, &options.base_dir)?,
                 event_time,
                 on_malformed: source.on_malformed,
+                counted: Counted::of(source),
                 counts: NodeCounts::default(),
                 marks: Marks::default(),
             }))

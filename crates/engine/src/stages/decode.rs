@@ -3,8 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::buffer::BooleanBuffer;
-use weir_connectors::{Chunk, RowDecoder};
-use weir_spec::{connector::LatePolicy, pipeline::OnMalformed};
+use weir_connectors::{Chunk, Malformed, RowDecoder};
+use weir_plan::SourceNode;
+use weir_spec::{
+    connector::{Format, LatePolicy, SourceConnector},
+    pipeline::OnMalformed,
+};
 
 use super::{
     Processed, Reason, Rejected, RejectedContent, StageKind, Turn,
@@ -18,6 +22,36 @@ use crate::{
     error::EngineError,
 };
 
+/// How people count the rows of a source, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// Each row is a line.
+    Lines,
+    /// The first row is behind a header line, and rows may be of several lines.
+    BelowHeader,
+    Rows,
+}
+
+impl Counted {
+    pub fn of(source: &SourceNode) -> Self {
+        match (&source.connector, source.format) {
+            (SourceConnector::File(_), None | Some(Format::Json)) => Self::Lines,
+            (SourceConnector::File(config), Some(Format::Csv)) if config.header => Self::BelowHeader,
+            _ => Self::Rows,
+        }
+    }
+
+    /// The place of a row, whose offset counts from 0, in words.
+    fn place(self, partition: &str, offset: u64) -> String {
+        let number = offset + 1;
+        match self {
+            Self::Lines => format!("line {number} of {partition}"),
+            Self::BelowHeader => format!("row {number} below the header of {partition}"),
+            Self::Rows => format!("row {number} of {partition}"),
+        }
+    }
+}
+
 /// A source's part of a lane.
 pub struct DecodeStage {
     pub node: String,
@@ -28,6 +62,7 @@ pub struct DecodeStage {
     pub contract: RuleSet,
     pub event_time: Option<EventTimeCheck>,
     pub on_malformed: OnMalformed,
+    pub counted: Counted,
     pub counts: NodeCounts,
     /// The watermarks after the last chunk.
     pub marks: Marks,
@@ -45,9 +80,8 @@ impl DecodeStage {
 
         if let Some(first) = decoded.malformed.first() {
             if self.on_malformed == OnMalformed::Fail {
-                let what = first.reason.to_string();
                 // The turn is not taken: the run fails and wakes whoever waits for it.
-                return Err(self.malformed(partition, first.at.row, &what));
+                return Err(self.refused(partition, first));
             }
             if self.on_malformed == OnMalformed::Quarantine {
                 processed.rejected.push(Rejected {
@@ -139,13 +173,19 @@ impl DecodeStage {
         batch.filter(keep).map_err(|e| EngineError::internal(&self.node, e))
     }
 
-    fn malformed(&self, partition: &str, row: u64, what: &str) -> EngineError {
-        EngineError::Stopped {
-            node: self.node.clone(),
-            message: format!(
-                "row {row} of partition {partition} is malformed ({what}), and the source says `on_malformed: fail`"
-            ),
+    fn refused(&self, partition: &str, malformed: &Malformed) -> EngineError {
+        let what = malformed.reason.to_string();
+        if !malformed.reason.is_of_file() {
+            return self.malformed(partition, malformed.at.row, &what);
         }
+        let message = format!("{partition}: {what}; the source says `on_malformed: fail`");
+        EngineError::Stopped { node: self.node.clone(), message }
+    }
+
+    fn malformed(&self, partition: &str, row: u64, what: &str) -> EngineError {
+        let place = self.counted.place(partition, row);
+        let message = format!("{place} is malformed ({what}), and the source says `on_malformed: fail`");
+        EngineError::Stopped { node: self.node.clone(), message }
     }
 
     pub fn take_rules(&mut self) -> BTreeMap<String, RuleCounts> {

@@ -67,6 +67,7 @@ pub fn account(node: &str, rows_in: u64, processed: &Processed, schema: &SchemaR
         absorbed: processed.absorbed,
         emitted: processed.emitted,
         unnamed: 0,
+        flagged: processed.flagged,
     };
     if !counts.is_conserved() {
         return Err(EngineError::internal(node, format!("rows are not conserved: {counts:?}")));

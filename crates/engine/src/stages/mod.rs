@@ -79,6 +79,8 @@ pub struct Processed {
     pub denied: u64,
     pub late: u64,
     pub dropped: u64,
+    /// Rows of `out` that failed a rule.
+    pub flagged: u64,
     /// Rows taken into state, or into rows made of them.
     pub absorbed: u64,
     /// Rows of `out` made from rows absorbed.

@@ -41,6 +41,19 @@ fn cut_type(entry: &Entry, behind: &[Entry], object: &Object) -> Option<(String,
     None
 }
 
+/// A text such as a query that was written without quotes between braces, in the same way: the whole of it, and how many keys it was
+/// cut into.
+fn cut_text(entry: &Entry, behind: &[Entry], object: &Object) -> Option<(String, usize)> {
+    object.field(&entry.key).filter(|field| matches!(field.shape, Shape::Text(_) | Shape::TextOr(..)))?;
+    let text = entry.value.as_str()?;
+    let is_piece = |piece: &&Entry| {
+        let same_line = piece.key_span.start.line == entry.value.span.end.line;
+        same_line && piece.value.value == Value::Null && object.field(&piece.key).is_none()
+    };
+    let pieces: Vec<&str> = behind.iter().take_while(is_piece).map(|piece| piece.key.as_str()).collect();
+    (!pieces.is_empty()).then(|| (format!("{text}, {}", pieces.join(", ")), pieces.len()))
+}
+
 struct Validator {
     diagnostics: Vec<Diagnostic>,
 }
@@ -272,6 +285,14 @@ impl Validator {
                 continue;
             }
             let inside = At { path: join(&at.path, &entry.key), anchor: entry.key_span, lenient_null: object.lenient_null };
+            if let Some((cut, pieces)) = cut_text(entry, rest.as_slice(), object) {
+                let found = entry.value.describe();
+                let message = format!("{}: a comma ends a text between braces, so this is read as {found}", inside.name());
+                let quote = if cut.contains('"') { '\'' } else { '"' };
+                self.error("bad-value", &inside, entry.value.span, message, Some(format!("quote it: {quote}{cut}{quote}")));
+                rest = rest.as_slice()[pieces..].iter();
+                continue;
+            }
             match object.field(&entry.key) {
                 Some(_) if inside.lenient_null && entry.value.value == Value::Null => {}
                 Some(field) => self.shape(&entry.value, &field.shape, &inside),

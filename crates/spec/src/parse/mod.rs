@@ -120,7 +120,7 @@ impl<'t> Builder<'t> {
                 let mut diagnostic = if self.lines.indented_by_tab(at.line) {
                     Diagnostic::error("syntax", "", "a tab cannot indent").with_help("indent with spaces")
                 } else {
-                    Diagnostic::error("syntax", "", tidy(error.info()))
+                    broken(error.info())
                 };
                 diagnostic.span = Some(Span { start: at, end: at });
                 self.diagnostics.push(diagnostic);
@@ -277,6 +277,20 @@ fn closed(start: Span, close: Span, last_child: Position) -> Span {
 }
 
 /// The scanner's words as one clause without its own position.
+/// What the scanner says of broken syntax, and what to do where its words do not tell.
+fn broken(info: &str) -> Diagnostic {
+    if info.contains("recursion limit") {
+        return Diagnostic::error("too-deep", "", format!("nested deeper than {MAX_DEPTH} levels"))
+            .with_help("flatten the document");
+    }
+    let mut diagnostic = Diagnostic::error("syntax", "", tidy(info));
+    if info.contains("tab") {
+        diagnostic.help =
+            Some("write spaces instead of tabs; a tab within a text needs double quotes around the text, and `\\t`".to_owned());
+    }
+    diagnostic
+}
+
 fn tidy(info: &str) -> String {
     let info: String = info.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let info = info.trim().trim_end_matches('.');

@@ -1,7 +1,7 @@
 //! CSV to Arrow, strictly: a field that is not of its column's type makes the row malformed.
 //!
-//! Text forms are those of the JSON decoder, without its quotes: numbers in JSON's grammar, `true` or `false` in any case, RFC 3339
-//! timestamps, ISO dates, base64 bytes; lists and structs are JSON. A bare field that is empty or equals the source's null text is
+//! Text forms are those of the JSON decoder, without its quotes: numbers in JSON's grammar (floats also `NaN`, `Infinity`, `-Infinity`),
+//! `true` or `false` in any case, RFC 3339 timestamps, ISO dates, base64 bytes; lists and structs are JSON. A bare field that is empty or equals the source's null text is
 //! null; a quoted one never is. Fields that the schema does not know are not kept, and rows that have some are counted
 //! ([`Decoded::unnamed`]).
 
@@ -20,7 +20,7 @@ use crate::{
     format::{
         columns::{ColumnBuffer, Values},
         json::decode::ValueReader,
-        number::{Number, Unfit},
+        number::{Number, Unfit, float_by_name},
         rows::RowsDecoder,
         tally::Tally,
         time::{parse_date, parse_timestamp},
@@ -214,8 +214,14 @@ fn push_field(target: &mut Target, column: &mut ColumnBuffer, field: &Field<'_>)
         }
         Values::Int32(values) => values.push(number()?.to_i32().map_err(unfit)?),
         Values::Int64(values) => values.push(number()?.to_i64().map_err(unfit)?),
-        Values::Float32(values) => values.push(number()?.to_f32().map_err(unfit)?),
-        Values::Float64(values) => values.push(number()?.to_f64().map_err(unfit)?),
+        Values::Float32(values) => values.push(match float_by_name(text) {
+            Some(value) => value as f32,
+            None => number()?.to_f32().map_err(unfit)?,
+        }),
+        Values::Float64(values) => values.push(match float_by_name(text) {
+            Some(value) => value,
+            None => number()?.to_f64().map_err(unfit)?,
+        }),
         Values::Decimal { values, precision, scale } => {
             values.push(number()?.to_decimal(*precision, *scale).map_err(unfit)?);
         }

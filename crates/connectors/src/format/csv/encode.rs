@@ -1,4 +1,5 @@
-//! Arrow to CSV. Null is an empty bare field, an empty text is `""`. Lists and structs are JSON, NaN and the infinities null.
+//! Arrow to CSV. Null is an empty bare field, an empty text is `""`. Lists and structs are JSON. Floats that are no
+//! numbers are `NaN`, `Infinity` and `-Infinity`.
 
 use arrow::{array::RecordBatch, datatypes::Schema};
 

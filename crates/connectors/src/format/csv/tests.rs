@@ -62,7 +62,7 @@ fn records_are_refused_for_their_reason() {
         ("a,99999999999999999999,,,,", Some("`n`: does not fit int64")),
         ("a,,1e400,,,", Some("`x`: does not fit float64")),
         ("a,,nan,,,", Some("`x`: expected float64, found other text")),
-        ("a,,,yesterday,,", Some("`at`: expected timestamp (RFC 3339), found other text")),
+        ("a,,,yesterday,,", Some("`at`: expected timestamp (RFC 3339; without a zone it is UTC), found other text")),
         ("a,,,,yes,", Some("`ok`: expected boolean, found other text")),
         ("x,y", Some("2 fields where 6 were expected")),
         ("x,y,z,too,many,fields,here", Some("7 fields where 6 were expected")),
@@ -181,4 +181,17 @@ fn rows_with_columns_that_the_schema_does_not_name_are_counted() {
     assert_eq!(unnamed(&["id", "more", "home"], "a,1,\nb,,\n,1,\n"), (2, 2), "a malformed row is kept whole");
     assert_eq!(unnamed(&["id", "home"], "a,\nb,\"{\"\"zip\"\":1}\"\n"), (2, 1));
     assert_eq!(unnamed(&[], "a,\nb,\n"), (2, 0));
+}
+
+#[test]
+fn floats_that_are_no_numbers_are_words_and_come_back() {
+    let columns = [Column::new("x", DataType::Float64), Column::new("y", DataType::Float32)];
+    let text = "NaN,Infinity\n-Infinity,NaN\n1.5,-Infinity\n,\n";
+    let decoded = decode_with(&columns, &[], text.as_bytes());
+    assert_eq!(decoded.malformed, []);
+    let x = decoded.rows.column(0).as_primitive::<arrow::datatypes::Float64Type>();
+    assert!(x.value(0).is_nan() && x.value(1) == f64::NEG_INFINITY && x.is_null(3));
+    let mut written = Vec::new();
+    write_rows(&mut written, &decoded.rows).unwrap();
+    assert_eq!(String::from_utf8_lossy(&written), text);
 }

@@ -1,7 +1,8 @@
 //! Arrow to NDJSON: one object a line, keys in column order, `null` written out.
 //!
 //! Decimals are JSON numbers with all digits of their scale. Timestamps are RFC 3339 with `Z`, dates `YYYY-MM-DD`, bytes
-//! base64. Floats are the shortest text that reads back the same; NaN and the infinities, which JSON lacks, become `null`.
+//! base64. Floats are the shortest text that reads back the same; NaN and the infinities, for which JSON has no numbers, are the strings
+//! `"NaN"`, `"Infinity"` and `"-Infinity"`, as Spark, Flink and Protocol Buffers write them.
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, RecordBatch, StringViewArray},
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use crate::{
     error::ConnectorError,
     format::{
-        number::write_decimal,
+        number::{name_of_float, write_decimal},
         time::{write_date, write_timestamp},
     },
 };
@@ -192,8 +193,8 @@ impl<'a> View<'a> {
             ViewValues::Int32(v) => out.extend_from_slice(itoa::Buffer::new().format(v[row]).as_bytes()),
             ViewValues::Int64(v) => out.extend_from_slice(itoa::Buffer::new().format(v[row]).as_bytes()),
             ViewValues::UInt64(v) => out.extend_from_slice(itoa::Buffer::new().format(v[row]).as_bytes()),
-            ViewValues::Float32(v) => write_float(out, v[row]),
-            ViewValues::Float64(v) => write_float(out, v[row]),
+            ViewValues::Float32(v) => write_float(out, v[row], b"\""),
+            ViewValues::Float64(v) => write_float(out, v[row], b"\""),
             ViewValues::Decimal(v, scale) => write_decimal(out, v[row], *scale),
             ViewValues::Text { offsets, bytes, clean } => {
                 let value = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
@@ -277,8 +278,8 @@ impl<'a> PlainColumn<'a> {
         }
         match &self.0.values {
             ViewValues::Null => return false,
-            ViewValues::Float32(v) if !v[row].is_finite() => return false,
-            ViewValues::Float64(v) if !v[row].is_finite() => return false,
+            ViewValues::Float32(v) => write_float(out, v[row], b""),
+            ViewValues::Float64(v) => write_float(out, v[row], b""),
             ViewValues::Text { offsets, bytes, .. } => {
                 out.extend_from_slice(&bytes[offsets[row] as usize..offsets[row + 1] as usize]);
             }
@@ -292,11 +293,14 @@ impl<'a> PlainColumn<'a> {
     }
 }
 
-fn write_float<F: ryu::Float + Into<f64> + Copy>(out: &mut Vec<u8>, value: F) {
+/// `quote` stands around what is no number.
+fn write_float<F: ryu::Float + Into<f64> + Copy>(out: &mut Vec<u8>, value: F, quote: &[u8]) {
     if value.into().is_finite() {
         out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
     } else {
-        out.extend_from_slice(b"null");
+        out.extend_from_slice(quote);
+        out.extend_from_slice(name_of_float(value.into()));
+        out.extend_from_slice(quote);
     }
 }
 

@@ -153,15 +153,15 @@ impl Stage for QualityStage {
             reasons
         };
         match self.on_fail {
-            OnFail::Flag => Ok(Processed::pass(batch)),
+            OnFail::Flag => Ok(Processed { flagged: count, ..Processed::pass(batch) }),
             OnFail::Stop => {
                 let first = failed[0] as usize;
                 let rules: Vec<_> = reasons(self)[0].iter().map(|reason| reason.rule.to_string()).collect();
                 Err(EngineError::Stopped {
                     node: self.node.clone(),
                     message: format!(
-                        "row {} of partition {} fails {}, and the step says `on_fail: stop`",
-                        batch.offset(first),
+                        "row {} of {}, counted from 1, fails {}, and the step says `on_fail: stop`",
+                        batch.offset(first) + 1,
                         batch.origin.partition,
                         rules.join(", ")
                     ),

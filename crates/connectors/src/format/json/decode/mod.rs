@@ -11,14 +11,14 @@
 //! | --- | --- |
 //! | boolean | `true`, `false` |
 //! | int32, int64 | a number without fraction and exponent |
-//! | float32, float64 | a number; the nearest float; overflow is out of range |
+//! | float32, float64 | a number; the nearest float; overflow is out of range. Or a string: `NaN`, `Infinity`, `-Infinity` |
 //! | decimal | a number, or a string that holds one; nothing is rounded |
 //! | string | a string |
 //! | bytes | a string: base64, standard alphabet, padded |
 //! | date, timestamp | a string: see [`crate::format::time`] |
 //! | list, struct | an array, an object, recursively |
 //!
-//! `null` is allowed wherever the column is not required. Floats that are not numbers have no JSON form.
+//! `null` is allowed wherever the column is not required.
 //!
 //! Speed comes from writing straight into column buffers, from guessing each key by its place in the row before, from eight
 //! bytes at a time in strings, and from checking UTF-8 once a chunk.

@@ -120,7 +120,7 @@ fn rows_are_refused_for_their_reason() {
         (r#"{"id":"a","amount":1.234}"#, Some("`amount`: does not fit decimal(12,2)")),
         (r#"{"id":"a","amount":"x"}"#, Some("`amount`: expected decimal(12,2), found a string of another form")),
         (r#"{"id":"a","day":"2026-02-30"}"#, Some("`day`: expected date (YYYY-MM-DD), found a string of another form")),
-        (r#"{"id":"a","at":1767225600}"#, Some("`at`: expected timestamp (RFC 3339), found a number")),
+        (r#"{"id":"a","at":1767225600}"#, Some("`at`: expected timestamp (RFC 3339; without a zone it is UTC), found a number")),
         (r#"{"id":"a","raw":"?"}"#, Some("`raw`: expected bytes (base64), found a string of another form")),
         (r#"{"id":"a","tags":["x",1]}"#, Some("`tags[]`: expected string, found a number")),
     ];
@@ -329,4 +329,21 @@ fn rows_with_fields_that_the_schema_does_not_name_are_counted_once_each() {
     assert_eq!(decoded("{\"id\":\"a\",\"x\":1,\"y\":{\"id\":2}}\n{\"id\":\"b\"}\n{\"x\":null,\"id\":\"c\"}\n"), (3, 2));
     assert_eq!(decoded("{\"id\":\"a\",\"home\":{\"zip\":1}}\n{\"id\":\"b\",\"all\":[{\"n\":1},{\"m\":1}]}\n"), (2, 2));
     assert_eq!(decoded("{\"x\":1}\n{\"id\":\"a\"}\n"), (1, 0), "a malformed row is kept whole");
+}
+
+#[test]
+fn floats_that_are_no_numbers_are_strings_and_come_back() {
+    let list = DataType::List(Box::new(DataType::Float64));
+    let columns = [column("x", DataType::Float64, false), column("y", DataType::Float32, false), column("all", list, false)];
+    let text = "{\"x\":\"NaN\",\"y\":\"Infinity\",\"all\":[\"-Infinity\",1.5,\"NaN\"]}\n{\"x\":\"-Infinity\",\"y\":\"NaN\",\"all\":null}\n";
+    let decoded = decode_with(&columns, text.as_bytes());
+    assert_eq!(decoded.malformed, []);
+    let x = decoded.rows.column(0).as_primitive::<arrow::datatypes::Float64Type>();
+    assert!(x.value(0).is_nan() && x.value(1) == f64::NEG_INFINITY);
+    let mut written = Vec::new();
+    write_rows(&mut written, &decoded.rows).unwrap();
+    assert_eq!(String::from_utf8_lossy(&written), text);
+    for other in ["\"nan\"", "\"1.5\"", "NaN", "\"\""] {
+        assert_eq!(decode_with(&columns, format!("{{\"x\":{other}}}\n").as_bytes()).malformed.len(), 1, "{other}");
+    }
 }

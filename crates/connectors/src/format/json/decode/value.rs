@@ -9,7 +9,7 @@ use super::{
 use crate::{
     format::{
         columns::{ColumnBuffer, Values},
-        number::{Number, Unfit},
+        number::{Number, Unfit, float_by_name},
         time::{parse_date, parse_timestamp},
     },
     source::MalformedReason,
@@ -147,6 +147,10 @@ pub(super) fn read_value(
         }
         Values::Float32(values) if matches!(next, Some(b'-' | b'0'..=b'9')) => {
             values.push(scanner.number()?.to_f32().map_err(|unfit| unfit_number(shape, unfit))?);
+        }
+        Values::Float64(values) if next == Some(b'"') => values.push(read_text(scanner, shape, scratch, float_by_name)?),
+        Values::Float32(values) if next == Some(b'"') => {
+            values.push(read_text(scanner, shape, scratch, float_by_name)? as f32);
         }
         Values::Boolean(values) if matches!(next, Some(b't' | b'f')) => {
             let value = next == Some(b't');
