@@ -49,7 +49,7 @@ pub(crate) struct ColumnFlow {
 pub(crate) struct Flow {
     /// One entry a column of the node.
     pub columns: Vec<ColumnFlow>,
-    /// Input columns that decide which rows leave this node.
+    /// Input columns on which its rows depend.
     pub filters: Vec<FilterUse>,
     /// Lineage of the rows' presence: the FILTER edges of this node and of all before it.
     pub rows: BTreeSet<LineageEdge>,
@@ -84,26 +84,66 @@ pub(crate) fn event_time(roles: &[Option<Role>]) -> Option<usize> {
     first(|role| *role == Role::EventTime).or_else(|| first(|role| matches!(role, Role::WindowTime(_))))
 }
 
-/// An input column in a filter.
+/// An input column on which depends which rows leave a node, which of them meet, come first or are put together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FilterUse {
     pub input: NodeId,
     pub column: usize,
     /// The field of a struct, from the outside in; empty for the whole column.
     pub field: Vec<String>,
-    /// Only asked whether it is null.
-    pub only_null_test: bool,
+    pub by: By,
+    pub tells: Tells,
+}
+
+/// What of a node decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum By {
+    /// WHERE and HAVING, consent, the condition of an alert.
+    Filter,
+    /// The conditions of an inner join beside its equal columns.
+    Condition,
+    /// What meets in a join, and so also how often a row is there.
+    Join,
+    /// ORDER BY of a rank, an aggregate or a pattern.
+    Order,
+    /// GROUP BY and PARTITION BY what the document computes.
+    Group,
+    /// DEFINE of a pattern.
+    Pattern,
+    /// The rule of this number, where it takes rows away.
+    Rule(usize),
+    /// What cannot be computed for every value: such rows are quarantined.
+    Failure,
+}
+
+/// How much the rows that are left tell of the column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Tells {
+    /// Whether there is a value.
+    Presence,
+    /// Something that many values have in common: a length, a wide range, a kind of characters.
+    Coarse,
+    /// Whether a list that the document does not show holds the value.
+    Member,
+    /// What the value is, in so many words.
+    Value,
 }
 
 impl FilterUse {
     /// What a whole column holds decides.
-    pub fn compared(input: NodeId, column: usize) -> Self {
-        Self { input, column, field: Vec::new(), only_null_test: false }
+    pub fn compared(input: NodeId, column: usize, by: By) -> Self {
+        Self { input, column, field: Vec::new(), by, tells: Tells::Value }
     }
 
     /// How sensitive that is which is asked about.
     pub fn class(&self, nodes: &[Node]) -> Classification {
         part(&nodes[self.input].columns[self.column], &self.field).0
+    }
+
+    /// Whether it is FILTER lineage. Joins, orders and groups have kinds of their own; what a rule or an error takes away is counted
+    /// and accounted for.
+    fn is_filter_lineage(&self) -> bool {
+        matches!(self.by, By::Filter | By::Condition | By::Pattern)
     }
 }
 
@@ -119,7 +159,7 @@ impl Flow {
         for &input in inputs {
             self.rows.extend(flows[input].rows.iter().cloned());
         }
-        for filter in &self.filters {
+        for filter in self.filters.iter().filter(|filter| filter.is_filter_lineage()) {
             let influence = Influence::of(filter.input, filter.column, LineageKind::Filter);
             self.rows.extend(trace(&influence, nodes));
         }
@@ -154,7 +194,7 @@ impl Flow {
 }
 
 /// Class, categories and fields of a field of a column; of the whole, or of what is around it, where the field is not known.
-fn part<'n>(column: &'n ColumnFacts, field: &[String]) -> (Classification, &'n [String], &'n [FieldFacts]) {
+pub(crate) fn part<'n>(column: &'n ColumnFacts, field: &[String]) -> (Classification, &'n [String], &'n [FieldFacts]) {
     let mut found = (column.classification, column.categories.as_slice(), column.fields.as_slice());
     for name in field {
         match found.2.iter().find(|facts| facts.name == *name) {

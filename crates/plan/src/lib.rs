@@ -12,13 +12,16 @@
 //! Choices that a reader would otherwise have to guess:
 //! - A column computed from others is as sensitive as the most sensitive of them, and so is one computed under a condition on
 //!   them (CASE, COALESCE, NULLIF). Only masking operators lower a class; functions such as `substr` or a digest never do.
+//! - Masks on top of one another do not add up: the best of them counts, judged from the class before all of them.
 //! - A filter does not raise the class of what passes it, but which rows are there tells of the filtered column. Where that
 //!   column is above the clearance of a sink behind it, a confidential one is a warning and a restricted one an error, unless it
 //!   is only tested for null.
-//! - The match of an inner join, the order of a rank and the conditions of a pattern are filters in this sense.
+//! - Joins, the order of ranks and aggregates, groups of computed values and the conditions of patterns are filters in this sense, and
+//!   so are quality rules that take rows away, as far as they name values. `SEMANTICS.md` has the whole table.
+//! - The optional side of a left join tells by its nulls which keys were met: it is as sensitive as they are. A column that is equal to
+//!   another by a join is as sensitive as that.
 //! - The condition of an alert, and a filter before what watches rows, tell whoever sees alerts: on a column above internal that is a
-//!   warning. Numbers of window
-//!   rules that would show values of such a column are withheld.
+//!   warning. Numbers of window rules that would show values of such a column are withheld.
 //! - Quality rules are no filter lineage: what they reject is quarantined or counted. Consent is, by the subject column.
 //! - Masking by redact or null removes data categories; a keyed hash or token leaves `user.unique_id.pseudonymous`.
 
@@ -29,11 +32,14 @@ mod copies;
 pub mod describe;
 mod flow;
 mod hash;
+mod indirect;
 mod keys;
 mod leak;
 mod lookup;
 mod observe;
 pub mod operator;
+mod origin;
+mod path;
 pub mod plan;
 mod planner;
 pub mod purpose;
@@ -46,6 +52,7 @@ pub mod sql;
 mod steps;
 mod suggest;
 mod table_sink;
+mod tells;
 
 pub use describe::{PlanView, column_lineage_facet, describe};
 pub use lookup::Lookup;

@@ -14,7 +14,7 @@ use weir_spec::{
 };
 
 use crate::{
-    flow::{ColumnFlow, FilterUse, Flow, Influence},
+    flow::{By, ColumnFlow, FilterUse, Flow, Influence, Tells},
     operator::{AlertNode, AlertOn, Exchange, MeasureNode, Operator, OperatorNode, TimeBasis, Withheld},
     plan::{ColumnFacts, LineageKind, Node, NodeId, NodeKind},
     schema,
@@ -149,8 +149,8 @@ impl Known<'_> {
                 for used in column_uses(&when).into_keys() {
                     let column =
                         from.schema.index_of(&used.column).expect("invariant: conditions refer to columns of their input");
-                    let only_null_test = only_tested.contains(&used.column);
-                    flow.filters.push(FilterUse { input, column, field: used.field, only_null_test });
+                    let tells = if only_tested.contains(&used.column) { Tells::Presence } else { Tells::Value };
+                    flow.filters.push(FilterUse { input, column, field: used.field, by: By::Filter, tells });
                 }
                 if diagnostics[before..].iter().any(Diagnostic::is_error) {
                     return None;

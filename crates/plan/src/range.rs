@@ -10,6 +10,12 @@ use crate::{
 /// The least and the greatest value that a column has where it leaves a node: by the `between` rules of contracts and quality steps
 /// that let no other row pass, as far back as the column is passed on as it is. None where it is not bounded on both sides.
 pub(crate) fn of(id: NodeId, column: usize, nodes: &[Node], flows: &[Flow]) -> Option<(f64, f64)> {
+    let (least, greatest) = bounds(id, column, nodes, flows);
+    (least.is_finite() && greatest.is_finite()).then_some((least, greatest))
+}
+
+/// The same, infinite on a side where nothing bounds it.
+pub(crate) fn bounds(id: NodeId, column: usize, nodes: &[Node], flows: &[Flow]) -> (f64, f64) {
     let (mut id, mut column) = (id, column);
     let (mut least, mut greatest) = (f64::NEG_INFINITY, f64::INFINITY);
     loop {
@@ -30,7 +36,7 @@ pub(crate) fn of(id: NodeId, column: usize, nodes: &[Node], flows: &[Flow]) -> O
             _ => break,
         }
     }
-    (least.is_finite() && greatest.is_finite()).then_some((least, greatest))
+    (least, greatest)
 }
 
 /// The rules that every row has kept that leaves the node.

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use weir_spec::{Classification, DataType, Sink};
+use weir_spec::{Classification, DataType};
 
 use crate::{
-    leak::Place,
+    path::Place,
     plan::{NodeId, NodeKind},
     schema,
     steps::Known,
 };
 
 /// What masking has to reach.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Target {
     /// This class or a lower one.
     Class(Classification),
@@ -20,13 +20,18 @@ pub(crate) enum Target {
     Forget(Classification),
 }
 
-/// Says which columns to mask at which step so that what these paths carry reaches the target.
-pub(crate) fn mask(known: &Known<'_>, paths: &[Vec<Place>], sink: &Sink, target: Target) -> String {
-    existing(known, paths, target).unwrap_or_else(|| before_sink(known, paths, sink, target))
+impl Target {
+    /// What reaches both.
+    pub fn stronger(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Class(one), Self::Class(other)) => Self::Class(one.min(other)),
+            (Self::Class(one) | Self::Forget(one), Self::Class(other) | Self::Forget(other)) => Self::Forget(one.min(other)),
+        }
+    }
 }
 
 /// A mask step that every path passes, after which the column is only passed on, so that a mask there disturbs no expression.
-fn existing(known: &Known<'_>, paths: &[Vec<Place>], target: Target) -> Option<String> {
+pub(crate) fn existing(known: &Known<'_>, paths: &[Vec<Place>], target: Target) -> Option<String> {
     let mut step: Option<NodeId> = None;
     let mut columns: BTreeMap<String, String> = BTreeMap::new();
     for path in paths {
@@ -42,7 +47,7 @@ fn existing(known: &Known<'_>, paths: &[Vec<Place>], target: Target) -> Option<S
         columns.insert(known.nodes[id].columns[column].name.clone(), operator);
     }
     let name = &known.nodes[step?].name;
-    let names = columns.keys().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(" and ");
+    let names = listed(columns.keys());
     let mut text = format!("mask {names} at step `{name}`:\nsteps:\n  {name}:\n    mask:\n      columns:");
     for (column, operator) in &columns {
         text.push_str(&format!("\n        {column}: {{ {operator} }}"));
@@ -50,31 +55,78 @@ fn existing(known: &Known<'_>, paths: &[Vec<Place>], target: Target) -> Option<S
     Some(text)
 }
 
-/// A new step right before the sink.
-fn before_sink(known: &Known<'_>, paths: &[Vec<Place>], sink: &Sink, target: Target) -> String {
-    let Some(&[.., (from, column), (sink_id, _)]) = paths.first().map(Vec::as_slice) else {
-        return "mask the column before the sink".to_owned();
-    };
-    let facts = &known.nodes[from].columns[column];
-    let operator = operator(known, (from, column), target);
-    let taken = |name: &str| known.nodes.iter().any(|node| node.name == name);
-    let mut name = format!("{}_masked", known.nodes[sink_id].name);
+/// The name of a new mask step for what this sink or step reads.
+pub(crate) fn step_name(known: &Known<'_>, reader: &str) -> String {
+    let taken = |name: &str| known.nodes.iter().any(|node| node.step == name);
+    let mut name = format!("{reader}_masked");
     while taken(&name) {
         name.push('_');
     }
-    format!(
-        "mask `{0}` in a step before the sink:\nsteps:\n  {name}:\n    mask:\n      from: {1}\n      columns:\n        {0}: {{ {operator} }}\nsinks:\n  {2}:\n    from: {name}",
-        facts.name, sink.from, known.nodes[sink_id].name
-    )
+    name
+}
+
+/// A new step right before the sink, which masks these columns of it.
+pub(crate) fn before_sink(known: &Known<'_>, sink: NodeId, step: &str, targets: &BTreeMap<usize, Target>) -> String {
+    let (node, from) = (&known.nodes[sink], known.nodes[sink].inputs[0]);
+    let masks =
+        targets.iter().map(|(&column, &target)| (node.columns[column].name.clone(), operator(known, (from, column), target)));
+    let masks: Vec<(String, String)> = masks.collect();
+    let names = listed(masks.iter().map(|(column, _)| column));
+    let yaml = mask_step(step, &known.nodes[from].name, &masks);
+    format!("mask {names} in a step before the sink:\nsteps:\n{yaml}\nsinks:\n  {}:\n    from: {step}", node.name)
+}
+
+/// Columns in words: `a`, `b` and `c`.
+pub(crate) fn listed<'n>(names: impl Iterator<Item = &'n String>) -> String {
+    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// A mask step as a document has it, indented below `steps:`.
+pub(crate) fn mask_step(name: &str, from: &str, masks: &[(String, String)]) -> String {
+    let mut text = format!("  {name}:\n    mask:\n      from: {from}\n      columns:");
+    for (column, operator) in masks {
+        text.push_str(&format!("\n        {column}: {{ {operator} }}"));
+    }
+    text
+}
+
+/// To clear these sinks for data of this class, and what that would mean.
+pub(crate) fn raise(known: &Known<'_>, sinks: &[NodeId], class: Classification) -> String {
+    let mut recipients: Vec<&str> = Vec::new();
+    let mut yaml = String::new();
+    for &sink in sinks {
+        let node = &known.nodes[sink];
+        yaml.push_str(&format!("\n  {}:\n    clearance: {class}", node.name));
+        let recipient = match &node.kind {
+            NodeKind::Sink(planned) => planned.sink.recipient.as_deref(),
+            _ => None,
+        };
+        let recipient = recipient.unwrap_or("whoever reads it");
+        if !recipients.contains(&recipient) {
+            recipients.push(recipient);
+        }
+    }
+    let implies = match class {
+        Classification::Restricted => "restricted data, which needs explicit permission",
+        Classification::Confidential => "confidential data, for those who need it",
+        Classification::Internal => "internal data, which must not leave the organisation",
+        Classification::Public => "public data",
+    };
+    format!("raise the clearance, so that {} may hold {implies}:\nsinks:{yaml}", recipients.join(" and "))
 }
 
 /// The operator that keeps most of a column's use and reaches the target.
-fn operator(known: &Known<'_>, (id, column): Place, target: Target) -> String {
+pub(crate) fn operator(known: &Known<'_>, (id, column): Place, target: Target) -> String {
     let node = &known.nodes[id];
     let facts = &node.columns[column];
     let data_type = schema::logical_type(node.schema.field(column).data_type());
     let (clearance, coarser_suffices) = match target {
-        Target::Class(clearance) => (clearance, facts.classification.lowered() <= clearance),
+        Target::Class(clearance) => (clearance, known.origin().lowered(id, column) <= clearance),
         Target::Forget(clearance) => (clearance, false),
     };
     let has = |part: &str| facts.categories.iter().any(|category| category.contains(part));

@@ -164,15 +164,17 @@ fn is_ordered(data_type: &DataType) -> bool {
     !is_nested(data_type) && !matches!(data_type, DataType::Boolean | DataType::Bytes)
 }
 
+/// A constant as something that has an order: dates in days, timestamps in microseconds since 1970.
 #[derive(PartialEq, PartialOrd)]
-enum Ordered {
+pub(crate) enum Ordered {
     Number(f64),
     Int(i64),
     Text(String),
     Flag(bool),
 }
 
-fn reduce(value: &Scalar, data_type: &DataType) -> Option<Ordered> {
+/// A constant as a value of this type; none where it is not one.
+pub(crate) fn reduce(value: &Scalar, data_type: &DataType) -> Option<Ordered> {
     use arrow::{compute::kernels::cast_utils::Parser, datatypes::Date32Type};
     match (data_type, value) {
         (DataType::Boolean, Scalar::Bool(value)) => Some(Ordered::Flag(*value)),

@@ -14,13 +14,14 @@ use weir_spec::{
 };
 
 use crate::{
-    flow::{self, FilterUse, Flow, Influence},
+    flow::{self, By, FilterUse, Flow, Influence, Tells},
+    origin::Origin,
     plan::{
         ColumnFacts, ConsentNode, LineageKind, MaskNode, Node, NodeId, NodeKind, PlannedMask, QualityNode, SinkNode, SqlNode,
     },
     range, rules, schema,
     source::is_nested,
-    sql, suggest,
+    sql, suggest, tells,
 };
 
 /// What is planned so far.
@@ -30,6 +31,11 @@ pub(crate) struct Known<'k> {
 }
 
 impl Known<'_> {
+    /// What is known of where columns come from.
+    pub fn origin(&self) -> Origin<'_> {
+        Origin { nodes: self.nodes, flows: self.flows }
+    }
+
     /// A node that passes the columns of its input on.
     fn passing(&self, name: &str, input: NodeId, kind: NodeKind, mut flow: Flow) -> (Node, Flow) {
         let from = &self.nodes[input];
@@ -50,13 +56,16 @@ impl Known<'_> {
         (node, flow)
     }
 
-    /// Rules decide which rows go on, but what they reject goes to quarantine and is accounted for there: no filter lineage.
+    /// Rules decide which rows go on, but what they reject goes to quarantine and is accounted for there: no filter lineage. What the
+    /// rows that go on tell of a column is told by [`tells`].
     pub fn quality(&self, name: &str, step: &QualityStep, input: NodeId, diagnostics: &mut Vec<Diagnostic>) -> (Node, Flow) {
         let from = &self.nodes[input];
         let path = |i| format!("steps.{name}.quality.rules[{i}]");
         let rules = rules::bind(&step.rules, &from.schema, &path, diagnostics);
+        let mut flow = Flow::pass(input, from.columns.len());
+        flow.filters = tells::of(step, &rules, input, self.origin());
         let kind = NodeKind::Quality(QualityNode { on_fail: step.on_fail, rules });
-        self.passing(name, input, kind, Flow::pass(input, from.columns.len()))
+        self.passing(name, input, kind, flow)
     }
 
     /// Consent decides by the subject which rows go on: a FILTER influence of the subject column on every column.
@@ -77,7 +86,7 @@ impl Known<'_> {
         }
         let subject = from.subject.unwrap_or_default();
         if from.subject.is_some() {
-            flow.filters.push(FilterUse { only_null_test: true, ..FilterUse::compared(input, subject) });
+            flow.filters.push(FilterUse { tells: Tells::Presence, ..FilterUse::compared(input, subject, By::Filter) });
         }
         let kind = NodeKind::Consent(ConsentNode {
             purpose: step.purpose.clone().unwrap_or_else(|| default_purpose.to_owned()),
@@ -138,7 +147,7 @@ impl Known<'_> {
             masked.influences =
                 BTreeSet::from([Influence { masking: true, ..Influence::of(input, index, LineageKind::Transformation) }]);
             let values = Values { data_type: &data_type, range: range::of(input, index, self.nodes, self.flows) };
-            let class = mask.result_class(facts.classification, values);
+            let class = self.origin().masked(input, index, mask, values);
             masked.how = Some(match class {
                 _ if class == facts.classification => {
                     format!("masks `{column}` with {}: it stays {class}", mask.key())
@@ -159,8 +168,13 @@ impl Known<'_> {
                     }
                 }
             } else if class == facts.classification && class > weir_spec::Classification::Public && !is_pseudonym(mask) {
-                let message = format!("this mask leaves so much of `{column}` readable that it stays {class}");
+                let again = mask.result_class(facts.classification, values) < class;
+                let message = match again {
+                    true => format!("`{column}` was masked before, and this mask is worth no more by itself: it stays {class}"),
+                    false => format!("this mask leaves so much of `{column}` readable that it stays {class}"),
+                };
                 let help = match mask {
+                    _ if again => "leave it out, or use hash or token, which are worth more",
                     Mask::Generalize { to: Generalization::Width(_) } => {
                         "give a width of 1 at least; or declare a `between` rule with both bounds before this step, and a width of a \
                          thousandth of that range at least; or use hash or token"

@@ -48,6 +48,9 @@ impl Mask {
 
     /// What the result of masking a column of this class is worth. Never more than the column itself.
     ///
+    /// `from` is the class of what has not been masked before. Masks on top of one another do not add up: of a column that was masked
+    /// already the plan asks what this operator makes of the class before all masks, and takes the lowest that any of them has reached.
+    ///
     /// An operator that leaves too much of a value readable does not count: see [`Mask::MAX_TOKEN_KEPT`],
     /// [`Mask::MAX_KEPT`] and [`Mask::MAX_PREFIX`].
     ///

@@ -148,7 +148,8 @@ pub struct SqlStep {
     pub query: String,
     /// How long state that nothing touches is kept where neither windows nor time bound it: processing time.
     pub state_ttl: Option<Timespan>,
-    /// Groups of fewer rows are dropped, and what is computed over the rest counts as less sensitive.
+    /// Groups of fewer rows are dropped, and what adds up or counts a column over all rows of the rest counts as less sensitive. It is
+    /// rows that are counted, not people.
     pub min_group: Option<u64>,
 }
 

@@ -1,12 +1,13 @@
 //! What flows through the branches of a stateless query: columns, filters, and what columns mean for time and subject.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use datafusion::logical_expr::Expr;
+use datafusion::{common::DFSchema, logical_expr::Expr};
+use weir_spec::Classification;
 
-use super::{Branch, column_uses, null_tested_only, text};
+use super::{Branch, column_uses, failures::failing, null_tested_only, text};
 use crate::{
-    flow::{self, ColumnFlow, FilterUse, Flow, Influence, Role},
+    flow::{self, By, ColumnFlow, FilterUse, Flow, Influence, Role, Tells},
     plan::{Node, NodeId},
 };
 
@@ -35,15 +36,36 @@ pub(crate) fn flow(branches: &[Branch], width: usize, nodes: &[Node]) -> Flow {
         for filter in &branch.filter {
             let only_tested = null_tested_only(filter);
             for used in column_uses(filter).into_keys() {
-                let only_null_test = only_tested.contains(&used.column);
+                let tells = if only_tested.contains(&used.column) { Tells::Presence } else { Tells::Value };
                 let column = index(&used.column);
-                flow.filters.push(FilterUse { input: branch.input, column, field: used.field, only_null_test });
+                flow.filters.push(FilterUse { input: branch.input, column, field: used.field, by: By::Filter, tells });
             }
         }
+        let fails = failures(branch, &nodes[branch.input]).into_iter();
+        flow.filters.extend(fails.map(|column| FilterUse::compared(branch.input, column, By::Failure)));
     }
     flow.filters.sort();
     flow.filters.dedup();
     flow
+}
+
+/// The restricted columns of a branch's input for some of whose values it cannot be computed. Of less sensitive ones nothing is said,
+/// so nothing is looked for.
+fn failures(branch: &Branch, input: &Node) -> BTreeSet<usize> {
+    let restricted = |name: &str| {
+        let index = input.schema.index_of(name).ok();
+        index.filter(|&index| input.columns[index].classification == Classification::Restricted)
+    };
+    let exprs = branch.filter.iter().chain(branch.projection.iter().map(|(expr, _)| expr));
+    let computed = exprs.filter(|expr| !matches!(expr, Expr::Column(_)));
+    let telling: Vec<&Expr> =
+        computed.filter(|expr| expr.column_refs().into_iter().any(|column| restricted(&column.name).is_some())).collect();
+    if telling.is_empty() {
+        return BTreeSet::new();
+    }
+    let Ok(types) = DFSchema::try_from(input.schema.as_ref().clone()) else { return BTreeSet::new() };
+    let fails = telling.into_iter().flat_map(|expr| failing(expr, &types));
+    fails.filter_map(|used| restricted(&used.column)).collect()
 }
 
 /// The first result column that is, in every branch, the input's column of this role.

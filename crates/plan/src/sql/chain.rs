@@ -11,7 +11,8 @@ use weir_spec::Classification;
 
 use super::{Branch, branches, error::Issue, error::issues, text};
 use crate::{
-    flow::{self, Flow, Role},
+    flow::{self, By, FilterUse, Flow, Role},
+    origin::Origin,
     plan::{Node, NodeId, NodeKind, SqlNode},
     steps::subject_lost,
 };
@@ -59,6 +60,18 @@ impl<'c> Chain<'c> {
     /// The place of a column of a node.
     pub fn index(&self, id: NodeId, name: &str) -> usize {
         self.nodes[id].schema.index_of(name).expect("invariant: expressions refer to columns of their node")
+    }
+
+    /// What is known of where columns come from.
+    pub fn origin(&self) -> Origin<'_> {
+        Origin { nodes: self.nodes, flows: self.flows }
+    }
+
+    /// Of columns that rows are grouped by, those that tell what they hold. Groups of a source's own column tell which rows have equal
+    /// values, as a pseudonym does; groups of what a document computes may be of its own choice.
+    pub fn grouped(&self, input: NodeId, columns: &[usize]) -> Vec<FilterUse> {
+        let chosen = columns.iter().filter(|&&column| !self.origin().is_own(input, column));
+        chosen.map(|&column| FilterUse::compared(input, column, By::Group)).collect()
     }
 
     pub fn push(&mut self, draft: Draft) -> NodeId {

@@ -15,6 +15,7 @@ mod context;
 mod error;
 mod expression;
 mod extras;
+mod failures;
 mod growth;
 mod lower;
 mod query;

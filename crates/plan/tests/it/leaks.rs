@@ -23,41 +23,30 @@ fn straight_from_source_to_sink() {
         "",
         "  out: { from: payments, stdout: {}, clearance: confidential, recipient: fraud-desk }",
         expect![[r#"
-        14:3 error[leak] sinks.out: `card` is restricted and would reach sink `out`, which is cleared for confidential
-          | source `payments`: `card` is restricted by contract `payments@1` (version 1.4.0), user.financial.credit_card
-          | sink `out`: clearance confidential, recipient fraud-desk
-          = mask `card` in a step before the sink:
-          = steps:
-          =   out_masked:
-          =     mask:
-          =       from: payments
-          =       columns:
-          =         card: { token: { keep_last: 4 } }
-          = sinks:
-          =   out:
-          =     from: out_masked
-          = or raise the clearance, so that fraud-desk may hold restricted data, which needs explicit permission:
-          = sinks:
-          =   out:
-          =     clearance: restricted
-        14:3 error[leak] sinks.out: `diagnosis` is restricted and would reach sink `out`, which is cleared for confidential
-          | source `payments`: `diagnosis` is restricted by contract `payments@1` (version 1.4.0), user.health_and_medical
-          | sink `out`: clearance confidential, recipient fraud-desk
-          = mask `diagnosis` in a step before the sink:
-          = steps:
-          =   out_masked:
-          =     mask:
-          =       from: payments
-          =       columns:
-          =         diagnosis: { hash: {} }
-          = sinks:
-          =   out:
-          =     from: out_masked
-          = or raise the clearance, so that fraud-desk may hold restricted data, which needs explicit permission:
-          = sinks:
-          =   out:
-          =     clearance: restricted
-    "#]],
+            14:3 error[leak] sinks.out: `card` is restricted and would reach sink `out`, which is cleared for confidential
+              | source `payments`: `card` is restricted by contract `payments@1` (version 1.4.0), user.financial.credit_card
+              | sink `out`: clearance confidential, recipient fraud-desk
+              = mask `card` and `diagnosis` in a step before the sink:
+              = steps:
+              =   out_masked:
+              =     mask:
+              =       from: payments
+              =       columns:
+              =         card: { token: { keep_last: 4 } }
+              =         diagnosis: { hash: {} }
+              = sinks:
+              =   out:
+              =     from: out_masked
+              = or raise the clearance, so that fraud-desk may hold restricted data, which needs explicit permission:
+              = sinks:
+              =   out:
+              =     clearance: restricted
+            14:3 error[leak] sinks.out: `diagnosis` is restricted and would reach sink `out`, which is cleared for confidential
+              | source `payments`: `diagnosis` is restricted by contract `payments@1` (version 1.4.0), user.health_and_medical
+              | sink `out`: clearance confidential, recipient fraud-desk
+              = `out_masked`, the step proposed for `card`, masks `diagnosis` too
+              = or raise the clearance, as proposed for `card`
+        "#]],
     );
 }
 
@@ -140,10 +129,7 @@ fn past_a_mask_step_that_forgot_the_column() {
               =     mask:
               =       columns:
               =         birth_date: { generalize: { to: year } }
-              = or raise the clearance, so that whoever reads it may hold confidential data, for those who need it:
-              = sinks:
-              =   alerts:
-              =     clearance: confidential
+              = or raise the clearance, as proposed for `email`
         "#]],
     );
 }
@@ -352,10 +338,7 @@ fn through_a_mask_that_hides_too_little() {
               =     mask:
               =       columns:
               =         email: { hash: {} }
-              = or raise the clearance, so that whoever reads it may hold confidential data, for those who need it:
-              = sinks:
-              =   out:
-              =     clearance: confidential
+              = or raise the clearance, as proposed for `card`
         "#]],
     );
 }
@@ -396,49 +379,16 @@ fn to_a_public_sink() {
           | source `payments`: `country` is internal by contract `payments@1` (version 1.4.0)
           | step `q` (sql): passes `country` on as it is
           | sink `out`: clearance public
-          = mask `country` in a step before the sink:
+          = mask `country`, `items`, `birth_date` and `flagged` in a step before the sink:
           = steps:
           =   out_masked:
           =     mask:
           =       from: q
           =       columns:
           =         country: { redact: {} }
-          = sinks:
-          =   out:
-          =     from: out_masked
-          = or raise the clearance, so that whoever reads it may hold internal data, which must not leave the organisation:
-          = sinks:
-          =   out:
-          =     clearance: internal
-        17:3 error[leak] sinks.out: `items` is internal and would reach sink `out`, which is cleared for public
-          | source `payments`: `items` is internal by contract `payments@1` (version 1.4.0)
-          | step `q` (sql): passes `items` on as it is
-          | sink `out`: clearance public
-          = mask `items` in a step before the sink:
-          = steps:
-          =   out_masked:
-          =     mask:
-          =       from: q
-          =       columns:
           =         items: { null: {} }
-          = sinks:
-          =   out:
-          =     from: out_masked
-          = or raise the clearance, so that whoever reads it may hold internal data, which must not leave the organisation:
-          = sinks:
-          =   out:
-          =     clearance: internal
-        17:3 error[leak] sinks.out: `birth_date` is confidential and would reach sink `out`, which is cleared for public
-          | source `payments`: `birth_date` is confidential by contract `payments@1` (version 1.4.0), user.demographic.date_of_birth
-          | step `q` (sql): passes `birth_date` on as it is
-          | sink `out`: clearance public
-          = mask `birth_date` in a step before the sink:
-          = steps:
-          =   out_masked:
-          =     mask:
-          =       from: q
-          =       columns:
           =         birth_date: { null: {} }
+          =         flagged: { null: {} }
           = sinks:
           =   out:
           =     from: out_masked
@@ -446,24 +396,24 @@ fn to_a_public_sink() {
           = sinks:
           =   out:
           =     clearance: confidential
+        17:3 error[leak] sinks.out: `items` is internal and would reach sink `out`, which is cleared for public
+          | source `payments`: `items` is internal by contract `payments@1` (version 1.4.0)
+          | step `q` (sql): passes `items` on as it is
+          | sink `out`: clearance public
+          = `out_masked`, the step proposed for `country`, masks `items` too
+          = or raise the clearance, as proposed for `country`
+        17:3 error[leak] sinks.out: `birth_date` is confidential and would reach sink `out`, which is cleared for public
+          | source `payments`: `birth_date` is confidential by contract `payments@1` (version 1.4.0), user.demographic.date_of_birth
+          | step `q` (sql): passes `birth_date` on as it is
+          | sink `out`: clearance public
+          = `out_masked`, the step proposed for `country`, masks `birth_date` too
+          = or raise the clearance, as proposed for `country`
         17:3 error[leak] sinks.out: `flagged` is internal and would reach sink `out`, which is cleared for public
           | source `payments`: `flagged` is internal by contract `payments@1` (version 1.4.0)
           | step `q` (sql): passes `flagged` on as it is
           | sink `out`: clearance public
-          = mask `flagged` in a step before the sink:
-          = steps:
-          =   out_masked:
-          =     mask:
-          =       from: q
-          =       columns:
-          =         flagged: { null: {} }
-          = sinks:
-          =   out:
-          =     from: out_masked
-          = or raise the clearance, so that whoever reads it may hold internal data, which must not leave the organisation:
-          = sinks:
-          =   out:
-          =     clearance: internal
+          = `out_masked`, the step proposed for `country`, masks `flagged` too
+          = or raise the clearance, as proposed for `country`
     "#]].assert_eq(&query("SELECT kind, country, items, birth_date, flagged FROM payments", "public"));
 }
 
@@ -495,14 +445,43 @@ fn constants_are_public() {
 fn filters_tell_of_what_they_filter() {
     expect![[r#"
         14:10 error[filter-leak] steps.q.sql: the filter on `diagnosis` (restricted) tells of every row that reaches `out` (internal) what it holds
-          = filter on a masked or less sensitive column, or raise the clearance of the sink
+          | source `payments`: `diagnosis` is restricted by contract `payments@1` (version 1.4.0), user.health_and_medical
+          | step `q` (sql): filters on `diagnosis`
+          | sink `out`: clearance internal
+          = mask `diagnosis` in a step before it, and write `payments_masked AS payments` for `payments` in the query of `q` (what it is compared with must be masked alike):
+          = steps:
+          =   payments_masked:
+          =     mask:
+          =       from: payments
+          =       columns:
+          =         diagnosis: { hash: {} }
+          = or raise the clearance, so that whoever reads it may hold restricted data, which needs explicit permission:
+          = sinks:
+          =   out:
+          =     clearance: restricted
     "#]].assert_eq(&query("SELECT kind FROM payments WHERE diagnosis = 'flu'", "internal"));
     expect![[r#"
         14:10 warning[filter-leak] steps.q.sql: the filter on `email` (confidential) tells of every row that reaches `out` (internal) what it holds
-          = filter on a masked or less sensitive column, or raise the clearance of the sink
+          | source `payments`: `email` is confidential by contract `payments@1` (version 1.4.0), user.contact.email
+          | step `q` (sql): filters on `email`
+          | sink `out`: clearance internal
+          = mask `email` in a step before it, and write `payments_masked AS payments` for `payments` in the query of `q` (what it is compared with must be masked alike):
+          = steps:
+          =   payments_masked:
+          =     mask:
+          =       from: payments
+          =       columns:
+          =         email: { hash: {} }
+          = or raise the clearance, so that whoever reads it may hold confidential data, for those who need it:
+          = sinks:
+          =   out:
+          =     clearance: confidential
     "#]].assert_eq(&query("SELECT kind FROM payments WHERE email LIKE '%.gov'", "internal"));
     expect![[r#"
         14:10 warning[filter-leak] steps.q.sql: the filter on `card` (restricted) tells of every row that reaches `out` (internal) whether it has a value
+          | source `payments`: `card` is restricted by contract `payments@1` (version 1.4.0), user.financial.credit_card
+          | step `q` (sql): filters on `card`
+          | sink `out`: clearance internal
           = if that is all it tells, nothing needs to be done; a quality rule `not_null` keeps it out of the filter
     "#]].assert_eq(&query("SELECT kind FROM payments WHERE card IS NOT NULL", "internal"));
     assert_eq!(query("SELECT kind FROM payments WHERE amount > 3", "internal"), "");
@@ -521,7 +500,21 @@ fn filters_are_found_before_later_steps() {
   closed: { from: r, file: { path: x }, clearance: restricted }",
         expect![[r#"
             14:10 error[filter-leak] steps.q.sql: the filter on `diagnosis` (restricted) tells of every row that reaches `open` (internal) what it holds
-              = filter on a masked or less sensitive column, or raise the clearance of the sink
+              | source `payments`: `diagnosis` is restricted by contract `payments@1` (version 1.4.0), user.health_and_medical
+              | step `q` (sql): filters on `diagnosis`
+              | step `r` (sql): passes those rows on
+              | sink `open`: clearance internal
+              = mask `diagnosis` in a step before it, and write `payments_masked AS payments` for `payments` in the query of `q` (what it is compared with must be masked alike):
+              = steps:
+              =   payments_masked:
+              =     mask:
+              =       from: payments
+              =       columns:
+              =         diagnosis: { hash: {} }
+              = or raise the clearance, so that whoever reads it may hold restricted data, which needs explicit permission:
+              = sinks:
+              =   open:
+              =     clearance: restricted
         "#]],
     );
 }
@@ -538,13 +531,14 @@ fn purposes_allow_categories() {
           | step `q` (sql): diagnosis AS d, restricted
           | sink `out`: clearance restricted
           | rule on user.health_and_medical: special category of personal data, GDPR Art. 9
-          = mask `d` in a step before the sink:
+          = mask `d` and `card` in a step before the sink:
           = steps:
           =   out_masked:
           =     mask:
           =       from: q
           =       columns:
           =         d: { hash: {} }
+          =         card: { token: { keep_last: 4 } }
           = sinks:
           =   out:
           =     from: out_masked
@@ -554,16 +548,7 @@ fn purposes_allow_categories() {
           | step `q` (sql): passes `card` on as it is
           | sink `out`: clearance restricted
           | rule on user.financial: financial data of people, purpose limitation of GDPR Art. 5(1)(b)
-          = mask `card` in a step before the sink:
-          = steps:
-          =   out_masked:
-          =     mask:
-          =       from: q
-          =       columns:
-          =         card: { token: { keep_last: 4 } }
-          = sinks:
-          =   out:
-          =     from: out_masked
+          = `out_masked`, the step proposed for `d`, masks `card` too
           = or process it for a purpose that allows it, if that is the purpose: `essential`, `finance`, `analytics`, `employment`, `functional`, `sales`
     "#]].assert_eq(&findings(&text.replace("essential.fraud_detection", "marketing.advertising")));
     assert_eq!(findings(&text), "");

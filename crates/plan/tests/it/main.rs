@@ -6,6 +6,7 @@ mod consent;
 mod describe;
 mod errors;
 mod hashes;
+mod indirect;
 mod leaks;
 mod lineage;
 mod nexmark;

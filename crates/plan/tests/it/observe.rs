@@ -210,6 +210,7 @@ fn a_filter_before_what_watches_rows_tells_as_a_condition_does() {
         findings(&text),
         "13:16 warning[alert-leak] steps.some.sql: the filter on `diagnosis` (restricted) tells everyone who sees what `told`, `watched` observes what it holds\n  \
          | source `payments`: `diagnosis` is restricted by contract `payments@1` (version 1.4.0), user.health_and_medical\n  \
+         | step `some` (sql): filters on `diagnosis`\n  \
          = watch rows before the filter, or filter on a masked or less sensitive column\n"
     );
 }

@@ -735,7 +735,7 @@ fn lineage_goes_through_operators() {
     expect![[r#"
         country (internal): orders.at Join, orders.country Identity, orders.id Join, pays.id Join, pays.paid_at Join
         total (restricted): orders.amount Conditional, orders.at Join, orders.at GroupBy, orders.at Window, orders.at Conditional, orders.country GroupBy, orders.id Join, orders.id GroupBy, orders.id Window, orders.id Conditional, pays.id Join, pays.id GroupBy, pays.id Window, pays.id Conditional, pays.paid_at Join, pays.paid_at GroupBy, pays.paid_at Window, pays.paid_at Conditional, pays.price Aggregation
-        window_start (internal): orders.at Transformation, orders.at Join, orders.id Join, pays.id Join, pays.paid_at Join
+        window_start (internal): orders.at Transformation, orders.at Join, orders.id Join, pays.id Join, pays.paid_at Transformation, pays.paid_at Join
     "#]].assert_eq(&text);
 }
 

@@ -111,110 +111,55 @@ fn a_broken_rule_hides_neither_its_neighbours_nor_what_comes_behind() {
               | source `payments`: `customer_id` is confidential by contract `payments@1` (version 1.4.0), user.unique_id
               | step `checked` (quality): passes `customer_id` on as it is
               | sink `out`: clearance internal
-              = mask `customer_id` in a step before the sink:
+              = mask `customer_id`, `card`, `email`, `birth_date`, `diagnosis` and `address` in a step before the sink:
               = steps:
               =   out_masked:
               =     mask:
               =       from: checked
               =       columns:
               =         customer_id: { hash: {} }
-              = sinks:
-              =   out:
-              =     from: out_masked
-              = or raise the clearance, so that whoever reads it may hold confidential data, for those who need it:
-              = sinks:
-              =   out:
-              =     clearance: confidential
-            23:3 error[leak] sinks.out: `card` is restricted and would reach sink `out`, which is cleared for internal
-              | source `payments`: `card` is restricted by contract `payments@1` (version 1.4.0), user.financial.credit_card
-              | step `checked` (quality): passes `card` on as it is
-              | sink `out`: clearance internal
-              = mask `card` in a step before the sink:
-              = steps:
-              =   out_masked:
-              =     mask:
-              =       from: checked
-              =       columns:
               =         card: { token: { keep_last: 4 } }
-              = sinks:
-              =   out:
-              =     from: out_masked
-              = or raise the clearance, so that whoever reads it may hold restricted data, which needs explicit permission:
-              = sinks:
-              =   out:
-              =     clearance: restricted
-            23:3 error[leak] sinks.out: `email` is confidential and would reach sink `out`, which is cleared for internal
-              | source `payments`: `email` is confidential by contract `payments@1` (version 1.4.0), user.contact.email
-              | step `checked` (quality): passes `email` on as it is
-              | sink `out`: clearance internal
-              = mask `email` in a step before the sink:
-              = steps:
-              =   out_masked:
-              =     mask:
-              =       from: checked
-              =       columns:
               =         email: { hash: {} }
-              = sinks:
-              =   out:
-              =     from: out_masked
-              = or raise the clearance, so that whoever reads it may hold confidential data, for those who need it:
-              = sinks:
-              =   out:
-              =     clearance: confidential
-            23:3 error[leak] sinks.out: `birth_date` is confidential and would reach sink `out`, which is cleared for internal
-              | source `payments`: `birth_date` is confidential by contract `payments@1` (version 1.4.0), user.demographic.date_of_birth
-              | step `checked` (quality): passes `birth_date` on as it is
-              | sink `out`: clearance internal
-              = mask `birth_date` in a step before the sink:
-              = steps:
-              =   out_masked:
-              =     mask:
-              =       from: checked
-              =       columns:
               =         birth_date: { generalize: { to: year } }
-              = sinks:
-              =   out:
-              =     from: out_masked
-              = or raise the clearance, so that whoever reads it may hold confidential data, for those who need it:
-              = sinks:
-              =   out:
-              =     clearance: confidential
-            23:3 error[leak] sinks.out: `diagnosis` is restricted and would reach sink `out`, which is cleared for internal
-              | source `payments`: `diagnosis` is restricted by contract `payments@1` (version 1.4.0), user.health_and_medical
-              | step `checked` (quality): passes `diagnosis` on as it is
-              | sink `out`: clearance internal
-              = mask `diagnosis` in a step before the sink:
-              = steps:
-              =   out_masked:
-              =     mask:
-              =       from: checked
-              =       columns:
               =         diagnosis: { hash: {} }
-              = sinks:
-              =   out:
-              =     from: out_masked
-              = or raise the clearance, so that whoever reads it may hold restricted data, which needs explicit permission:
-              = sinks:
-              =   out:
-              =     clearance: restricted
-            23:3 error[leak] sinks.out: `address` is confidential and would reach sink `out`, which is cleared for internal
-              | source `payments`: `address` is confidential by contract `payments@1` (version 1.4.0), user.contact.address
-              | step `checked` (quality): passes `address` on as it is
-              | sink `out`: clearance internal
-              = mask `address` in a step before the sink:
-              = steps:
-              =   out_masked:
-              =     mask:
-              =       from: checked
-              =       columns:
               =         address: { null: {} }
               = sinks:
               =   out:
               =     from: out_masked
-              = or raise the clearance, so that whoever reads it may hold confidential data, for those who need it:
+              = or raise the clearance, so that whoever reads it may hold restricted data, which needs explicit permission:
               = sinks:
               =   out:
-              =     clearance: confidential
+              =     clearance: restricted
+            23:3 error[leak] sinks.out: `card` is restricted and would reach sink `out`, which is cleared for internal
+              | source `payments`: `card` is restricted by contract `payments@1` (version 1.4.0), user.financial.credit_card
+              | step `checked` (quality): passes `card` on as it is
+              | sink `out`: clearance internal
+              = `out_masked`, the step proposed for `customer_id`, masks `card` too
+              = or raise the clearance, as proposed for `customer_id`
+            23:3 error[leak] sinks.out: `email` is confidential and would reach sink `out`, which is cleared for internal
+              | source `payments`: `email` is confidential by contract `payments@1` (version 1.4.0), user.contact.email
+              | step `checked` (quality): passes `email` on as it is
+              | sink `out`: clearance internal
+              = `out_masked`, the step proposed for `customer_id`, masks `email` too
+              = or raise the clearance, as proposed for `customer_id`
+            23:3 error[leak] sinks.out: `birth_date` is confidential and would reach sink `out`, which is cleared for internal
+              | source `payments`: `birth_date` is confidential by contract `payments@1` (version 1.4.0), user.demographic.date_of_birth
+              | step `checked` (quality): passes `birth_date` on as it is
+              | sink `out`: clearance internal
+              = `out_masked`, the step proposed for `customer_id`, masks `birth_date` too
+              = or raise the clearance, as proposed for `customer_id`
+            23:3 error[leak] sinks.out: `diagnosis` is restricted and would reach sink `out`, which is cleared for internal
+              | source `payments`: `diagnosis` is restricted by contract `payments@1` (version 1.4.0), user.health_and_medical
+              | step `checked` (quality): passes `diagnosis` on as it is
+              | sink `out`: clearance internal
+              = `out_masked`, the step proposed for `customer_id`, masks `diagnosis` too
+              = or raise the clearance, as proposed for `customer_id`
+            23:3 error[leak] sinks.out: `address` is confidential and would reach sink `out`, which is cleared for internal
+              | source `payments`: `address` is confidential by contract `payments@1` (version 1.4.0), user.contact.address
+              | step `checked` (quality): passes `address` on as it is
+              | sink `out`: clearance internal
+              = `out_masked`, the step proposed for `customer_id`, masks `address` too
+              = or raise the clearance, as proposed for `customer_id`
             23:54 error[bad-value] sinks.out.format: `format`: expected `csv`, `parquet` or `json`, found `jsn`
               = did you mean `json`?
             23:69 error[bad-value] sinks.out.delivery: `delivery`: expected `exactly_once` or `at_least_once`, found `twice`

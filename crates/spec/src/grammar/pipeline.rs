@@ -292,7 +292,7 @@ static SQL: Object = Object::new(
         optional(
             "min_group",
             Shape::Integer(2, MAX_EXACT),
-            "Groups of fewer rows are dropped; counts, sums and averages of the rest are one class less sensitive.",
+            "Groups of fewer rows are dropped; counts, sums and averages of a column over all rows of the rest are one class less sensitive.",
         ),
     ],
 );

@@ -12,7 +12,7 @@ use super::{
     window::{PendingWindow, window_column},
 };
 use crate::{
-    flow::{ColumnFlow, Flow, Influence, Role},
+    flow::{By, ColumnFlow, FilterUse, Flow, Influence, Role},
     operator::{
         AggregateCall, AggregateFunction, AggregateNode, Exchange, Grouping, Operator, OperatorNode, SortKey, TimeBasis,
         WindowKind,
@@ -315,7 +315,14 @@ impl Lowering<'_, '_> {
         }
         let mut lowered = Vec::new();
         for (call, asked) in calls.iter().zip(&asked) {
-            let mut column = ColumnFlow { how: Some(asked.name.clone()), ..ColumnFlow::default() };
+            let lowers = self.chain.min_group.is_some() && self.is_of_many(input, call);
+            let how = match self.chain.min_group {
+                Some(_) if !lowers && !call.args.is_empty() => {
+                    format!("{}, which may show a single row of a large group", asked.name)
+                }
+                _ => asked.name.clone(),
+            };
+            let mut column = ColumnFlow { how: Some(how), ..ColumnFlow::default() };
             let mut add = |place: usize, kind| {
                 column.influences.insert(Influence::of(input, place, kind));
             };
@@ -324,13 +331,16 @@ impl Lowering<'_, '_> {
             call.order.iter().for_each(|key| add(key.column, LineageKind::Sort));
             key_columns.iter().for_each(|&place| add(place, LineageKind::GroupBy));
             time.iter().for_each(|&place| add(place, LineageKind::Window));
-            if self.chain.min_group.is_some() && tells_of_no_one(&call.function) {
+            if lowers {
                 lowered.push(flow.columns.len());
             }
             flow.columns.push(column);
             roles.push(None);
         }
         flow.roles = roles;
+        let order = calls.iter().flat_map(|call| &call.order);
+        flow.filters = order.map(|key| FilterUse::compared(input, key.column, By::Order)).collect();
+        flow.filters.extend(self.chain.grouped(input, &key_columns));
 
         let changes = matches!(grouping, Grouping::Updating { .. }) && (node.changes || !calls.is_empty());
         let subject = node.subject.and_then(|subject| key_columns.iter().position(|&column| column == subject));
@@ -366,6 +376,15 @@ impl Lowering<'_, '_> {
         let results = of_calls.iter().enumerate().map(|(i, (_, data_type))| read(schema, first + i, data_type));
         let columns = groups.chain(results).collect();
         Ok(Relation { arms: vec![Arm { node: id, pending: None, filter: Vec::new(), columns }] })
+    }
+
+    /// Whether what a call makes of a large group says nothing of any one of them: it adds up or counts values of
+    /// all rows, and each is a source's own, of a row that is there once. A FILTER, a CASE or a copy would make a group of one.
+    fn is_of_many(&self, input: NodeId, call: &AggregateCall) -> bool {
+        let whole = call.filter.is_none() && !call.distinct && call.order.is_empty();
+        whole
+            && tells_of_no_one(&call.function)
+            && call.args.iter().all(|&column| self.chain.origin().is_each_rows_own(input, column))
     }
 
     /// The stable text of an operator: what it does and the types it takes in and gives out.
@@ -421,10 +440,10 @@ pub(super) fn shown(expr: &Expr) -> String {
     text(&super::super::lower::unqualified(expr.clone())).replace('"', "")
 }
 
-/// Aggregates that no single row can be read off, given that there are enough.
+/// Aggregates that no single row can be read off, given that there are enough. A percentile is the value of a row.
 fn tells_of_no_one(function: &AggregateFunction) -> bool {
-    use AggregateFunction::{ApproxDistinct, ApproxPercentile, Avg, Count, Stddev, StddevPop, Sum, Variance, VariancePop};
-    matches!(function, Count | Sum | Avg | Stddev | StddevPop | Variance | VariancePop | ApproxDistinct | ApproxPercentile(_))
+    use AggregateFunction::{ApproxDistinct, Avg, Count, Stddev, StddevPop, Sum, Variance, VariancePop};
+    matches!(function, Count | Sum | Avg | Stddev | StddevPop | Variance | VariancePop | ApproxDistinct)
 }
 
 fn asked(expr: &Expr) -> Result<Asked, Vec<Issue>> {

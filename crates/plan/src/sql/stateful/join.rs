@@ -1,6 +1,6 @@
 //! Joins: what bounds their state is read off their condition.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::{
@@ -26,7 +26,8 @@ use super::{
     Arm, Lowering, Pending, Relation, read, relation_types, unique,
 };
 use crate::{
-    flow::{ColumnFlow, FilterUse, Flow, Influence, Role},
+    flow::{By, ColumnFlow, FilterUse, Flow, Influence, Role},
+    keys::Keys,
     operator::{Exchange, JoinBound, JoinKind, JoinNode, Operator, OperatorNode},
     plan::{LineageKind, NodeId, NodeKind},
 };
@@ -395,23 +396,57 @@ impl Lowering<'_, '_> {
         }
         let origin = |place: usize| if place < width { (left.node, place) } else { (right.node, place - width) };
         let compared: Vec<(NodeId, usize)> = condition.iter().flat_map(numbers).map(origin).collect();
-        let shared: Vec<Influence> = matched
-            .iter()
-            .chain(&compared)
-            .map(|&place| indirect(place, LineageKind::Join))
-            // A condition decides whether the right side is null.
-            .chain(compared.iter().filter(|_| kind == JoinKind::Left).map(|&place| indirect(place, LineageKind::Conditional)))
-            .collect();
+        let deciding: BTreeSet<(NodeId, usize)> = matched.iter().chain(&compared).copied().collect();
+        let equal = equal(&keys, &bound);
         for (place, (name, _)) in fields.iter().enumerate() {
             let (input, column) = origin(place);
-            let conditional = |influence: &&Influence| place >= width || influence.kind != LineageKind::Conditional;
-            let influences =
-                std::iter::once(Influence::identity(input, column)).chain(shared.iter().filter(conditional).cloned());
-            let how = (*name != self.chain.nodes[input].columns[column].name).then(|| format!("`{name}`"));
-            flow.columns.push(ColumnFlow { influences: influences.collect(), how });
+            let own = self.chain.nodes[input].columns[column].classification;
+            let mut influences = BTreeSet::from([Influence::identity(input, column)]);
+            influences.extend(deciding.iter().map(|&place| indirect(place, LineageKind::Join)));
+            // What is equal to a value is that value. The left side of a left join is there in any case.
+            let is_optional = kind == JoinKind::Left && place >= width;
+            let partners = equal.iter().filter_map(|&(l, r)| match place < width {
+                true => (l == place && kind == JoinKind::Inner).then_some((right.node, r)),
+                false => (width + r == place).then_some((left.node, l)),
+            });
+            let partners: Vec<(NodeId, usize)> = partners.collect();
+            influences.extend(partners.iter().map(|&(input, column)| Influence::identity(input, column)));
+            // Whether the optional side is null tells whether it was met.
+            if is_optional {
+                influences.extend(deciding.iter().map(|&place| indirect(place, LineageKind::Conditional)));
+            }
+            let raised = |places: &mut dyn Iterator<Item = (NodeId, usize)>| {
+                let above = places.filter(|&(input, column)| self.chain.nodes[input].columns[column].classification > own);
+                let names: BTreeSet<String> =
+                    above.map(|(input, column)| format!("`{}`", self.chain.nodes[input].columns[column].name)).collect();
+                (!names.is_empty()).then(|| names.into_iter().collect::<Vec<_>>().join(" and "))
+            };
+            let met = if is_optional { raised(&mut deciding.iter().copied()) } else { None };
+            let how = match (raised(&mut partners.into_iter()), met) {
+                (Some(partners), _) => Some(format!("`{name}`, which is equal to {partners}")),
+                (None, Some(met)) => Some(format!("`{name}`, null where {met} meets nothing")),
+                (None, None) => (*name != self.chain.nodes[input].columns[column].name).then(|| format!("`{name}`")),
+            };
+            flow.columns.push(ColumnFlow { influences, how });
         }
-        if kind == JoinKind::Inner {
-            flow.filters = compared.iter().map(|&(input, column)| FilterUse::compared(input, column)).collect();
+        let used = |places: &[(NodeId, usize)], by| {
+            places.iter().map(|&(input, column)| FilterUse::compared(input, column, by)).collect::<Vec<_>>()
+        };
+        let once = matches!(bound, JoinBound::AsOf { .. }) || {
+            let keys = equal.iter().map(|key| key.1).collect();
+            Keys { nodes: self.chain.nodes }.distinct(right.node, &keys)
+        };
+        match kind {
+            JoinKind::Inner => {
+                flow.filters = used(&compared, By::Condition);
+                flow.filters.extend(used(&matched, By::Join));
+            }
+            // Which rows are there twice tells which have met two.
+            JoinKind::Left if !once => {
+                flow.filters = used(&compared, By::Join);
+                flow.filters.extend(used(&matched, By::Join));
+            }
+            JoinKind::Left => {}
         }
         let (mut left_roles, mut right_roles) = (self.chain.roles(left.node), self.chain.roles(right.node));
         let forget = |roles: &mut Vec<Option<Role>>, keep: fn(&Role) -> bool| {
@@ -475,6 +510,15 @@ impl Lowering<'_, '_> {
             lowered: Vec::new(),
         }))
     }
+}
+
+/// The columns of both sides that are equal where rows meet.
+fn equal(keys: &[(usize, usize)], bound: &JoinBound) -> Vec<(usize, usize)> {
+    let windows = match bound {
+        JoinBound::Window { left, right } => vec![(left.0, right.0), (left.1, right.1)],
+        _ => Vec::new(),
+    };
+    keys.iter().copied().chain(windows).collect()
 }
 
 /// Whether a relation is reference data.

@@ -10,7 +10,7 @@ use super::{
     Arm, Lowering, Pending, Relation, read, relation,
 };
 use crate::{
-    flow::{ColumnFlow, Flow, Influence, Role},
+    flow::{By, ColumnFlow, FilterUse, Flow, Influence, Role},
     operator::{Exchange, Operator, OperatorNode, RankBound, RankNode, SortKey},
     plan::{LineageKind, NodeKind},
 };
@@ -173,6 +173,8 @@ impl Lowering<'_, '_> {
             let influences = std::iter::once(Influence::identity(input, column)).chain(shared.iter().cloned()).collect();
             flow.columns.push(ColumnFlow { influences, how: None });
         }
+        flow.filters = rank.order.iter().map(|key| FilterUse::compared(input, key.column, By::Order)).collect();
+        flow.filters.extend(self.chain.grouped(input, &rank.partition));
         let mut fields: Vec<(String, DataType)> =
             node.schema.fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect();
         if number_used {

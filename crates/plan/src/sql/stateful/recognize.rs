@@ -9,7 +9,7 @@ use super::{
     Lowering, Relation, relation_types,
 };
 use crate::{
-    flow::{ColumnFlow, FilterUse, Flow, Influence, Role},
+    flow::{By, ColumnFlow, FilterUse, Flow, Influence, Role},
     operator::{Exchange, MatchExpr, MatchNode, MatchPart, Operator, OperatorNode, Pattern, SortKey},
     plan::{LineageKind, NodeKind},
 };
@@ -104,7 +104,10 @@ impl Lowering<'_, '_> {
             flow.columns.push(ColumnFlow { influences, how: Some(format!("{name} of a match")) });
             flow.roles.push((spec.rowtime == Some(i)).then_some(Role::EventTime));
         }
-        flow.filters = deciding.into_iter().map(|column| FilterUse::compared(node, column)).collect();
+        let order = std::iter::once(time).chain(operator.order.iter().map(|key| key.column));
+        flow.filters = deciding.into_iter().map(|column| FilterUse::compared(node, column, By::Pattern)).collect();
+        flow.filters.extend(order.map(|column| FilterUse::compared(node, column, By::Order)));
+        flow.filters.extend(self.chain.grouped(node, &partition));
         let fields: Vec<(String, DataType)> =
             output.fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect();
         let exchange = if partition.is_empty() { Exchange::Single } else { Exchange::Hash(partition.clone()) };
