@@ -9,6 +9,7 @@ mod cli_audit;
 mod cli_check;
 mod common;
 mod consent;
+mod console;
 mod csrf;
 mod events;
 mod http;
