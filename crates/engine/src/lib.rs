@@ -40,5 +40,5 @@ pub use counts::NodeCounts;
 pub use error::EngineError;
 pub use host::Host;
 pub use observation::Observations;
-pub use run::{Control, Options, Outcome, Status, finish_commit, run};
+pub use run::{Control, Options, Outcome, Status, check_definitions, check_replacement, finish_commit, run};
 pub use summary::Summary;

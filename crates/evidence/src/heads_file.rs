@@ -50,7 +50,11 @@ pub fn read(mut reader: impl BufRead) -> Result<Heads, HeadsFileError> {
 /// Appends a head and syncs it to disk. What a process left half written before it died is removed first.
 pub fn append(path: &Path, head: &TreeHead) -> Result<(), HeadsFileError> {
     let line = head.to_line().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
     let end = end_of_last_line(&mut file)?;
     file.set_len(end)?;
     file.seek(SeekFrom::Start(end))?;
