@@ -14,7 +14,7 @@ use crate::{
         time::Clock,
         toast::{ToastArea, Toasts},
     },
-    pages,
+    markup, pages,
     shell::{ProjectShell, theme},
 };
 
@@ -76,7 +76,7 @@ pub fn App() -> impl IntoView {
     theme::provide();
     Toasts::provide();
     view! {
-        <Title formatter=|text: String| if text.is_empty() { "Weir".to_owned() } else { format!("{text} · Weir") }/>
+        <Title formatter=|text: String| markup::in_title(if text.is_empty() { "Weir".to_owned() } else { format!("{text} · Weir") })/>
         <Router>
             <Routes fallback=|| view! { <pages::not_found::NotFound/> }>
                 <Route path=path!("") view=pages::home::Home ssr=SsrMode::Async/>

@@ -40,6 +40,16 @@ impl FromServerFnError for Fault {
     type Encoder = JsonEncoding;
 
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+        let fault = Self::of(error);
+        // What the framework refuses has the status that its body tells.
+        #[cfg(feature = "ssr")]
+        let fault = crate::request::fail(fault);
+        fault
+    }
+}
+
+impl Fault {
+    fn of(error: ServerFnErrorErr) -> Self {
         match error {
             ServerFnErrorErr::Request(_) => Self::new(
                 "unreachable",
@@ -50,6 +60,11 @@ impl FromServerFnError for Fault {
             ServerFnErrorErr::Args(detail) | ServerFnErrorErr::MissingArg(detail) => {
                 Self::new("bad-request", "The form could not be read", 400, &detail)
             }
+            // On the server it is the request that cannot be read.
+            ServerFnErrorErr::Deserialization(detail) if cfg!(feature = "ssr") => match detail.contains("length limit") {
+                true => Self::new("too-large", "The form is too large", 413, "Send less at once."),
+                false => Self::new("bad-request", "The form could not be read", 400, &detail),
+            },
             // An error page of a proxy, or the plain problem document of a middleware.
             ServerFnErrorErr::Deserialization(detail) => Self::new(
                 "unexpected-answer",

@@ -12,6 +12,7 @@ pub mod components;
 pub mod fault;
 pub mod format;
 pub mod links;
+pub mod markup;
 pub mod pages;
 #[cfg(feature = "ssr")]
 pub mod request;

@@ -1,6 +1,7 @@
 //! Rows posted over HTTP, on their way into the durable log that an `http` source reads.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     path::PathBuf,
     sync::{Arc, Weak},
@@ -18,6 +19,8 @@ use weir_service::{
 
 use crate::host::Folders;
 
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// The ingest logs of a data folder; each is opened when it is needed first.
 pub struct IngestLogs {
     // The services hold these logs, not the other way round.
@@ -31,15 +34,22 @@ impl IngestLogs {
         Self { services: Arc::downgrade(services), data, open: Mutex::default() }
     }
 
+    /// Closes the logs of a deployment.
+    pub fn forget(&self, deployment: DeploymentId) {
+        self.open.lock().retain(|(of, _), _| *of != deployment);
+    }
+
     async fn log(&self, request: &IngestRequest) -> Result<Arc<Log>> {
         let name = (request.deployment, request.source.clone());
         if let Some(log) = self.open.lock().get(&name) {
+            // Another version of the pipeline may have another limit.
+            log.set_max_backlog(backlog(request));
             return Ok(Arc::clone(log));
         }
         let services = self.services.upgrade().ok_or_else(|| Error::Unavailable("the server is stopping".to_owned()))?;
         let keys = services.project_keys(request.project).await?;
         let folder = Folders::of(&self.data, request.deployment).ingest.join(&request.source);
-        let options = LogOptions::new(folder, *keys.derive("ingest-log").expose(), request.max_backlog_bytes >> 20);
+        let options = LogOptions::new(folder, *keys.derive("ingest-log").expose(), backlog(request) >> 20);
         let log = tokio::task::spawn_blocking(move || Log::open(options))
             .await
             .map_err(|e| Error::Internal(format!("opening an ingest log: {e}")))?
@@ -55,9 +65,11 @@ impl IngestLog for IngestLogs {
         let log = self.log(&request).await?;
         let source = request.source.clone();
         let appended = tokio::task::spawn_blocking(move || {
+            // As in files: a byte order mark belongs to no row.
+            let body = request.body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&request.body);
             let lines = match request.format {
-                IngestFormat::NdJson => request.body,
-                IngestFormat::JsonArray => to_lines(&request.body)?,
+                IngestFormat::NdJson => Cow::Borrowed(body),
+                IngestFormat::JsonArray => Cow::Owned(to_lines(body)?),
             };
             log.append(&lines, request.idempotency_key.as_deref()).map_err(|error| refused(&source, error))
         })
@@ -65,6 +77,11 @@ impl IngestLog for IngestLogs {
         .map_err(|e| Error::Internal(format!("appending to an ingest log: {e}")))??;
         Ok(IngestReceipt { rows: appended.rows, first_row: appended.first_row, duplicate: appended.duplicate })
     }
+}
+
+/// Bytes of rows that may wait: a MiB at least.
+fn backlog(request: &IngestRequest) -> u64 {
+    request.max_backlog_bytes.max(1 << 20)
 }
 
 /// A JSON array as one element a line. Elements keep their text but for line breaks, which JSON allows between tokens only.

@@ -20,6 +20,7 @@ pub mod ingest;
 pub mod jobs;
 pub mod lock;
 mod observed;
+pub mod run_host;
 pub mod runner;
 pub mod supervisor;
 

@@ -32,6 +32,7 @@ use crate::{
     ingest::IngestLogs,
     jobs::Jobs,
     lock::ProcessLock,
+    run_host::{self, FolderHost},
     runner::{Assignment, OnRetryable, carry, failure, leaf},
 };
 
@@ -67,8 +68,16 @@ impl Supervisor {
     pub async fn start(services: Arc<Services>, allowed: Vec<PathBuf>, state_memory: usize) -> Result<Self, WorkerError> {
         let data = services.store().file().parent().map_or_else(|| PathBuf::from("."), PathBuf::from);
         let lock = ProcessLock::acquire(&data, "supervisor", "a server")?;
+        for folder in ["files", "state", "ingest"] {
+            private_folder(&data.join(folder))?;
+        }
         services.confine_to(allowed.clone());
-        services.set_ingest_log(Arc::new(IngestLogs::new(&services, data.clone())));
+        if let Err(error) = run_host::remove_orphans(&services, &data).await {
+            tracing::warn!(%error, "what is left of deleted pipelines could not be removed; it is tried again at the next start");
+        }
+        let logs = Arc::new(IngestLogs::new(&services, data.clone()));
+        services.set_ingest_log(Arc::clone(&logs) as _);
+        services.set_run_host(Arc::new(FolderHost::new(&services, data.clone(), allowed.clone(), logs)));
         let jobs = Jobs::start(&services).await?;
         let stopping = CancellationToken::new();
         let keeper = Keeper {
@@ -94,6 +103,15 @@ impl Supervisor {
         }
         self.jobs.stop().await;
     }
+}
+
+/// Makes a folder that is missing, for its owner only: the data folder may have been there before, open to others.
+fn private_folder(path: &std::path::Path) -> Result<(), WorkerError> {
+    let mut folder = std::fs::DirBuilder::new();
+    folder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+    folder.create(path).map_err(|error| WorkerError::io(path, error))
 }
 
 /// How a carried run ended, for the keeper.

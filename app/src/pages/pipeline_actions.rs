@@ -117,6 +117,8 @@ impl About {
             None => "It starts as soon as a worker takes it up.".to_owned(),
         };
         let hash = format::short_hash(&self.page.pipeline.hash);
+        // What never ran has nothing to forget; what runs must be stopped first.
+        let may_begin_anew = summary.last_run.is_some() && !can_stop(summary.state);
         let (cancel, hidden) = (self.base(), self.hidden());
         let confirm = move || {
             let hidden = hidden();
@@ -124,6 +126,12 @@ impl About {
                 <ActionForm action>
                     {hidden}
                     <input type="hidden" name="version" value=version/>
+                    {may_begin_anew.then(|| view! {
+                        <label class="check">
+                            <input type="checkbox" name="fresh" value="true"/>
+                            "Begin anew: forget how far it has read and what it counts. What it has written stays."
+                        </label>
+                    })}
                     <button class="btn btn--primary" type="submit">"Deploy"</button>
                 </ActionForm>
             }

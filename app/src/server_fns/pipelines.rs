@@ -90,10 +90,10 @@ pub async fn save(
 }
 
 #[server(prefix = "/fn", endpoint = "pipelines/deploy")]
-pub async fn deploy(project: String, name: String, version: u32) -> Result<(), Fault> {
+pub async fn deploy(project: String, name: String, version: u32, #[server(default)] fresh: bool) -> Result<(), Fault> {
     let cx = request::cx_in(&project).await?;
     let slug = request::slug(&name, "pipeline")?;
-    let wanted = weir_api::DeployPipeline { version: Some(version) };
+    let wanted = weir_api::DeployPipeline { version: Some(version), fresh };
     weir_service::pipelines::deploy(&cx, &slug, wanted).await.map_err(|error| request::refuse(&cx, error))?;
     leptos_axum::redirect(&links::pipeline(&project, &name));
     Ok(())

@@ -37,7 +37,7 @@ impl<T> Page<T> {
 pub struct PageQuery {
     /// `next` of the page before; absent for the first page.
     pub after: Option<String>,
-    /// Items on a page: 1 to 500, 50 by default.
+    /// Items on a page: 1 to 500, 50 by default; what lies outside is taken for the nearest.
     pub limit: Option<u32>,
 }
 

@@ -152,7 +152,12 @@ pub struct Validation {
 #[serde(deny_unknown_fields)]
 pub struct DeployPipeline {
     /// By default the newest.
+    #[serde(default)]
     pub version: Option<u32>,
+    /// Begin anew: positions, state and counts are forgotten, on record. What sinks have committed stays. For a pipeline that does not
+    /// run.
+    #[serde(default)]
+    pub fresh: bool,
 }
 
 /// Deleting names what it destroys.

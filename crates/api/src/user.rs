@@ -71,13 +71,16 @@ pub struct UpdateUser {
     pub disabled: Option<bool>,
 }
 
-/// An administrator gives somebody a new password; all sessions of that user end.
+/// An administrator gives somebody a new password; all sessions of that user end. Their API tokens stay good, unless they are revoked, too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetPassword {
     /// Without it a random one is made and returned once.
     pub password: Option<Secret>,
+    /// Revoke the user's API tokens as well.
+    #[serde(default)]
+    pub revoke_tokens: bool,
 }
 
 /// The roles of a user in the project from now on; none removes the membership.

@@ -42,5 +42,5 @@ pub use error::EngineError;
 pub use host::Host;
 pub use observation::Observations;
 pub use output::{MissingOutput, missing_output};
-pub use run::{Control, Options, Outcome, Status, finish_commit, run};
+pub use run::{Control, Options, Outcome, Status, check_definitions, check_replacement, finish_commit, run};
 pub use summary::Summary;

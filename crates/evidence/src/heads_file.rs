@@ -63,7 +63,11 @@ pub fn last(path: &Path) -> Result<Option<TreeHead>, HeadsFileError> {
 /// written before it died is removed first.
 pub fn append(path: &Path, head: &TreeHead) -> Result<(), HeadsFileError> {
     let line = head.to_line().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
     match file.lock() {
         // Where files cannot be locked, the database's own lock is what keeps processes apart.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => {}

@@ -8,7 +8,7 @@ use weir_api::{
 };
 use weir_authz::{Action, Resource, ResourceKind};
 use weir_evidence::Hash;
-use weir_store::{StoreError, alerts};
+use weir_store::alerts;
 
 use crate::{Cx, Error, Result, runs::slug, users};
 
@@ -26,10 +26,7 @@ pub async fn list(cx: &Cx, query: AlertQuery) -> Result<Page<Alert>> {
         after: query.after.map(Cursor),
         limit: PageQuery { after: None, limit: query.limit }.limit(),
     };
-    let page = alerts::list(cx.store(), project, filter).await.map_err(|error| match error {
-        StoreError::Conflict(_) => Error::invalid("after", "is not a cursor of this list"),
-        other => other.into(),
-    })?;
+    let page = alerts::list(cx.store(), project, filter).await?;
     let names = users::refs(cx.store()).await?;
     let items = page.items.into_iter().map(|alert| dto(alert, &names)).collect::<Result<_>>()?;
     Ok(Page { items, next: page.next })

@@ -19,9 +19,18 @@ use weir_store::{evidence, heads, projects, tokens};
 
 use crate::{Cx, Error, Result, heads as signing, proof, users};
 
+/// The longest words that entries are searched for: the database refuses patterns that are much longer.
+const LONGEST_SOUGHT: usize = 1_000;
+
 /// Entries, newest first: those of the project, and with [`Cx::in_project`] not called those of the whole instance.
 pub async fn search(cx: &Cx, query: AuditQuery) -> Result<Page<AuditEntry>> {
     authorize(cx, Action::AuditRead).await?;
+    let sought = [("text", &query.text), ("kind", &query.kind), ("actor", &query.actor), ("action", &query.action)];
+    for (field, words) in sought.into_iter().chain([("resource", &query.resource)]) {
+        if words.as_ref().is_some_and(|words| words.chars().count() > LONGEST_SOUGHT) {
+            return Err(Error::invalid(field, format!("use at most {LONGEST_SOUGHT} characters")));
+        }
+    }
     let names = users::refs(cx.store()).await?;
     let search = evidence::Search {
         project: cx.project.as_ref().map(|project| project.id),

@@ -118,9 +118,10 @@ async fn record_failure(cx: &Cx, name: &str) -> Result<Option<Duration>> {
     Ok(wait)
 }
 
-/// Puts on record how many failed sign-ins have no leaf of their own, for each window that is over; when the process ends, for the
-/// open one as well (`all`). To be called now and then: otherwise the next sign-in does it.
+/// Puts on record how many failed sign-ins and refusals have no leaf of their own, for each window that is over; when the process ends,
+/// for the open one as well (`all`). To be called now and then: otherwise the next sign-in or refusal does it.
 pub async fn settle_failures(services: &Arc<Services>, all: bool) -> Result<()> {
+    crate::cx::settle_refusals(services, all).await?;
     let further = services.failed_sign_ins.take(services.now(), all);
     if further.is_empty() {
         return Ok(());

@@ -23,7 +23,7 @@ pub async fn list(cx: &Cx, query: PageQuery) -> Result<Page<ContractSummary>> {
     cx.authorize(Action::ContractRead, &Resource::in_project(ResourceKind::Contract, project)).await?;
     let names = users::refs(cx.store()).await?;
     let all = documents::list(cx.store(), project, KIND).await?;
-    let page = page(all, &query, |(document, _)| document.name.clone());
+    let page = page(all, &query, |(document, _)| document.name.clone())?;
     let mut items = Vec::with_capacity(page.items.len());
     for (document, _) in page.items {
         let versions = documents::versions(cx.store(), document.id).await?;

@@ -11,7 +11,11 @@ use weir_evidence::{
 };
 use weir_store::{Store, evidence, projects, sessions::Session};
 
-use crate::{Error, Result, services::Services};
+use crate::{
+    Error, Result,
+    refusal_log::{Further, Refused},
+    services::Services,
+};
 
 /// Where a request comes from.
 #[derive(Clone, Debug, Default)]
@@ -120,8 +124,25 @@ impl Cx {
         }
     }
 
-    /// Puts a refusal on record and returns it as an error.
+    /// Puts a refusal on record and returns it as an error. What repeats itself within a minute is counted: [`crate::refusal_log`].
     pub(crate) async fn refuse(&self, action: Action, resource: &Resource, rule: &str) -> Result<Error> {
+        let now = self.now();
+        let refused = Refused {
+            actor: self.actor.audit_name(),
+            project: resource.project,
+            action: action.as_str().to_owned(),
+            resource: resource.to_string(),
+            rule: rule.to_owned(),
+        };
+        let has_leaf = self.services.refusals.note(refused, &self.address(), now);
+        let further = self.services.refusals.take(now, false);
+        if !further.is_empty() {
+            settle(&self.services, further).await?;
+        }
+        tracing::info!(actor = %self.actor.audit_name(), %action, %resource, rule, request_id = %self.request.request_id, "denied");
+        if !has_leaf {
+            return Ok(Error::Denied { action, rule: rule.to_owned() });
+        }
         let act = AdminAction {
             address: self.address(),
             action: action.as_str().to_owned(),
@@ -135,7 +156,6 @@ impl Cx {
         let tx = self.services.store.begin().await?;
         evidence::append(&tx, vec![self.leaf(resource.project, Body::Admin(act))]).await?;
         tx.commit().await?;
-        tracing::info!(actor = %self.actor.audit_name(), %action, %resource, rule, request_id = %self.request.request_id, "denied");
         Ok(Error::Denied { action, rule: rule.to_owned() })
     }
 
@@ -164,6 +184,46 @@ impl Cx {
     pub(crate) fn request_id(&self) -> Option<String> {
         Some(self.request.request_id.clone()).filter(|id| !id.is_empty())
     }
+}
+
+/// Puts on record how many refusals have no leaf of their own, for each minute that is over; when the process ends, for the open one as
+/// well (`all`). To be called now and then: otherwise the next refusal does it.
+pub(crate) async fn settle_refusals(services: &Services, all: bool) -> Result<()> {
+    let further = services.refusals.take(services.now(), all);
+    if further.is_empty() { Ok(()) } else { settle(services, further).await }
+}
+
+async fn settle(services: &Services, further: Vec<Further>) -> Result<()> {
+    let recorded = async {
+        let leaves = further.iter().map(|one| {
+            let at = |time: DateTime<Utc>| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+            let act = AdminAction {
+                address: one.address.clone(),
+                action: one.refused.action.clone(),
+                resource: one.refused.resource.clone(),
+                decision: AdminDecision::Denied,
+                rule: Some(one.refused.rule.clone()),
+                before: None,
+                after: Some(format!("{} more refusals from {} to {}", one.count, at(one.from), at(one.until))),
+                request_id: None,
+            };
+            evidence::NewLeaf {
+                project: one.refused.project,
+                at: services.now(),
+                actor: one.refused.actor.clone(),
+                run: None,
+                body: Body::Admin(act),
+            }
+        });
+        let tx = services.store.begin().await?;
+        evidence::append(&tx, leaves.collect()).await?;
+        tx.commit().await
+    };
+    let recorded: Result<(), weir_store::StoreError> = recorded.await;
+    if recorded.is_err() {
+        services.refusals.give_back(further);
+    }
+    Ok(recorded?)
 }
 
 /// The resource that an action would be done to at best: of the caller's own, where ownership matters.

@@ -77,6 +77,11 @@ impl Error {
         Self::Invalid(vec![FieldError { field: field.to_owned(), message: message.into() }])
     }
 
+    /// Of a list that goes on after a place which it does not have.
+    pub(crate) fn bad_cursor() -> Self {
+        Self::invalid("after", "is not a cursor of this list; begin without it")
+    }
+
     /// The problem document of this error. `instance` and `request_id` are the transport's to add.
     pub fn problem(&self) -> Problem {
         let (name, title, status) = match self {
@@ -116,6 +121,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound { what, id } => Self::NotFound { what: format!("{what} {id}") },
+            StoreError::Cursor => Self::bad_cursor(),
             StoreError::Exists { .. } | StoreError::Conflict(_) => Self::Conflict(error.to_string()),
             StoreError::VersionConflict { what, expected, found } => Self::Stale {
                 what: what.to_owned(),

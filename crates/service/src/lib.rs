@@ -22,6 +22,7 @@ mod lockout;
 mod paging;
 mod password;
 mod random;
+mod refusal_log;
 
 pub mod alert_feed;
 pub mod alerts;
@@ -36,6 +37,7 @@ pub mod cx;
 pub mod error;
 pub mod foreground;
 pub mod heads;
+pub mod host;
 pub mod ingest;
 pub mod live;
 pub mod members;

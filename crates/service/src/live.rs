@@ -81,12 +81,17 @@ impl LiveFeed {
 /// Readings from now on, of one pipeline or of the whole project; the newest known ones come first.
 pub async fn subscribe(cx: &Cx, pipeline: Option<&Slug>) -> Result<LiveFeed> {
     let project = cx.project()?.id;
-    let resource = Resource::in_project(ResourceKind::Run, project);
-    cx.authorize(Action::RunRead, &resource).await?;
+    may_follow(cx).await?;
     let receiver = cx.services.live.sender.subscribe();
     let mut first = cx.services.live.of_project(project, cx.now());
     first.retain(|rates| pipeline.is_none_or(|name| *name == rates.pipeline));
     Ok(LiveFeed { project, pipeline: pipeline.cloned(), first: first.into(), receiver })
+}
+
+/// Whether the caller may follow rates, asked again while they do.
+pub async fn may_follow(cx: &Cx) -> Result<()> {
+    let resource = Resource::in_project(ResourceKind::Run, cx.project()?.id);
+    cx.authorize(Action::RunRead, &resource).await.map(|_| ())
 }
 
 /// The newest reading of a pipeline that reports right now.

@@ -1,10 +1,10 @@
 //! Who has which roles in a project.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use weir_api::{AddMember, Member, Page, PageQuery, ProjectId, Role, SetMember, UserId};
 use weir_authz::{Action, Grant, Resource, ResourceKind};
-use weir_store::{projects, users};
+use weir_store::{Tx, projects, users};
 
 use crate::{Cx, Error, Result, change::Change, paging::page, users as service_users};
 
@@ -20,7 +20,7 @@ pub async fn list(cx: &Cx, query: PageQuery) -> Result<Page<Member>> {
             roles.remove(&user.id).map(|roles| Member { user: service_users::dto(user), roles: roles.into_iter().collect() })
         })
         .collect();
-    Ok(page(members, &query, |member| member.user.name.clone()))
+    page(members, &query, |member| member.user.name.clone())
 }
 
 /// Takes an existing user into the project, by sign-in name.
@@ -41,7 +41,7 @@ pub async fn add(cx: &Cx, request: AddMember) -> Result<Member> {
     Ok(Member { user: service_users::dto(found.user), roles: roles.into_iter().collect() })
 }
 
-/// Sets the roles of a user in the project; none removes the membership. A project keeps at least one administrator.
+/// Sets the roles of a user in the project; none removes the membership. A project keeps at least one administrator who may sign in.
 pub async fn set(cx: &Cx, user: UserId, request: SetMember) -> Result<Option<Member>> {
     let project = cx.project()?.id;
     let resource = Resource::in_project(ResourceKind::Member, project).id(user);
@@ -65,15 +65,40 @@ async fn write(
     roles: &BTreeSet<Role>,
 ) -> Result<()> {
     let members = projects::members(change.tx(), project).await?;
-    let admins_elsewhere = members.iter().any(|(other, roles)| *other != user && roles.contains(&Role::Admin));
     let was_admin = members.get(&user).is_some_and(|roles| roles.contains(&Role::Admin));
-    if was_admin && !admins_elsewhere && !roles.contains(&Role::Admin) {
+    if was_admin && !roles.contains(&Role::Admin) && !has_other_admin(change.tx(), &members, user).await? {
         return Err(Error::Conflict("a project keeps at least one administrator; make somebody else one first".to_owned()));
     }
     projects::set_roles(change.tx(), permitted, project, user, roles, cx.now()).await?;
     change.before(format!("user:{user} {}", members.get(&user).map(names).unwrap_or_default()));
     change.after(format!("user:{user} {}", names(roles)));
     Ok(())
+}
+
+/// Whether somebody else among the members is an administrator who may sign in.
+async fn has_other_admin(tx: &Tx, members: &BTreeMap<UserId, BTreeSet<Role>>, user: UserId) -> Result<bool> {
+    let others = members.iter().filter(|(other, roles)| **other != user && roles.contains(&Role::Admin));
+    for (other, _) in others {
+        if users::by_id(tx, *other).await?.is_some_and(|other| other.disabled_at.is_none()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The projects that have no administrator left who may sign in once this user cannot.
+pub(crate) async fn left_alone_by(tx: &Tx, user: UserId) -> Result<Vec<String>> {
+    let mut alone = Vec::new();
+    for (project, roles) in projects::roles_of(tx, user).await? {
+        if !roles.contains(&Role::Admin) {
+            continue;
+        }
+        let members = projects::members(tx, project).await?;
+        if !has_other_admin(tx, &members, user).await? {
+            alone.push(projects::by_id(tx, project).await?.map_or_else(|| project.to_string(), |project| project.slug));
+        }
+    }
+    Ok(alone)
 }
 
 /// Roles as the audit log writes them: `engineer, viewer`, or `no role`.

@@ -58,12 +58,16 @@ pub async fn read(cx: &Cx, segment: SegmentId, row: u32) -> Result<QuarantineRow
     Ok(QuarantineRow { entry, content, leaf_index: Some(leaf_index) })
 }
 
-/// Opens a page of rows. Recorded, with the id of every row, before any is returned.
+/// Opens a page of rows: those that match, or `limit` of them, as many as one page opens. Recorded, with the id of every row, before any
+/// is returned.
 pub async fn export(cx: &Cx, query: QuarantineQuery) -> Result<Page<QuarantineRow>> {
     let project = cx.project()?.id;
     let all = Resource::in_project(ResourceKind::Quarantine, project);
     cx.authorize(Action::QuarantineExport, &all).await?;
-    let limit = PageQuery { after: None, limit: query.limit }.limit().min(EXPORT_LIMIT);
+    if query.limit == Some(0) {
+        return Err(Error::invalid("limit", "is the number of rows to open, 1 at least; without it all are"));
+    }
+    let limit = query.limit.unwrap_or(EXPORT_LIMIT).min(EXPORT_LIMIT);
     let page = find(cx, &query, limit).await?;
     let most_sensitive = page.items.iter().map(|(segment, _)| classification(segment)).max().unwrap_or_default();
     let permitted = cx.authorize(Action::QuarantineExport, &all.classified(most_sensitive)).await?;
@@ -103,7 +107,7 @@ async fn find(cx: &Cx, query: &QuarantineQuery, limit: u32) -> Result<Page<(Segm
     // The segment that the cursor stands in is read first, from the row after it.
     if let Some((segment, row)) = query.after.as_deref().map(parse_cursor).transpose()? {
         if let Some(started) = quarantine::by_id(cx.store(), segment).await?.filter(|found| found.project == project) {
-            collect(&started, query, row + 1, &mut items)?;
+            collect(&started, query, row.saturating_add(1), &mut items)?;
         }
         after = Some(Cursor(segment.to_string()));
     }
@@ -145,7 +149,7 @@ fn collect(segment: &Segment, query: &QuarantineQuery, from: u32, items: &mut Ve
 
 fn parse_cursor(text: &str) -> Result<(SegmentId, u32)> {
     let parts = text.split_once('/').and_then(|(segment, row)| Some((segment.parse().ok()?, row.parse().ok()?)));
-    parts.ok_or_else(|| Error::invalid("after", "is not a cursor of this list"))
+    parts.ok_or_else(Error::bad_cursor)
 }
 
 async fn open(cx: &Cx, permitted: &Grant, segment: &Segment) -> Result<Vec<Content>> {

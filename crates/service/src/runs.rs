@@ -45,12 +45,7 @@ pub async fn get(cx: &Cx, id: RunId) -> Result<RunDetail> {
 /// Checkpoints of a run, newest first.
 pub async fn checkpoints(cx: &Cx, id: RunId, query: PageQuery) -> Result<Page<CheckpointSummary>> {
     find(cx, id).await?;
-    let before = query
-        .after
-        .as_deref()
-        .map(str::parse::<u64>)
-        .transpose()
-        .map_err(|_| Error::invalid("after", "is not a cursor of this list"))?;
+    let before = query.after.as_deref().map(str::parse::<u64>).transpose().map_err(|_| Error::bad_cursor())?;
     let limit = query.limit();
     let mut found = stored::list(cx.store(), id, before, limit + 1).await?;
     let more = found.len() > limit as usize;

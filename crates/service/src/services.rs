@@ -21,12 +21,14 @@ use crate::{
     confine::Confinement,
     failure_log::FailureLog,
     heads,
+    host::RunHost,
     ingest::{HttpSources, IngestLog},
     jwt::TokenSigner,
     keys,
     live::LiveHub,
     lockout::Strangers,
     quality::{WindowSums, hours::AddedUp},
+    refusal_log::RefusalLog,
 };
 
 /// The columns that a generator brings; connectors know them, and services do not know connectors.
@@ -91,6 +93,7 @@ pub struct Services {
     pub(crate) limits: Limits,
     pub(crate) strangers: Strangers,
     pub(crate) failed_sign_ins: FailureLog,
+    pub(crate) refusals: RefusalLog,
     pub(crate) token_signer: TokenSigner,
     pub(crate) evidence_key: SigningKey,
     /// Keys that signed heads of this log, the current one first.
@@ -104,6 +107,7 @@ pub struct Services {
     /// Folders beside the projects' own in which deployed pipelines may read and write; unset where none are deployed.
     allowed: OnceLock<Vec<PathBuf>>,
     pub(crate) ingest: OnceLock<Arc<dyn IngestLog>>,
+    run_host: OnceLock<Arc<dyn RunHost>>,
     pub(crate) http_sources: HttpSources,
     pub(crate) generator_columns: GeneratorColumns,
     pub(crate) window_sums: WindowSums,
@@ -127,6 +131,7 @@ impl Services {
             limits: config.limits,
             strangers: Strangers::default(),
             failed_sign_ins: FailureLog::default(),
+            refusals: RefusalLog::default(),
             token_signer: TokenSigner::new(&instance.token, issuer),
             evidence_key: instance.evidence,
             evidence_keys: instance.evidence_keys,
@@ -137,6 +142,7 @@ impl Services {
             data: config.data,
             allowed: OnceLock::new(),
             ingest: OnceLock::new(),
+            run_host: OnceLock::new(),
             http_sources: HttpSources::default(),
             generator_columns: config.generator_columns,
             window_sums: config.window_sums,
@@ -198,6 +204,18 @@ impl Services {
         if self.ingest.set(log).is_err() {
             tracing::warn!("the ingest log was set before; the first one stays");
         }
+    }
+
+    /// The host that runs what is deployed. Set once, by itself.
+    pub fn set_run_host(&self, host: Arc<dyn RunHost>) {
+        if self.run_host.set(host).is_err() {
+            tracing::warn!("the host of runs was set before; the first one stays");
+        }
+    }
+
+    /// None where nothing is run.
+    pub(crate) fn run_host(&self) -> Option<&Arc<dyn RunHost>> {
+        self.run_host.get()
     }
 
     /// Confines the paths of pipelines to their project's folder and these. Set once, by the host that runs what is deployed; `weir

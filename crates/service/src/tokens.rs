@@ -47,7 +47,7 @@ pub async fn list(cx: &Cx, query: PageQuery) -> Result<Page<TokenSummary>> {
     };
     let found = tokens::list(cx.store(), project, owner).await?;
     let names = users::refs(cx.store()).await?;
-    Ok(page(found, &query, |token| token.id).map(|token| dto(token, |id| names.get(&id).cloned())))
+    Ok(page(found, &query, |token| token.id)?.map(|token| dto(token, |id| names.get(&id).cloned())))
 }
 
 /// Makes a token for the caller. It may never more than the caller, and a token makes no tokens: a stolen one would live for ever.

@@ -6,7 +6,7 @@ use weir_api::{
     CreateUser, CreatedUser, FieldError, Member, Page, PageQuery, Secret, SetPassword, UpdateUser, User, UserId, UserRef,
 };
 use weir_authz::{Action, Resource, ResourceKind};
-use weir_store::{Db, StoreError, projects, sessions, users};
+use weir_store::{Db, StoreError, projects, sessions, tokens, users};
 
 use crate::{Cx, Error, Result, members, paging::page, password, random};
 
@@ -14,7 +14,7 @@ use crate::{Cx, Error, Result, members, paging::page, password, random};
 pub async fn list(cx: &Cx, query: PageQuery) -> Result<Page<User>> {
     cx.authorize(Action::UserRead, &Resource::of_instance(ResourceKind::User)).await?;
     let users = users::list(cx.store()).await?;
-    Ok(page(users, &query, |user| user.name.clone()).map(dto))
+    Ok(page(users, &query, |user| user.name.clone())?.map(dto))
 }
 
 /// One user.
@@ -55,7 +55,7 @@ pub async fn create(cx: &Cx, request: CreateUser) -> Result<CreatedUser> {
     Ok(CreatedUser { member: Member { user: dto(user), roles: roles.into_iter().collect() }, password: made })
 }
 
-/// Renames, disables or enables. Disabling ends all sessions.
+/// Renames, disables or enables. Disabling ends all sessions. A project keeps at least one administrator who may sign in.
 pub async fn update(cx: &Cx, id: UserId, request: UpdateUser) -> Result<User> {
     let action = if request.disabled.is_some() { Action::UserDisable } else { Action::UserUpdate };
     let permitted = cx.authorize(action, &resource(id)).await?;
@@ -64,6 +64,15 @@ pub async fn update(cx: &Cx, id: UserId, request: UpdateUser) -> Result<User> {
     }
     let display_name = request.display_name.as_deref().map(check_display_name).transpose()?;
     let mut change = cx.change(&permitted).await?;
+    if request.disabled == Some(true) {
+        let alone = members::left_alone_by(change.tx(), id).await?;
+        if !alone.is_empty() {
+            return Err(Error::Conflict(format!(
+                "nobody else administers {}; make somebody else an administrator there first",
+                alone.join(", ")
+            )));
+        }
+    }
     let update = users::UserChange { display_name, disabled: request.disabled, instance_admin: None };
     let user = users::update(change.tx(), &permitted, id, update, cx.now()).await?;
     if let Some(disabled) = request.disabled {
@@ -74,7 +83,8 @@ pub async fn update(cx: &Cx, id: UserId, request: UpdateUser) -> Result<User> {
     Ok(dto(user))
 }
 
-/// Gives a new password, ends all sessions and lifts a lockout. Returns the password when one was made.
+/// Gives a new password, ends all sessions and lifts a lockout; revokes API tokens if that is asked for. Returns the password when one
+/// was made.
 pub async fn set_password(cx: &Cx, id: UserId, request: SetPassword) -> Result<Option<Secret>> {
     // For others only: who changes their own password proves the old one, see `auth::change_password`.
     if cx.actor().user_id() == Some(id) {
@@ -86,7 +96,10 @@ pub async fn set_password(cx: &Cx, id: UserId, request: SetPassword) -> Result<O
     let mut change = cx.change(&permitted).await?;
     users::set_password(change.tx(), &permitted, id, hash, cx.now()).await?;
     sessions::end_all(change.tx(), id, None).await?;
-    change.after("new password");
+    change.after(match request.revoke_tokens {
+        true => format!("new password, {} tokens revoked", tokens::revoke_all(change.tx(), &permitted, id, cx.now()).await?),
+        false => "new password".to_owned(),
+    });
     change.commit().await?;
     Ok(made)
 }

@@ -207,3 +207,14 @@ fn many_parts_are_refused_before_they_cost_time() {
     let codes: Vec<String> = parse_any(&text).diagnostics.into_iter().map(|d| d.code).collect();
     assert_eq!(codes, ["missing-key", "missing-key", "too-many"]);
 }
+
+#[test]
+fn a_text_of_nothing_but_errors_is_told_some_hundred_of_them() {
+    let junk: String = (0..5_000).map(|n| format!("k{n}: 1\n")).collect();
+    let parsed = weir_spec::parse_pipeline(&junk);
+    assert!((100..1_000).contains(&parsed.diagnostics.len()), "{}", parsed.diagnostics.len());
+    let rest = parsed.diagnostics.iter().find(|finding| finding.code == "too-many").expect("how many more there are");
+    let told = parsed.diagnostics.iter().filter(|finding| finding.code == "unknown-key").count();
+    assert!(rest.message.starts_with("and ") && told < 5_000, "{}", rest.message);
+    assert!(parsed.value.is_none());
+}

@@ -382,7 +382,7 @@ pub async fn list(db: &impl Db, project: ProjectId, filter: AlertFilter) -> Resu
         query = query.filter(Column::Severity.is_in(bad_enough.map(AlertSeverity::as_str)));
     }
     if let Some(after) = filter.after {
-        let wrong = || StoreError::Conflict("the cursor is not one of this list".to_owned());
+        let wrong = || StoreError::Cursor;
         let (part, id) = after.0.split_once('.').ok_or_else(wrong)?;
         let older = Column::Id.lt(id.parse::<AlertId>().map_err(|_| wrong())?.0);
         query = match part {

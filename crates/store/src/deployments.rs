@@ -8,7 +8,7 @@ use weir_authz::{Action, Grant};
 use crate::{
     db::{Db, Tx},
     documents::Document,
-    entity::deployments,
+    entity::{deployments, documents},
     error::{Result, StoreError},
     permit::needs_in,
     stored::{named, signed, unsigned, unsigned32},
@@ -118,6 +118,13 @@ pub async fn by_id(db: &impl Db, id: DeploymentId) -> Result<Option<Deployment>>
 pub async fn by_document(db: &impl Db, document: DocumentId) -> Result<Option<Deployment>> {
     let found = deployments::Entity::find().filter(deployments::Column::DocumentId.eq(document.0)).one(db.conn()).await?;
     found.map(deployment).transpose()
+}
+
+/// Whether this was the deployment of a pipeline that is deleted.
+pub async fn is_deleted(db: &impl Db, id: DeploymentId) -> Result<bool> {
+    let Some(deployment) = by_id(db, id).await? else { return Ok(false) };
+    let found = documents::Entity::find_by_id(deployment.document.0).filter(documents::Column::DeletedAt.is_not_null());
+    Ok(found.one(db.conn()).await?.is_some())
 }
 
 /// All deployments of a project.

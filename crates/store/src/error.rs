@@ -21,6 +21,9 @@ pub enum StoreError {
     StaleLease { run: weir_api::RunId, held: u64, current: u64 },
     #[error("{0}")]
     Conflict(String),
+    /// A list was to go on after what is no place of it.
+    #[error("the cursor is not one of this list")]
+    Cursor,
     /// A bug in the caller: it asked for one thing and did another.
     #[error("the grant is for {granted}, but {needed} is needed")]
     WrongGrant { needed: Action, granted: String },

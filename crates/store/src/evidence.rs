@@ -203,7 +203,7 @@ pub async fn search(db: &impl Db, search: &Search) -> Result<Page<StoredLeaf>> {
         all = all.add(like(Column::Body, &format!("%{}%", escaped(text))));
     }
     if let Some(after) = &search.after {
-        let before: i64 = after.0.parse().map_err(|_| StoreError::Conflict("the cursor is not one of this list".to_owned()))?;
+        let before: i64 = after.0.parse().map_err(|_| StoreError::Cursor)?;
         all = all.add(Column::Seq.lt(before));
     }
     let query = evidence_leaves::Entity::find().filter(all).order_by_desc(Column::Seq).limit(u64::from(limit) + 1);

@@ -136,8 +136,7 @@ pub async fn list(db: &impl Db, project: ProjectId, filter: SegmentFilter) -> Re
         query = query.filter(Column::Counts.contains(format!("{key}:")));
     }
     if let Some(after) = filter.after {
-        let after: SegmentId =
-            after.0.parse().map_err(|_| StoreError::Conflict("the cursor is not one of this list".to_owned()))?;
+        let after: SegmentId = after.0.parse().map_err(|_| StoreError::Cursor)?;
         query = query.filter(Column::Id.lt(after.0));
     }
     let query = query.order_by_desc(Column::Id).limit(u64::from(limit) + 1);

@@ -162,7 +162,7 @@ pub async fn list(db: &impl Db, project: ProjectId, filter: RunFilter) -> Result
         query = query.filter(runs::Column::State.eq(state.as_str()));
     }
     if let Some(after) = filter.after {
-        let after: RunId = after.0.parse().map_err(|_| StoreError::Conflict("the cursor is not one of this list".to_owned()))?;
+        let after: RunId = after.0.parse().map_err(|_| StoreError::Cursor)?;
         query = query.filter(runs::Column::Id.lt(after.0));
     }
     let mut rows = query.order_by_desc(runs::Column::Id).limit(u64::from(limit) + 1).all(db.conn()).await?;

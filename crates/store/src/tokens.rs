@@ -91,6 +91,19 @@ pub async fn revoke(tx: &Tx, grant: &Grant, id: TokenId, now: DateTime<Utc>) -> 
     token(row)
 }
 
+/// Revokes all live tokens of a user for good, with the permission to give them a new password. Returns how many.
+pub async fn revoke_all(tx: &Tx, grant: &Grant, owner: UserId, now: DateTime<Utc>) -> Result<u64> {
+    needs(grant, &[Action::UserUpdate])?;
+    let revoked = api_tokens::Entity::update_many()
+        .col_expr(api_tokens::Column::RevokedAt, micros(now).into())
+        .filter(api_tokens::Column::OwnerId.eq(owner.0))
+        .filter(api_tokens::Column::RevokedAt.is_null())
+        .filter(api_tokens::Column::ExpiresAt.gt(micros(now)))
+        .exec(tx.conn())
+        .await?;
+    Ok(revoked.rows_affected)
+}
+
 /// Notes that the token was used. Callers do it once a minute, not on every request.
 pub async fn touch(tx: &Tx, id: TokenId, now: DateTime<Utc>) -> Result<()> {
     set(tx, id, api_tokens::Column::LastUsedAt, now).await

@@ -2,6 +2,7 @@
 
 use super::workspace::refusal;
 use super::{DataArg, Failure, Outcome, StateArg, output, shutdown};
+use crate::http::listen::{self, Bounds};
 use crate::http::state::DEFAULT_INGEST_LIMIT;
 use crate::http::{self, AppState, Public};
 use crate::instance;
@@ -19,6 +20,8 @@ use weir_worker::Supervisor;
 
 /// How often the log is signed while the server runs.
 const SIGN_EVERY: Duration = Duration::from_secs(60);
+/// Files that pipelines, the database and the logs may have open beside connections, as far as the system allows so many.
+const FILES: usize = 1024;
 /// How long open requests may take to end once the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -35,6 +38,12 @@ pub struct ServeArgs {
     /// The largest ingest request, in MiB
     #[arg(long, value_name = "MIB", default_value_t = DEFAULT_INGEST_LIMIT >> 20, value_parser = ingest_limit)]
     ingest_limit: usize,
+    /// Connections that may be open at once, as far as the system allows so many open files
+    #[arg(long, value_name = "N", default_value_t = Bounds::default().connections, value_parser = at_least_one)]
+    connections: usize,
+    /// Of them, those of one address; a proxy on this machine in front of --public-url may have all
+    #[arg(long, value_name = "N", default_value_t = Bounds::default().an_address, value_parser = at_least_one)]
+    connections_per_address: usize,
     /// A folder beside the data folder in which deployed pipelines may read and write; may be repeated
     #[arg(long, value_name = "DIR")]
     allow: Vec<PathBuf>,
@@ -53,7 +62,31 @@ fn ingest_limit(text: &str) -> Result<usize, String> {
     }
 }
 
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|n| (1..=1_000_000).contains(n))
+        .ok_or_else(|| "expected a whole number from 1 to 1000000".to_owned())
+}
+
+/// Connections that leave the pipelines files to open. What a shell allows by default is far below what the system does.
+fn connections(wanted: usize) -> usize {
+    let files = match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files) => usize::try_from(files).unwrap_or(usize::MAX),
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files could not be raised");
+            FILES
+        }
+    };
+    let allowed = files.saturating_sub(FILES).max(files / 4).max(1);
+    if allowed < wanted {
+        tracing::warn!(files, "so many files may be open that {allowed} connections are accepted at once, not {wanted}");
+    }
+    wanted.min(allowed)
+}
+
 pub async fn run(args: ServeArgs) -> Outcome {
+    let connections = connections(args.connections);
     let public = Public::new(args.public_url.as_deref(), args.listen).map_err(|error| Failure::usage(error.to_string()))?;
     let services = instance::open(&args.data.data).await?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
@@ -70,12 +103,12 @@ pub async fn run(args: ServeArgs) -> Outcome {
     let stopping = shutdown::on_signal();
     let signer = tokio::spawn(sign_regularly(services.clone(), stopping.clone()));
     let state = AppState::new(services.clone(), public, args.ingest_limit << 20, stopping.clone());
-    let router = http::router(&state).into_make_service_with_connect_info::<SocketAddr>();
+    let proxied = state.public().origin().is_some();
+    let bounds = Bounds { connections, an_address: args.connections_per_address, proxied, ..Bounds::default() };
     announce(address, args.public_url.as_deref(), administrator, demo);
 
-    let served = axum::serve(listener, router).with_graceful_shutdown(stopping.clone().cancelled_owned());
     tokio::select! {
-        ended = served.into_future() => ended.context("the server failed")?,
+        () = listen::serve(listener, http::router(&state), bounds, stopping.clone()) => {}
         () = drained(stopping.clone()) => tracing::warn!("some requests did not end in time"),
     }
     // Runs take their last checkpoints before the log is signed for the last time.

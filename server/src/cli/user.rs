@@ -14,7 +14,7 @@ pub enum UserCommand {
     Add(AddArgs),
     /// List the members of a project
     List(ListArgs),
-    /// Give a user a new password; all their sessions end
+    /// Give a user a new password; all their sessions end, their API tokens stay good unless --revoke-tokens is given
     Passwd(PasswdArgs),
     /// Set the roles of a user in a project; none removes them from it
     Role(RoleArgs),
@@ -54,6 +54,9 @@ pub struct ListArgs {
 pub struct PasswdArgs {
     /// The sign-in name
     name: String,
+    /// Revoke the user's API tokens as well
+    #[arg(long)]
+    revoke_tokens: bool,
     /// Read the password from the first line of standard input
     #[arg(long)]
     password_stdin: bool,
@@ -69,6 +72,9 @@ pub struct RoleArgs {
     name: String,
     /// The roles from now on
     roles: Vec<Role>,
+    /// A role from now on, as `weir user add` takes it; may be repeated
+    #[arg(long = "role", value_name = "ROLE")]
+    named: Vec<Role>,
     #[command(flatten)]
     data: DataArg,
     #[command(flatten)]
@@ -125,7 +131,10 @@ async fn passwd(args: PasswdArgs) -> Outcome {
     let password = args.password_stdin.then(password_from_stdin).transpose()?;
     let workspace = Workspace::open(&args.data).await?;
     let user = workspace.user(&args.name).await?;
-    let made = users::set_password(&workspace.operator().await?, user.id, SetPassword { password }).await.map_err(refusal)?;
+    let made =
+        users::set_password(&workspace.operator().await?, user.id, SetPassword { password, revoke_tokens: args.revoke_tokens })
+            .await
+            .map_err(refusal)?;
     workspace.close().await?;
     output::note(format_args!("{} has a new password; all their sessions ended", args.name));
     print_once(made.as_ref());
@@ -136,7 +145,8 @@ async fn role(args: RoleArgs) -> Outcome {
     let workspace = Workspace::open(&args.data).await?;
     let cx = workspace.operator_in(&args.project.project).await?;
     let user = workspace.user(&args.name).await?;
-    let member = members::set(&cx, user.id, SetMember { roles: args.roles }).await.map_err(refusal)?;
+    let roles = args.roles.into_iter().chain(args.named).collect();
+    let member = members::set(&cx, user.id, SetMember { roles }).await.map_err(refusal)?;
     workspace.close().await?;
     match member {
         Some(member) => {

@@ -1,5 +1,6 @@
 //! The console's static files, out of the binary: revalidated by name, immutable by versioned name.
 
+use super::problem::ApiError;
 use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -34,7 +35,7 @@ pub async fn serve(Path(path): Path<String>, headers: HeaderMap) -> Response {
     };
     match find(name) {
         Some(file) => file.respond(&headers, versioned),
-        None => StatusCode::NOT_FOUND.into_response(),
+        None => ApiError::bare(StatusCode::NOT_FOUND).into_response(),
     }
 }
 

@@ -1,10 +1,11 @@
 //! Extractors that refuse in problem documents. `Json` and `Query` bear axum's names, so that the OpenAPI document reads them.
 
 use super::problem::ApiError;
+use axum::body::HttpBody;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -37,6 +38,22 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
                 other => ApiError::bare(other.status()),
             }),
         }
+    }
+}
+
+/// A JSON body that may be left out where it would say nothing.
+#[derive(Debug)]
+pub struct MaybeJson<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for MaybeJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let is_absent = !request.headers().contains_key(header::CONTENT_TYPE) && request.body().is_end_stream();
+        if is_absent {
+            return Ok(Self(T::default()));
+        }
+        Json::from_request(request, state).await.map(|Json(value)| Self(value))
     }
 }
 

@@ -6,6 +6,7 @@ pub mod auth;
 pub mod console;
 pub mod extract;
 pub mod health;
+pub mod listen;
 pub mod middleware;
 pub mod openapi;
 pub mod problem;

@@ -1,8 +1,8 @@
 //! The OpenAPI document: what all operations share, and the pages that show it.
 
 use axum::Router;
-use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{OpenApi, RefOr};
 use utoipa::{IntoResponses, Modify, OpenApi as _};
 use weir_api::Problem;
 
@@ -57,6 +57,41 @@ pub enum Refusals {
     /// The request can be read, but not accepted as it is; `errors` says why, item by item.
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(Problem),
+}
+
+/// The refusal of what does not fit the state of things.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "read by the derive only")]
+pub enum Conflicting {
+    /// It does not fit what is there now, or somebody else was faster; `detail` says what to do.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Conflict(Problem),
+}
+
+/// Says of every response what it is, where its operation does not: the rules of OpenAPI want a description of each.
+pub fn describe_responses(document: &mut OpenApi) {
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        for operation in operations.into_iter().flatten() {
+            for (status, response) in &mut operation.responses.responses {
+                if let RefOr::T(response) = response
+                    && response.description.is_empty()
+                {
+                    response.description = usual_description(status).to_owned();
+                }
+            }
+        }
+    }
+}
+
+fn usual_description(status: &str) -> &'static str {
+    match status {
+        "200" => "What was asked for",
+        "201" => "It is made",
+        "202" => "It is accepted; what follows from it goes on in the background",
+        "204" => "It is done; there is nothing to say",
+        _ => "See `title` and `detail`",
+    }
 }
 
 /// The document with no paths yet.

@@ -46,7 +46,7 @@ impl ApiError {
             "cross-site",
             "The request did not come from this console",
             StatusCode::FORBIDDEN,
-            "Changes with a session cookie are accepted from this server's own pages only. Reload the page and try again; \
+            "Changes, and readings that leave a record, with a session cookie are accepted from this server's own pages only. Reload the page and try again; \
              programs use a token in the Authorization header.",
         )
     }

@@ -7,7 +7,8 @@ use axum::routing::get;
 
 /// API, documentation, console and health, behind the middleware that all of them share.
 pub fn router(state: &AppState) -> Router {
-    let (api, document) = api::v1::routes().split_for_parts();
+    let (api, mut document) = api::v1::routes().split_for_parts();
+    openapi::describe_responses(&mut document);
     let own = Router::new()
         .merge(api)
         .route("/api/schemas/pipeline.json", get(api::schemas::pipeline))
@@ -23,5 +24,7 @@ pub fn router(state: &AppState) -> Router {
 /// The OpenAPI document that `/api/openapi.json` serves.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
-    api::v1::routes().into_openapi()
+    let mut document = api::v1::routes().into_openapi();
+    openapi::describe_responses(&mut document);
+    document
 }

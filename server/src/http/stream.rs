@@ -10,18 +10,30 @@ use tokio_util::io::ReaderStream;
 use weir_api::{Cursor, Page};
 use weir_service::Error;
 
-/// The items of `first` and of all pages after it.
-pub fn pages<T, F>(first: Page<T>, more: impl Fn(Cursor) -> F + Send + 'static) -> impl Stream<Item = Result<T, Error>> + Send
+/// The items of `first` and of the pages after it, `wanted` in all if given. `more` is asked for a page after a cursor, of so many items
+/// at most as are still wanted: what is not wanted is not read.
+pub fn pages<T, F>(
+    first: Page<T>,
+    wanted: Option<u32>,
+    more: impl Fn(Cursor, Option<u32>) -> F + Send + 'static,
+) -> impl Stream<Item = Result<T, Error>> + Send
 where
     T: Send + 'static,
     F: Future<Output = Result<Page<T>, Error>> + Send,
 {
-    let rest = stream::try_unfold((first.next, more), |(next, more)| async move {
-        let Some(cursor) = next else { return Ok(None) };
-        let page = more(cursor).await?;
-        Ok::<_, Error>(Some((stream::iter(page.items.into_iter().map(Ok)), (page.next, more))))
+    let left = after(wanted, &first);
+    let rest = stream::try_unfold((first.next, left, more), |(next, left, more)| async move {
+        let Some(cursor) = next.filter(|_| left != Some(0)) else { return Ok(None) };
+        let page = more(cursor, left).await?;
+        let left = after(left, &page);
+        Ok::<_, Error>(Some((stream::iter(page.items.into_iter().map(Ok)), (page.next, left, more))))
     });
     stream::iter(first.items.into_iter().map(Ok)).chain(rest.try_flatten())
+}
+
+/// What is still wanted after a page.
+fn after<T>(wanted: Option<u32>, page: &Page<T>) -> Option<u32> {
+    wanted.map(|wanted| wanted.saturating_sub(u32::try_from(page.items.len()).unwrap_or(u32::MAX)))
 }
 
 /// One JSON object a line.

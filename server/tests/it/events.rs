@@ -34,3 +34,23 @@ async fn rates_are_pushed_while_the_pipeline_runs_and_the_stream_ends_with_the_s
     assert!(String::from_utf8_lossy(&rest).ends_with("event: end\ndata: {}\n\n"), "{rest:?}");
     worker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_listen_any_more_does_not_listen_on() {
+    let server = Server::start().await;
+    let worker = server.work().await;
+    server.deploy("people", DOCUMENT).await;
+    let made = serde_json::json!({ "name": "ears", "scopes": ["run.read", "pipeline.read"], "expires_in_seconds": null });
+    let made = server.post(&format!("{MAIN}/tokens"), &server.admin, made).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    let (jwt, id) = (made.value()["jwt"].as_str().unwrap().to_owned(), made.value()["token"]["id"].as_str().unwrap().to_owned());
+    let request = Request::get(format!("{MAIN}/pipelines/people/live")).header("authorization", format!("Bearer {jwt}"));
+    let response = server.open(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    server.delete(&format!("{MAIN}/tokens/{id}"), &server.admin).await;
+    // Without this the stream would last two minutes.
+    let rest = tokio::time::timeout(std::time::Duration::from_secs(60), response.into_body().collect()).await;
+    let rest = rest.expect("it ends by itself").unwrap().to_bytes();
+    assert!(!String::from_utf8_lossy(&rest).contains("event: end"), "there is more, but not for this one");
+    worker.stop().await;
+}

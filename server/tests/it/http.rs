@@ -159,3 +159,67 @@ async fn the_documentation_comes_out_of_the_binary() {
         assert!(schema.value().get("$schema").is_some(), "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_cursor_that_is_none_is_refused_alike_by_every_list() {
+    let server = Server::start().await;
+    server
+        .post("/api/v1/projects/main/pipelines", &server.admin, serde_json::json!({ "document": PIPELINE, "note": null }))
+        .await;
+    for list in
+        ["pipelines", "runs", "audit", "quarantine", "alerts", "contracts", "members", "tokens", "pipelines/kept/versions"]
+    {
+        let answer = server.get(&format!("/api/v1/projects/main/{list}?after=zz"), &server.admin).await;
+        assert_eq!(answer.problem(422), "/problems/invalid-request", "{list}");
+        assert_eq!(answer.value()["errors"][0]["field"], "after", "{list}");
+    }
+    let long = "x".repeat(60_000);
+    for field in ["text", "resource"] {
+        let answer = server.get(&format!("/api/v1/projects/main/audit?{field}={long}"), &server.admin).await;
+        assert_eq!(answer.problem(422), "/problems/invalid-request");
+        assert_eq!(answer.value()["errors"][0]["field"], field);
+    }
+}
+
+const PIPELINE: &str = "
+apiVersion: weir/v1
+kind: Pipeline
+name: kept
+purpose: essential.service
+basis: contract
+sources:
+  rows: { http: {}, schema: [ { name: id, type: int64 } ] }
+sinks:
+  out: { from: rows, file: { path: out } }
+";
+
+#[tokio::test]
+async fn a_form_that_cannot_be_read_is_the_senders_fault() {
+    let server = Server::start().await;
+    let post = async |path: &str, body: String| {
+        let request = Request::post(path)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("cookie", &server.admin)
+            .header("sec-fetch-site", "same-origin")
+            .body(Body::from(body))
+            .unwrap();
+        server.raw(request).await
+    };
+    for (body, status) in [
+        ("%%%".to_owned(), 400),
+        ("project=main".to_owned(), 400),
+        (format!("project=main&document={}", "x".repeat(9_000_000)), 413),
+    ] {
+        let answer = post("/fn/pipelines/validate", body).await;
+        assert_eq!(answer.status.as_u16(), status, "{}", answer.text());
+        assert_eq!(answer.value()["status"], status, "the body agrees");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said_to_be_so() {
+    let server = Server::start().await;
+    for path in ["/api/docs/nothing.js", "/pkg/nothing.css", "/api/v1/nothing", "/api/nothing"] {
+        assert_eq!(server.get(path, "").await.problem(404), "/problems/not-found", "{path}");
+    }
+}

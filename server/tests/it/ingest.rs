@@ -151,3 +151,14 @@ async fn what_cannot_be_accepted_is_refused_with_the_reason() {
     worker.stop().await;
     assert_eq!(ids(&server.written("out")), Vec::<i64>::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_byte_order_mark_belongs_to_no_row() {
+    let server = Server::start().await;
+    let worker = server.work().await;
+    server.deploy("posted", &document("50ms")).await;
+    server.ingest("posted/rows", &server.admin, &[NDJSON], "\u{feff}{\"id\": 1}\n").await;
+    server.ingest("posted/rows", &server.admin, &[JSON], "\u{feff}[{\"id\": 2}]").await;
+    until("both rows", async || (ids(&server.written("out")) == [1, 2]).then_some(())).await;
+    worker.stop().await;
+}

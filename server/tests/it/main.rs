@@ -10,6 +10,7 @@ mod cli_audit_heads;
 mod cli_check;
 mod common;
 mod consent;
+mod console;
 mod csrf;
 mod events;
 mod http;

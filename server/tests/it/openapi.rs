@@ -83,3 +83,34 @@ fn every_path_parameter_is_declared_and_every_reference_resolves() {
         assert!(document.pointer(pointer).is_some(), "{pointer} leads nowhere");
     }
 }
+
+#[test]
+fn every_response_is_described_and_every_refusal_is_a_problem() {
+    let mut wrong = Vec::new();
+    for (name, operation) in operations() {
+        let responses = operation["responses"].as_object().expect("an operation has responses");
+        if !responses.keys().any(|status| status.starts_with('2')) {
+            wrong.push(format!("{name} never succeeds"));
+        }
+        for (status, response) in responses {
+            if response["description"].as_str().is_none_or(str::is_empty) {
+                wrong.push(format!("{name} {status} has no description"));
+            }
+            let content = response["content"].as_object();
+            let kinds: Vec<&String> = content.into_iter().flat_map(|content| content.keys()).collect();
+            if !status.starts_with('2') && kinds != ["application/problem+json"] {
+                wrong.push(format!("{name} {status} comes as {kinds:?}"));
+            }
+            for (kind, content) in content.into_iter().flatten() {
+                if !content["schema"].is_object() {
+                    wrong.push(format!("{name} {status} {kind} has no schema"));
+                }
+            }
+        }
+        let body = operation.get("requestBody").map(|body| body["content"].as_object().is_some_and(|kinds| !kinds.is_empty()));
+        if body == Some(false) {
+            wrong.push(format!("{name} takes a body of no kind"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -186,3 +186,136 @@ async fn a_link_in_a_projects_folder_is_not_followed_out_of_it() {
     assert!(failure.contains("in/link.ndjson: leads to ") && failure.contains("theirs.ndjson"), "{failure}");
     assert!(server.written("out/events").is_empty());
 }
+
+/// Rows that are posted, with a limit to how many may wait, into a folder.
+fn posted(backlog_mib: u64, folder: &str) -> String {
+    format!(
+        "apiVersion: weir/v1\nkind: Pipeline\nname: posted\npurpose: essential.service\nbasis: contract\n\
+         checkpoint: {{ every: 50ms }}\nbatch: {{ rows: 100, wait: 5ms }}\n\
+         sources:\n  rows: {{ http: {{ max_backlog_mib: {backlog_mib} }}, schema: [ {{ name: id, type: int64, required: true }} ] }}\n\
+         sinks:\n  out: {{ from: rows, file: {{ path: {folder} }} }}\n"
+    )
+}
+
+async fn change(server: &Server, version: u32, document: String) {
+    let body = json!({ "document": document, "expected_version": version, "note": null });
+    let changed = server.put(&format!("{PIPELINES}/posted"), &server.admin, body).await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.text());
+}
+
+/// Waits until a run of this version has this state.
+async fn until_run(server: &Server, version: u32, state: &str) {
+    until(&format!("version {version} {state}"), async || {
+        let runs = server.get("/api/v1/projects/main/runs?pipeline=posted", &server.admin).await.value();
+        let run = &runs["items"][0];
+        assert_ne!(run["state"], "failed", "{run}");
+        (run["version"] == version && run["state"] == state).then_some(())
+    })
+    .await;
+}
+
+async fn post_id(server: &Server, id: u32) {
+    let row = json!({ "id": id }).to_string();
+    let answer = server.ingest("posted/rows", &server.admin, &[("content-type", "application/x-ndjson")], row).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text());
+}
+
+async fn until_written(server: &Server, folder: &str, ids: &[u32]) {
+    until(&format!("{ids:?} in {folder}"), async || {
+        let written = server.written(folder);
+        (written.iter().map(|row| row["id"].as_u64().unwrap() as u32).collect::<Vec<_>>() == ids).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_fast_a_source_may_be_is_changed_without_losing_its_place() {
+    let server = Server::start().await;
+    let worker = server.work().await;
+    server.deploy("posted", &posted(64, "out")).await;
+    post_id(&server, 1).await;
+    until_written(&server, "out", &[1]).await;
+    change(&server, 1, posted(1, "out")).await;
+    let deployed = server.post(&format!("{PIPELINES}/posted/deploy"), &server.admin, json!({})).await;
+    assert_eq!(deployed.status, StatusCode::ACCEPTED, "{}", deployed.text());
+    until_run(&server, 2, "running").await;
+    post_id(&server, 2).await;
+    until_written(&server, "out", &[1, 2]).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_could_not_go_on_is_refused_before_the_run_is_stopped() {
+    let server = Server::start().await;
+    let worker = server.work().await;
+    server.deploy("posted", &posted(64, "out")).await;
+    until_run(&server, 1, "running").await;
+    change(&server, 1, posted(64, "elsewhere")).await;
+    let deploy = format!("{PIPELINES}/posted/deploy");
+    // Whether it has made a checkpoint by now or not.
+    let refused = server.post(&deploy, &server.admin, json!({})).await;
+    assert_eq!(refused.problem(409), "/problems/conflict");
+    let detail = refused.value()["detail"].as_str().unwrap().to_owned();
+    for told in ["`out`", "\"out\"", "\"elsewhere\"", "fresh", "new", "Version 1 runs on"] {
+        assert!(detail.contains(told), "{told}: {detail}");
+    }
+    post_id(&server, 1).await;
+    until_written(&server, "out", &[1]).await;
+    assert_eq!(server.post(&deploy, &server.admin, json!({})).await.problem(409), "/problems/conflict");
+    let fresh = json!({ "fresh": true });
+    let refused = server.post(&deploy, &server.admin, fresh.clone()).await;
+    assert_eq!(refused.problem(409), "/problems/conflict", "what runs is stopped first");
+    until_run(&server, 1, "running").await;
+
+    server.post(&format!("{PIPELINES}/posted/stop"), &server.admin, json!({})).await;
+    until_run(&server, 1, "stopped").await;
+    assert_eq!(server.post(&deploy, &server.admin, json!({})).await.problem(409), "/problems/conflict", "stopped or not");
+    let deployed = server.post(&deploy, &server.admin, fresh).await;
+    assert_eq!(deployed.status, StatusCode::ACCEPTED, "{}", deployed.text());
+    until_run(&server, 2, "running").await;
+    post_id(&server, 2).await;
+    until_written(&server, "elsewhere", &[2]).await;
+    assert_eq!(server.written("out").len(), 1, "what was written stays");
+    let found = server.get("/api/v1/projects/main/audit?action=pipeline.deploy", &server.admin).await.text();
+    assert!(found.contains("anew, checkpoints up to epoch"), "it is on record: {found}");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_posted_to_a_pipeline_goes_with_it() {
+    let server = Server::start().await;
+    let worker = server.work().await;
+    server.deploy("posted", &posted(64, "out")).await;
+    post_id(&server, 1).await;
+    until_written(&server, "out", &[1]).await;
+    let ingest = server.data.path().join("ingest");
+    let folders = || std::fs::read_dir(&ingest).unwrap().count();
+    assert_eq!(folders(), 1);
+    server.post(&format!("{PIPELINES}/posted/stop"), &server.admin, json!({})).await;
+    until_run(&server, 1, "stopped").await;
+    let left = std::fs::read_dir(&ingest).unwrap().next().unwrap().unwrap().path();
+    let deleted = server.delete(&format!("{PIPELINES}/posted?expected_version=1"), &server.admin).await;
+    assert_eq!(deleted.status, StatusCode::NO_CONTENT, "{}", deleted.text());
+    assert_eq!(folders(), 0);
+    assert_eq!(server.written("out").len(), 1, "what it has written stays");
+    let found = server.get("/api/v1/projects/main/audit?action=pipeline.delete", &server.admin).await.text();
+    assert!(found.contains("removed: rows posted to deployment"), "{found}");
+    worker.stop().await;
+
+    // A process that was killed in between has left it behind; so may be the folder of nobody we know.
+    std::fs::create_dir_all(left.join("rows")).unwrap();
+    std::fs::create_dir_all(ingest.join(uuid::Uuid::nil().to_string())).unwrap();
+    let worker = server.work().await;
+    assert!(!left.exists());
+    assert_eq!(folders(), 1);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn what_has_no_body_is_deployed_by_default() {
+    let server = Server::start().await;
+    server.post(PIPELINES, &server.admin, json!({ "document": document("clicks", "x"), "note": null })).await;
+    let deployed = server.send(axum::http::Method::POST, &format!("{PIPELINES}/clicks/deploy"), &server.admin, None).await;
+    assert_eq!(deployed.status, StatusCode::ACCEPTED, "{}", deployed.text());
+    assert_eq!(deployed.value()["version"], 1);
+}

@@ -62,3 +62,58 @@ async fn a_held_row_is_listed_without_content_and_read_on_record() {
     assert_eq!(readings["items"].as_array().unwrap().len(), 2, "the export is on record too");
     worker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_opens_as_many_rows_as_are_asked_for() {
+    let server = Server::start().await;
+    let worker = server.work().await;
+    server.deploy("people", DOCUMENT).await;
+    for id in 1..=3 {
+        post_row(&server, -id, "bob@example.com", Some("words")).await;
+    }
+    until("three held rows", async || {
+        let page = server.get(&format!("{MAIN}/quarantine"), &server.admin).await.value();
+        (page["items"].as_array()?.len() == 3).then_some(())
+    })
+    .await;
+    let opened = async || {
+        let found = server.get(&format!("{MAIN}/audit?kind=quarantine_read"), &server.admin).await.value();
+        let leaves = found["items"].as_array().unwrap().clone();
+        leaves.iter().map(|leaf| leaf["leaf"]["body"]["rows"].as_array().map_or(0, Vec::len)).sum::<usize>()
+    };
+    for (query, rows, opened_in_all) in [("?limit=1", 1, 1), ("?limit=2", 2, 3), ("", 3, 6), ("?limit=1000", 3, 9)] {
+        let exported = server.get(&format!("{MAIN}/quarantine/export{query}"), &server.admin).await;
+        assert_eq!((exported.status, exported.text().lines().count()), (StatusCode::OK, rows), "{query}");
+        assert_eq!(opened().await, opened_in_all, "rows on record after {query}");
+    }
+    assert_eq!(
+        server.get(&format!("{MAIN}/quarantine/export?limit=0"), &server.admin).await.problem(422),
+        "/problems/invalid-request"
+    );
+    let far = format!("{}/4294967295", uuid::Uuid::nil());
+    let held = server.get(&format!("{MAIN}/quarantine?limit=1"), &server.admin).await.value();
+    let segment = held["items"][0]["segment"].as_str().unwrap().to_owned();
+    for cursor in [far, format!("{segment}/4294967295")] {
+        let page = server.get(&format!("{MAIN}/quarantine?after={cursor}"), &server.admin).await;
+        assert_eq!(page.status, StatusCode::OK, "a cursor behind the last row: {}", page.text());
+    }
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_elsewhere_makes_somebody_open_rows() {
+    let server = Server::start().await;
+    let row = format!("{MAIN}/quarantine/{}/0/content", uuid::Uuid::nil());
+    for path in [format!("{MAIN}/quarantine/export?limit=1"), row, format!("{MAIN}/audit/bundle")] {
+        let from = async |site: &str| {
+            let request = axum::http::Request::get(&path).header("cookie", &server.admin).header("sec-fetch-site", site);
+            server.raw(request.body(axum::body::Body::empty()).unwrap()).await
+        };
+        for site in ["cross-site", "same-site"] {
+            assert_eq!(from(site).await.problem(403), "/problems/cross-site", "{path} from {site}");
+        }
+        for site in ["same-origin", "none"] {
+            assert_ne!(from(site).await.status, StatusCode::FORBIDDEN, "{path} from {site}");
+        }
+    }
+}

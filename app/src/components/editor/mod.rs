@@ -9,6 +9,8 @@ use leptos::{ev::KeyboardEvent, html, prelude::*};
 use web_sys::HtmlTextAreaElement;
 use weir_api::{Diagnostic, Severity};
 
+use crate::markup;
+
 /// The worst finding of a line (counted from 1), as a class.
 fn class_of(findings: &[Diagnostic], line: u32) -> Option<&'static str> {
     let here = findings.iter().filter(|finding| finding.span.is_some_and(|span| span.start.line == line));
@@ -40,7 +42,7 @@ pub fn CodeEditor(
 ) -> impl IntoView {
     let coloured = move || findings.with(|findings| text.with(|text| highlight::to_html(text, |line| class_of(findings, line))));
     let lines = move || text.with(|text| text.split('\n').count());
-    let at_start = text.get_untracked();
+    let at_start = text.with_untracked(|text| markup::in_textarea(text));
     view! {
         <div class="editor">
             <div class="editor__scroll">

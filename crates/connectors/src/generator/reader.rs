@@ -16,7 +16,9 @@ const PARTITION: &str = "0";
 /// Reads generated rows.
 pub struct GeneratorReader {
     rows: Rows,
+    /// Event time of row 0, had the rate always been this one, and the step between rows; microseconds.
     start: i64,
+    step: i64,
     next: u64,
     total: Option<u64>,
     pace: Option<Pace>,
@@ -44,17 +46,24 @@ impl Pace {
 impl GeneratorReader {
     pub fn open(config: &GeneratorSource, resume: &[PartitionPosition]) -> Result<Self, ConnectorError> {
         let position = resume.iter().find(|p| p.partition == PARTITION);
+        let known = |name: &str| position.and_then(|p| p.state.as_ref()?.get(name)?.as_i64());
         // A start that was "now" must stay what it was.
-        let known = position.and_then(|p| p.state.as_ref()).and_then(|state| state.get("start")).and_then(|s| s.as_i64());
-        let start = match known {
+        let start = match known("start") {
             Some(start) => start,
             None => start_of(config)?,
         };
-        let settings = Settings::new(config, start)?;
+        let mut settings = Settings::new(config, start)?;
         let next = position.map_or(0, |p| p.offset.row);
+        // Under another rate, time goes on from where it was: neither back, so that rows would be late, nor ahead.
+        if let Some(step) = known("step") {
+            let row = i64::try_from(next).unwrap_or(i64::MAX);
+            settings.start = settings.start.saturating_add(row.saturating_mul(step.saturating_sub(settings.step)));
+        }
+        let (start, step) = (settings.start, settings.step);
         Ok(Self {
             rows: Rows::new(config.kind, settings)?,
             start,
+            step,
             next,
             total: config.rows,
             pace: config.rate.map(|rate| Pace { rate, since: Instant::now(), first: next }),
@@ -102,7 +111,7 @@ impl SourceReader for GeneratorReader {
             offset: Offset { byte: 0, row: self.next },
             done: self.left() == 0,
             fingerprint: None,
-            state: Some(json!({ "start": self.start })),
+            state: Some(json!({ "start": self.start, "step": self.step })),
         }]
     }
 

@@ -139,6 +139,34 @@ fn a_burst_is_one_card() {
 }
 
 #[test]
+fn under_another_rate_time_goes_on_from_where_it_was() {
+    let times = |config: &GeneratorSource, resume: &[PartitionPosition]| {
+        let mut reader = GeneratorReader::open(config, resume).unwrap();
+        let rows = loop {
+            match reader.read(ReadLimit { rows: 3, wait: Duration::from_millis(20) }).unwrap() {
+                Read::Chunk(chunk) => match chunk.payload {
+                    Payload::Rows(rows) => break rows,
+                    Payload::Bytes(_) | Payload::Unmade => panic!("the generator makes rows"),
+                },
+                Read::Idle => {}
+                Read::End => panic!("rows are left"),
+            }
+        };
+        let at = rows.column_by_name("paid_at").unwrap().as_primitive::<TimestampMicrosecondType>().clone();
+        (at.value(0), at.value(at.len() - 1), at.len() as i64, reader.positions())
+    };
+    let slow = GeneratorSource { rate: Some(100), ..config(GeneratorKind::Payments) };
+    let (first, last, rows, positions) = times(&slow, &[]);
+    assert_eq!(last - first, (rows - 1) * 10_000);
+    let fast = GeneratorSource { rate: Some(1000), ..slow.clone() };
+    let (next, .., positions) = times(&fast, &positions);
+    assert_eq!(next - last, 10_000, "the row after comes where it would have come");
+    let row = positions[0].offset.row;
+    let (again, ..) = times(&slow, &positions);
+    assert_eq!(again - next, (row as i64 - rows) * 1_000, "and so back again");
+}
+
+#[test]
 fn a_rate_paces_and_a_resumed_run_keeps_its_start() {
     let config = GeneratorSource { rate: Some(1000), rows: Some(20), ..config(GeneratorKind::Clicks) };
     let mut reader = GeneratorReader::open(&config, &[]).unwrap();

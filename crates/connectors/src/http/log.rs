@@ -9,7 +9,10 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    sync::{Arc, LazyLock, Weak},
+    sync::{
+        Arc, LazyLock, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -32,6 +35,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(60);
 /// The ingest log of one source, open for appending. One process at a time; within it, everybody shares one.
 pub struct IngestLog {
     options: LogOptions,
+    /// Bytes of rows that may wait; those of the options until somebody says otherwise.
+    max_backlog: AtomicU64,
     sealer: Sealer,
     state: Mutex<State>,
     /// Held by the caller that fsyncs for all who wait.
@@ -169,10 +174,16 @@ impl IngestLog {
             durable: Mutex::new(Durable { tail: end, went_back_to: Vec::new() }),
             changed: Condvar::new(),
             _lock: lock,
+            max_backlog: AtomicU64::new(options.max_backlog),
             #[cfg(test)]
             failing_syncs: Default::default(),
             options,
         })
+    }
+
+    /// From now on so many bytes of rows may wait before appending is refused.
+    pub fn set_max_backlog(&self, bytes: u64) {
+        self.max_backlog.store(bytes, Ordering::Relaxed);
     }
 
     /// Appends NDJSON rows (the last line end may be missing) and returns once they are durable. With a key that was used
@@ -263,7 +274,8 @@ impl IngestLog {
     }
 
     fn check_backlog(&self, state: &mut State, more: u64) -> Result<(), AppendError> {
-        if state.backlog.bytes() + more <= self.options.max_backlog {
+        let max_backlog = self.max_backlog.load(Ordering::Relaxed);
+        if state.backlog.bytes() + more <= max_backlog {
             return Ok(());
         }
         // The reader may live in another process: ask the disk, but not for every refused request.
@@ -272,7 +284,7 @@ impl IngestLog {
             state.backlog.commit(files::read_committed(&self.options.folder));
         }
         // A request larger than the whole backlog is accepted by an idle pipeline, or it never would be.
-        if state.backlog.bytes() == 0 || state.backlog.bytes() + more <= self.options.max_backlog {
+        if state.backlog.bytes() == 0 || state.backlog.bytes() + more <= max_backlog {
             return Ok(());
         }
         Err(AppendError::Backlog { bytes: state.backlog.bytes(), retry_after: state.backlog.retry_after() })

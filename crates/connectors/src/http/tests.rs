@@ -121,6 +121,9 @@ fn a_full_backlog_refuses_until_a_checkpoint_commits() {
     log.append(&row, None).unwrap();
     let Err(AppendError::Backlog { bytes, retry_after }) = log.append(&row, None) else { panic!("600 + 600 > 1000") };
     assert_eq!((bytes, retry_after), (600, Duration::from_secs(1)));
+    log.set_max_backlog(1200);
+    log.append(&row, None).expect("another limit counts from now on");
+    log.set_max_backlog(1000);
     let mut source = reader(folder.path(), &[]).unwrap();
     drain(&mut source);
     assert!(log.append(&row, None).is_err(), "reading alone frees nothing");

@@ -61,7 +61,7 @@ pub fn compile(
 ) -> Result<Compiled, EngineError> {
     let definitions = definitions(plan);
     if let Some(checkpoint) = restored {
-        check_definitions(checkpoint, &definitions)?;
+        check_definitions(checkpoint, plan)?;
     }
     let layout = Layout::of(plan);
     if !layout.is_stateless() {

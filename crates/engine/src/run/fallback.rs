@@ -9,12 +9,7 @@ use std::sync::Arc;
 
 use weir_plan::{NodeKind, Plan};
 
-use super::{
-    Options,
-    definitions::{check_definitions, definitions},
-    parts::state_settings,
-    sinks, sources,
-};
+use super::{Options, definitions::check_definitions, parts::state_settings, sinks, sources};
 use crate::{
     checkpoint::{Checkpoint, OperatorState},
     error::EngineError,
@@ -40,7 +35,7 @@ pub fn go_back(
             Err(other) => return Err(other),
         }
     };
-    check_definitions(&before, &definitions(plan))?;
+    check_definitions(&before, plan)?;
     for node in &plan.nodes {
         if let NodeKind::Source(source) = &node.kind {
             let positions = before.positions.get(&node.name).map_or(&[][..], Vec::as_slice);

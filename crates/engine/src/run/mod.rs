@@ -19,6 +19,7 @@ mod sources;
 mod window;
 mod writer;
 
+pub use definitions::{check_definitions, check_replacement};
 pub use sinks::finish_commit;
 
 use std::{

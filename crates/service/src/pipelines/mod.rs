@@ -37,7 +37,7 @@ pub async fn list(cx: &Cx, query: PageQuery) -> Result<Page<PipelineSummary>> {
     let project = cx.project()?.id;
     cx.authorize(Action::PipelineRead, &Resource::in_project(ResourceKind::Pipeline, project)).await?;
     let all = documents::list(cx.store(), project, KIND).await?;
-    let page = page(all, &query, |(document, _)| document.name.clone());
+    let page = page(all, &query, |(document, _)| document.name.clone())?;
     let mut items = Vec::with_capacity(page.items.len());
     let names = users::refs(cx.store()).await?;
     for (document, latest) in page.items {
@@ -119,7 +119,7 @@ pub async fn versions(cx: &Cx, name: &Slug, query: PageQuery) -> Result<Page<Pip
     let document = find(cx, name, Action::PipelineRead).await?;
     let versions = documents::versions(cx.store(), document.id).await?;
     let names = users::refs(cx.store()).await?;
-    Ok(page(versions, &query, |info| info.version).map(|info| version_dto(info, |id| names.get(&id?).cloned())))
+    Ok(page(versions, &query, |info| info.version)?.map(|info| version_dto(info, |id| names.get(&id?).cloned())))
 }
 
 /// One version with its text.
@@ -131,25 +131,32 @@ pub async fn version(cx: &Cx, name: &Slug, version: u32) -> Result<PipelineVersi
 }
 
 /// Deletes a pipeline that does not run. `expected_version` is the newest version the caller has seen. Versions, runs and evidence
-/// stay on record; the name is free again.
+/// stay on record; rows that were posted to it and its state are removed; the name is free again.
 pub async fn delete(cx: &Cx, name: &Slug, expected_version: u32) -> Result<()> {
     let document = find(cx, name, Action::PipelineDelete).await?;
     let permitted = cx.authorize(Action::PipelineDelete, &resource(&document)).await?;
     let mut change = cx.change(&permitted).await?;
-    if let Some(current) = deployments::by_document(change.tx(), document.id).await? {
+    let deployed = deployments::by_document(change.tx(), document.id).await?;
+    if let Some(current) = &deployed {
         let alive = runs::alive(change.tx(), current.id).await?;
         if current.desired == Desired::Running || alive.is_some() {
             return Err(Error::Conflict(format!(
                 "pipeline {name} runs; stop it and wait for its last checkpoint, then delete it"
             )));
         }
-        alerts::forget(change.tx(), &permitted, &current, cx.now()).await?;
+        alerts::forget(change.tx(), &permitted, current, cx.now()).await?;
+        change.after(format!("removed: rows posted to deployment {} and its state", current.id));
     }
     documents::delete(change.tx(), &permitted, document.id, expected_version, cx.now())
         .await
         .map_err(|error| stale(name, error))?;
     change.before(format!("pipeline:{name}@{}", document.latest_version));
     change.commit().await?;
+    if let (Some(host), Some(deployed)) = (cx.services.run_host(), deployed)
+        && let Err(error) = host.remove_files(deployed.id).await
+    {
+        tracing::warn!(deployment = %deployed.id, ?error, "the files of a deleted pipeline could not be removed; the next start tries again");
+    }
     Ok(())
 }
 

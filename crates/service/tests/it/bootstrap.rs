@@ -71,7 +71,7 @@ async fn what_people_changed_in_a_demo_stays_when_it_starts_again() {
     let listed = weir_service::members::list(&admin, weir_api::PageQuery::default()).await.unwrap().items;
     let id = |name: &str| listed.iter().find(|member| member.user.name == name).unwrap().user.id;
 
-    let own = weir_api::SetPassword { password: Some(weir_api::Secret::new("a password of my own")) };
+    let own = weir_api::SetPassword { password: Some(weir_api::Secret::new("a password of my own")), ..Default::default() };
     weir_service::users::set_password(&admin, id("steward"), own).await.unwrap();
     let off = weir_api::UpdateUser { display_name: None, disabled: Some(true) };
     weir_service::users::update(&admin, id("approver"), off).await.unwrap();

@@ -135,3 +135,50 @@ async fn a_project_keeps_an_administrator() {
     assert_eq!(leaf["before"], format!("user:{me} admin"));
     assert_eq!(leaf["after"], format!("user:{me} no role"));
 }
+
+#[tokio::test]
+async fn what_is_refused_again_within_a_minute_is_on_record_as_a_count() {
+    let world = World::new().await;
+    let viewer = world.person(Role::Viewer).await;
+    for _ in 0..50 {
+        assert_eq!(status(&pipelines::stop(&viewer, &slug("card-fraud")).await), 403);
+    }
+    assert_eq!(world.denials().await.len(), 1);
+    world.advance(chrono::TimeDelta::minutes(1));
+    assert_eq!(status(&pipelines::stop(&viewer, &slug("card-fraud")).await), 403);
+    let denials = world.denials().await;
+    assert_eq!(denials.len(), 3, "the first of each minute, and the count of the one before");
+    let count = denials.iter().find(|leaf| leaf.leaf.to_string().contains("49 more refusals")).expect("the others");
+    assert_eq!((count.action.as_str(), count.resource.as_str()), ("pipeline.stop", denials[0].resource.as_str()));
+    assert_eq!(count.actor, denials[0].actor);
+
+    assert_eq!(status(&pipelines::stop(&viewer, &slug("card-fraud")).await), 403);
+    auth::settle_failures(&world.services, true).await.unwrap();
+    auth::settle_failures(&world.services, true).await.unwrap();
+    let told = world.denials().await;
+    assert_eq!(told.len(), 4, "when the process ends, what is counted is told once");
+    assert!(told[0].leaf.to_string().contains("1 more refusals"), "{}", told[0].leaf);
+}
+
+#[tokio::test]
+async fn a_project_keeps_an_administrator_who_may_sign_in() {
+    let world = World::new().await;
+    let operator = weir_service::operator::context(&world.services).await.unwrap();
+    let admin = world.admin().await;
+    let first = admin.actor().user_id().unwrap();
+    let request = |name: &str, roles: Vec<Role>| CreateUser {
+        name: name.into(),
+        display_name: None,
+        password: Some(weir_api::Secret::new(PASSWORD)),
+        roles,
+    };
+    let second = users::create(&admin, request("second", vec![Role::Admin])).await.unwrap().member.user.id;
+    let disable = |disabled| weir_api::UpdateUser { disabled: Some(disabled), ..Default::default() };
+    users::update(&operator, second, disable(true)).await.unwrap();
+    let leave = members::set(&admin, first, SetMember { roles: vec![Role::Viewer] }).await;
+    assert_eq!(status(&leave), 409, "the other one cannot sign in");
+    assert_eq!(status(&users::update(&operator, first, disable(true)).await), 409, "nor may the last one be disabled");
+    users::update(&operator, second, disable(false)).await.unwrap();
+    users::update(&operator, first, disable(true)).await.unwrap();
+    assert_eq!(status(&users::update(&operator, second, disable(true)).await), 409);
+}

@@ -149,3 +149,19 @@ async fn people_see_their_own_tokens_and_administrators_all() {
     assert_eq!(status(&tokens::revoke(&engineer, mine.id).await), 404, "not theirs to know of");
     tokens::revoke(&admin, theirs.id).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_new_password_from_an_administrator_revokes_tokens_if_asked_to() {
+    let world = World::new().await;
+    let engineer = world.person(Role::Engineer).await;
+    let token = make(&engineer, &["pipeline.read"]).await;
+    let admin = world.admin().await;
+    let owner = engineer.actor().user_id().unwrap();
+    let reset = |revoke_tokens| weir_api::SetPassword { password: None, revoke_tokens };
+    users::set_password(&admin, owner, reset(false)).await.unwrap();
+    assert!(bearer(&world, &token.jwt).await.is_ok(), "programs go on");
+    users::set_password(&admin, owner, reset(true)).await.unwrap();
+    assert_eq!(status(&bearer(&world, &token.jwt).await), 401);
+    let leaves = world.leaves(weir_api::AuditQuery { action: Some("user.update".into()), ..Default::default() }).await;
+    assert!(leaves[0].leaf.to_string().contains("new password, 1 tokens revoked"), "{}", leaves[0].leaf);
+}

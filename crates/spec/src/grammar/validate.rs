@@ -21,10 +21,15 @@ pub fn validate(root: &Node, shape: &Shape) -> Vec<Diagnostic> {
 
 /// The same for a part of a document, at this path.
 pub fn validate_at(node: &Node, shape: &Shape, path: &str) -> Vec<Diagnostic> {
-    let mut validator = Validator { diagnostics: Vec::new() };
+    let mut validator = Validator { diagnostics: Vec::new(), more: 0 };
     let at = At { path: path.to_owned(), anchor: node.span, lenient_null: false };
     validator.shape(node, shape, &at);
-    validator.diagnostics
+    let Validator { mut diagnostics, more } = validator;
+    if more > 0 {
+        let message = format!("and {more} more errors like these");
+        diagnostics.push(Diagnostic::error("too-many", path, message).with_help("mend the first ones, then check again"));
+    }
+    diagnostics
 }
 
 /// A type such as `decimal(9,2)` that was written without quotes between braces, where YAML takes what comes behind the comma for a
@@ -54,8 +59,13 @@ fn cut_text(entry: &Entry, behind: &[Entry], object: &Object) -> Option<(String,
     (!pieces.is_empty()).then(|| (format!("{text}, {}", pieces.join(", ")), pieces.len()))
 }
 
+/// Errors that are told one by one: nobody reads on, and a text of nothing but errors must not take the server's time.
+const TOLD: usize = 500;
+
 struct Validator {
     diagnostics: Vec<Diagnostic>,
+    /// Errors that were found after [`TOLD`].
+    more: usize,
 }
 
 /// Where the validator is.
@@ -97,10 +107,17 @@ pub(super) fn unknown_key(key: &str, object: &Object, path: String) -> Diagnosti
 }
 
 impl Validator {
+    fn push(&mut self, error: impl FnOnce() -> Diagnostic) {
+        match self.diagnostics.len() < TOLD {
+            true => self.diagnostics.push(error()),
+            false => self.more += 1,
+        }
+    }
+
     fn error(&mut self, code: &str, at: &At, span: Span, message: String, help: Option<String>) {
         let mut diagnostic = Diagnostic::error(code, at.path.clone(), message).at(span);
         diagnostic.help = help;
-        self.diagnostics.push(diagnostic);
+        self.push(|| diagnostic);
     }
 
     fn wrong_type(&mut self, node: &Node, at: &At, expected: &str) {
@@ -219,7 +236,7 @@ impl Validator {
         let names = || choices.iter().map(|choice| choice.name.as_str());
         match node.as_str() {
             Some(text) if names().any(|name| name == text) => {}
-            Some(text) => self.diagnostics.push(bad_choice(text, choices, &at.path).at(node.span)),
+            Some(text) => self.push(|| bad_choice(text, choices, &at.path).at(node.span)),
             None => {
                 let message = format!("{}: expected {}, found {}", at.name(), one_of(names(), "or"), node.describe());
                 self.error("wrong-type", at, node.span, message, None);
@@ -297,8 +314,10 @@ impl Validator {
                 Some(_) if inside.lenient_null && entry.value.value == Value::Null => {}
                 Some(field) => self.shape(&entry.value, &field.shape, &inside),
                 None => {
-                    misspelt.extend(nearest(&entry.key, object.all_fields().map(|field| field.key)));
-                    self.diagnostics.push(unknown_key(&entry.key, object, inside.path).at(entry.key_span));
+                    if self.diagnostics.len() < TOLD {
+                        misspelt.extend(nearest(&entry.key, object.all_fields().map(|field| field.key)));
+                    }
+                    self.push(|| unknown_key(&entry.key, object, inside.path).at(entry.key_span));
                 }
             }
         }

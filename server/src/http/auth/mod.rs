@@ -55,6 +55,27 @@ impl FromRequestParts<AppState> for Scope {
     }
 }
 
+/// A request that lasts: who asked is asked for again while it is answered.
+pub struct Lasting {
+    parts: Parts,
+    state: AppState,
+}
+
+impl FromRequestParts<AppState> for Lasting {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Self::Rejection> {
+        Ok(Self { parts: parts.clone(), state: state.clone() })
+    }
+}
+
+impl Lasting {
+    /// The caller as they are now; an error when the session or token is no longer good, or the project no longer theirs.
+    pub async fn scope(&self) -> Result<Cx, ApiError> {
+        Scope::from_request_parts(&mut self.parts.clone(), &self.state).await.map(|Scope(cx)| cx)
+    }
+}
+
 /// The caller of this request. A token that is no longer good is refused; a session that is over counts as nobody.
 pub async fn identify(parts: &Parts, state: &AppState) -> Result<Cx, ApiError> {
     let request = request_info(parts, state);

@@ -3,12 +3,15 @@
 //! Unsafe requests that carry no `Authorization` must come from our own origin, as the browser states it
 //! (`Sec-Fetch-Site`, else `Origin`). A browser that states neither must send the session's form token, as the header
 //! `X-CSRF-Token` or the form field `csrf_token`. Server functions pass here like everything else.
+//!
+//! Reading is free of this, but for readings that leave a record which nobody can take back ([`RECORDED`]): a page elsewhere could have
+//! our user open quarantined rows. What says that it comes from elsewhere is refused.
 
 use crate::http::auth::{cookie, identify};
 use crate::http::problem::ApiError;
 use crate::http::state::AppState;
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -19,12 +22,25 @@ use weir_service::auth::{csrf_token, is_csrf_token};
 pub const TOKEN_HEADER: &str = "x-csrf-token";
 /// The form field that carries the form token.
 pub const TOKEN_FIELD: &str = "csrf_token";
+/// The routes whose reading is evidence.
+const RECORDED: &[&str] = &[
+    "/api/v1/projects/{project}/quarantine/export",
+    "/api/v1/projects/{project}/quarantine/{segment}/{row}/content",
+    "/api/v1/projects/{project}/audit/bundle",
+];
 const LARGEST_FORM: usize = 2 << 20;
 
 /// Refuses with 403 what did not come from our own pages.
 pub async fn protect(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    if is_safe(request.method()) || request.headers().contains_key(header::AUTHORIZATION) {
+    if request.headers().contains_key(header::AUTHORIZATION) {
         return next.run(request).await;
+    }
+    if is_safe(request.method()) {
+        let recorded = request.extensions().get::<MatchedPath>().is_some_and(|route| RECORDED.contains(&route.as_str()));
+        return match recorded && origin_of(request.headers(), state.public().origin()) == Site::Foreign {
+            true => ApiError::cross_site().into_response(),
+            false => next.run(request).await,
+        };
     }
     match origin_of(request.headers(), state.public().origin()) {
         Site::Ours => next.run(request).await,

@@ -6,7 +6,7 @@
 use super::request_id::RequestId;
 use crate::http::problem::{ApiError, CONTENT_TYPE};
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -16,9 +16,7 @@ use weir_api::Problem;
 pub async fn render(request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
     let path = request.uri().path().to_owned();
-    // The console's server functions live below /api too, and answer in their own encoding.
-    let unknown = request.extensions().get::<MatchedPath>().is_none();
-    let api = path.starts_with("/api/v1/") || (unknown && (path == "/api" || path.starts_with("/api/")));
+    let api = path == "/api" || path.starts_with("/api/");
     let mut response = next.run(request).await;
     let status = response.status();
     if api && response.extensions().get::<Problem>().is_none() && needs_problem(&response) {

@@ -2,7 +2,7 @@
 
 use crate::http::auth::Scope;
 use crate::http::extract::{At, Json, Query};
-use crate::http::openapi::Refusals;
+use crate::http::openapi::{Conflicting, Refusals};
 use crate::http::problem::ApiResult;
 use crate::http::state::AppState;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -39,7 +39,7 @@ async fn get(Scope(cx): Scope, At(alert): At<AlertId>) -> ApiResult<Json<Alert>>
 #[utoipa::path(
     post, path = "/api/v1/projects/{project}/alerts/{alert}/acknowledge", tag = "alerts", operation_id = "alerts.acknowledge",
     params(("project" = String, Path), ("alert" = String, Path)), request_body = AcknowledgeAlert,
-    responses((status = 200, body = Alert), (status = 409, body = weir_api::Problem), Refusals),
+    responses((status = 200, body = Alert), Conflicting, Refusals),
     extensions(("x-weir-action" = json!("alert.acknowledge")))
 )]
 async fn acknowledge(Scope(cx): Scope, At(alert): At<AlertId>, Json(body): Json<AcknowledgeAlert>) -> ApiResult<Json<Alert>> {

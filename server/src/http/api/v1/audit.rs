@@ -96,7 +96,7 @@ async fn verify(Scope(cx): Scope) -> ApiResult<Json<VerifyResult>> {
 /// Export the log as a bundle that `weir audit verify --bundle` proves offline
 #[utoipa::path(
     get, path = "/api/v1/projects/{project}/audit/bundle", tag = "audit", operation_id = "audit.bundle",
-    params(("project" = String, Path)), responses((status = 200, content_type = "application/x-ndjson"), Refusals),
+    params(("project" = String, Path)), responses((status = 200, body = String, content_type = "application/x-ndjson"), Refusals),
     extensions(("x-weir-action" = json!("audit.export")))
 )]
 async fn bundle(Scope(cx): Scope) -> ApiResult<impl IntoResponse> {

@@ -2,7 +2,7 @@
 
 use crate::http::auth::Scope;
 use crate::http::extract::{At, Json, Query};
-use crate::http::openapi::Refusals;
+use crate::http::openapi::{Conflicting, Refusals};
 use crate::http::problem::ApiResult;
 use crate::http::state::AppState;
 use axum::http::StatusCode;
@@ -28,7 +28,7 @@ async fn list(Scope(cx): Scope, Query(page): Query<PageQuery>) -> ApiResult<Json
 #[utoipa::path(
     post, path = "/api/v1/projects/{project}/contracts", tag = "contracts", operation_id = "contracts.register",
     params(("project" = String, Path)), request_body = RegisterContract,
-    responses((status = 201, body = ContractDetail), (status = 409, body = weir_api::Problem), Refusals),
+    responses((status = 201, body = ContractDetail), Conflicting, Refusals),
     extensions(("x-weir-action" = json!("contract.write")))
 )]
 async fn register(Scope(cx): Scope, Json(body): Json<RegisterContract>) -> ApiResult<(StatusCode, Json<ContractDetail>)> {

@@ -4,7 +4,7 @@
 
 use crate::http::auth::Scope;
 use crate::http::extract::{At, Json};
-use crate::http::openapi::Refusals;
+use crate::http::openapi::{Conflicting, Refusals};
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::state::AppState;
 use axum::body::Body;
@@ -30,9 +30,11 @@ pub fn routes() -> OpenApiRouter<AppState> {
         ("project" = String, Path), ("pipeline" = String, Path), ("source" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition of this request harmless")
     ),
-    request_body(content = String, content_type = "application/x-ndjson"),
+    request_body(content((String = "application/x-ndjson"), (Vec<serde_json::Value> = "application/json"))),
     responses(
         (status = 202, body = IngestReceipt),
+        Conflicting,
+        (status = 415, description = "Neither NDJSON nor a JSON array, or compressed", body = weir_api::Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = weir_api::Problem, content_type = "application/problem+json"),
         (status = 429, description = "The pipeline is behind", body = weir_api::Problem, content_type = "application/problem+json",
             headers(("Retry-After" = u64, description = "Seconds"))),

@@ -1,8 +1,8 @@
 //! Pipelines: documents with versions, deployed and stopped.
 
-use crate::http::auth::Scope;
-use crate::http::extract::{At, Json, Query};
-use crate::http::openapi::Refusals;
+use crate::http::auth::{Lasting, Scope};
+use crate::http::extract::{At, Json, MaybeJson, Query};
+use crate::http::openapi::{Conflicting, Refusals};
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::sse;
 use crate::http::state::AppState;
@@ -46,7 +46,7 @@ async fn list(Scope(cx): Scope, Query(page): Query<PageQuery>) -> ApiResult<Json
 #[utoipa::path(
     post, path = "/api/v1/projects/{project}/pipelines", tag = "pipelines", operation_id = "pipelines.create",
     params(("project" = String, Path)), request_body = CreatePipeline,
-    responses((status = 201, body = PipelineDetail), (status = 409, body = weir_api::Problem), Refusals),
+    responses((status = 201, body = PipelineDetail), Conflicting, Refusals),
     extensions(("x-weir-action" = json!("pipeline.create")))
 )]
 async fn create(
@@ -82,7 +82,7 @@ async fn get(Scope(cx): Scope, At(name): At<Slug>) -> ApiResult<Json<PipelineDet
 #[utoipa::path(
     put, path = "/api/v1/projects/{project}/pipelines/{pipeline}", tag = "pipelines", operation_id = "pipelines.update",
     params(("project" = String, Path), ("pipeline" = String, Path)), request_body = UpdatePipeline,
-    responses((status = 200, body = PipelineDetail), (status = 409, body = weir_api::Problem), Refusals),
+    responses((status = 200, body = PipelineDetail), Conflicting, Refusals),
     extensions(("x-weir-action" = json!("pipeline.update")))
 )]
 async fn update(Scope(cx): Scope, At(name): At<Slug>, Json(body): Json<UpdatePipeline>) -> ApiResult<Json<PipelineDetail>> {
@@ -93,7 +93,7 @@ async fn update(Scope(cx): Scope, At(name): At<Slug>, Json(body): Json<UpdatePip
 #[utoipa::path(
     delete, path = "/api/v1/projects/{project}/pipelines/{pipeline}", tag = "pipelines", operation_id = "pipelines.delete",
     params(("project" = String, Path), ("pipeline" = String, Path), DeletePipeline),
-    responses((status = 204), (status = 409, body = weir_api::Problem), Refusals),
+    responses((status = 204), Conflicting, Refusals),
     extensions(("x-weir-action" = json!("pipeline.delete")))
 )]
 async fn delete(Scope(cx): Scope, At(name): At<Slug>, Query(seen): Query<DeletePipeline>) -> ApiResult<StatusCode> {
@@ -148,17 +148,18 @@ async fn graph(Scope(cx): Scope, At(name): At<Slug>) -> ApiResult<Json<Graph>> {
 
 /// Deploy a version of a pipeline
 ///
-/// A pipeline that leaks, or that otherwise has errors, is refused with 422 and the whole path of the leak.
+/// A pipeline that leaks, or that otherwise has errors, is refused with 422 and the whole path of the leak; a version that could not go
+/// on where the pipeline stands with 409, and what runs goes on. `fresh` begins anew.
 #[utoipa::path(
     post, path = "/api/v1/projects/{project}/pipelines/{pipeline}/deploy", tag = "pipelines", operation_id = "pipelines.deploy",
-    params(("project" = String, Path), ("pipeline" = String, Path)), request_body = DeployPipeline,
-    responses((status = 202, body = Deployment), (status = 409, body = weir_api::Problem), Refusals),
+    params(("project" = String, Path), ("pipeline" = String, Path)), request_body = Option<DeployPipeline>,
+    responses((status = 202, body = Deployment), Conflicting, Refusals),
     extensions(("x-weir-action" = json!("pipeline.deploy")))
 )]
 async fn deploy(
     Scope(cx): Scope,
     At(name): At<Slug>,
-    Json(body): Json<DeployPipeline>,
+    MaybeJson(body): MaybeJson<DeployPipeline>,
 ) -> ApiResult<(StatusCode, Json<Deployment>)> {
     Ok((StatusCode::ACCEPTED, Json(pipelines::deploy(&cx, &name, body).await?)))
 }
@@ -182,6 +183,11 @@ async fn stop(Scope(cx): Scope, At(name): At<Slug>) -> ApiResult<(StatusCode, Js
     responses((status = 200, body = RunRates, content_type = "text/event-stream"), Refusals),
     extensions(("x-weir-action" = json!("run.read")))
 )]
-async fn live(State(state): State<AppState>, Scope(cx): Scope, At(name): At<Slug>) -> ApiResult<impl IntoResponse> {
-    Ok(sse::pipeline(feed::subscribe(&cx, Some(&name)).await?, state.stopping()))
+async fn live(
+    State(state): State<AppState>,
+    asked: Lasting,
+    Scope(cx): Scope,
+    At(name): At<Slug>,
+) -> ApiResult<impl IntoResponse> {
+    Ok(sse::pipeline(asked, feed::subscribe(&cx, Some(&name)).await?, state.stopping()))
 }

@@ -2,7 +2,7 @@
 
 use crate::http::auth::{Caller, Scope};
 use crate::http::extract::Json;
-use crate::http::openapi::Refusals;
+use crate::http::openapi::{Conflicting, Refusals};
 use crate::http::problem::ApiResult;
 use crate::http::state::AppState;
 use axum::http::StatusCode;
@@ -26,7 +26,7 @@ async fn list(Caller(cx): Caller) -> ApiResult<Json<Vec<Project>>> {
 /// Make a project with its own keys; the caller becomes its administrator
 #[utoipa::path(
     post, path = "/api/v1/projects", tag = "projects", operation_id = "projects.create", request_body = CreateProject,
-    responses((status = 201, body = Project), (status = 409, body = weir_api::Problem), Refusals),
+    responses((status = 201, body = Project), Conflicting, Refusals),
     extensions(("x-weir-action" = json!("project.create")))
 )]
 async fn create(Caller(cx): Caller, Json(body): Json<CreateProject>) -> ApiResult<(StatusCode, Json<Project>)> {

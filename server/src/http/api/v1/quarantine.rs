@@ -48,7 +48,10 @@ async fn content(Scope(cx): Scope, At((segment, row)): At<(SegmentId, u32)>) -> 
     Ok(Json(quarantine::read(&cx, segment, row).await?))
 }
 
-/// Export quarantined rows with their content, one JSON object a line; the export is recorded in the audit log
+/// Export quarantined rows with their content, one JSON object a line; each row that is opened is recorded in the audit log
+///
+/// All rows that match, or `limit` of them. With a session cookie it is answered to this server's own pages only, because a reading
+/// leaves a record.
 #[utoipa::path(
     get, path = "/api/v1/projects/{project}/quarantine/export", tag = "quarantine", operation_id = "quarantine.export",
     params(("project" = String, Path), QuarantineQuery),
@@ -56,9 +59,10 @@ async fn content(Scope(cx): Scope, At((segment, row)): At<(SegmentId, u32)>) -> 
     extensions(("x-weir-action" = json!("quarantine.export")))
 )]
 async fn export(Scope(cx): Scope, Query(query): Query<QuarantineQuery>) -> ApiResult<impl IntoResponse> {
+    let wanted = query.limit;
     let first = quarantine::export(&cx, query.clone()).await?;
-    let pages = stream::pages(first, move |after| {
-        let (cx, query) = (cx.clone(), QuarantineQuery { after: Some(after.0), ..query.clone() });
+    let pages = stream::pages(first, wanted, move |after, limit| {
+        let (cx, query) = (cx.clone(), QuarantineQuery { after: Some(after.0), limit, ..query.clone() });
         async move { quarantine::export(&cx, query).await }
     });
     Ok(stream::ndjson("quarantine.ndjson", pages))

@@ -1,6 +1,6 @@
 //! Runs: what became of every row, checkpoints, and rates as they change.
 
-use crate::http::auth::Scope;
+use crate::http::auth::{Lasting, Scope};
 use crate::http::extract::{At, Json, Query};
 use crate::http::openapi::Refusals;
 use crate::http::problem::ApiResult;
@@ -60,8 +60,13 @@ async fn checkpoints(
     responses((status = 200, body = RunRates, content_type = "text/event-stream"), Refusals),
     extensions(("x-weir-action" = json!("run.read")))
 )]
-async fn live(State(state): State<AppState>, Scope(cx): Scope, At(run): At<RunId>) -> ApiResult<impl IntoResponse> {
+async fn live(
+    State(state): State<AppState>,
+    asked: Lasting,
+    Scope(cx): Scope,
+    At(run): At<RunId>,
+) -> ApiResult<impl IntoResponse> {
     let pipeline = runs::get(&cx, run).await?.summary.pipeline;
     let feed = feed::subscribe(&cx, Some(&pipeline)).await?;
-    Ok(sse::run(cx, run, feed, state.stopping()))
+    Ok(sse::run(asked, cx, run, feed, state.stopping()))
 }

@@ -42,7 +42,7 @@ async fn sign_in(
 /// Sign out: ends the session, here and on the server
 #[utoipa::path(
     delete, path = "/api/v1/session", tag = "session", operation_id = "session.sign_out",
-    responses((status = 204), Refusals), extensions(("x-weir-action" = json!("self")))
+    responses((status = 204), Refusals), security(("session" = [])), extensions(("x-weir-action" = json!("self")))
 )]
 async fn sign_out(State(state): State<AppState>, Caller(cx): Caller) -> ApiResult<(StatusCode, Headers<1>)> {
     auth::sign_out(&cx).await?;
@@ -61,10 +61,11 @@ async fn me(Caller(cx): Caller) -> ApiResult<(Option<Headers<1>>, Json<Me>)> {
     Ok((header, Json(auth::me(&cx).await?)))
 }
 
-/// Change the own password; all other sessions end
+/// Change the own password; all other sessions end, API tokens stay
 #[utoipa::path(
     put, path = "/api/v1/session/password", tag = "session", operation_id = "session.change_password",
-    request_body = ChangePassword, responses((status = 204), Refusals), extensions(("x-weir-action" = json!("self")))
+    request_body = ChangePassword, responses((status = 204), Refusals), security(("session" = [])),
+    extensions(("x-weir-action" = json!("self")))
 )]
 async fn change_password(Caller(cx): Caller, Json(body): Json<ChangePassword>) -> ApiResult<StatusCode> {
     auth::change_password(&cx, body).await?;

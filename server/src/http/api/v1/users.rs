@@ -2,7 +2,7 @@
 
 use crate::http::auth::{Caller, Scope};
 use crate::http::extract::{At, Json, Query};
-use crate::http::openapi::Refusals;
+use crate::http::openapi::{Conflicting, Refusals};
 use crate::http::problem::ApiResult;
 use crate::http::state::AppState;
 use axum::http::StatusCode;
@@ -41,7 +41,7 @@ async fn get(Caller(cx): Caller, At(user): At<UserId>) -> ApiResult<Json<User>> 
 /// Change a user's name for people, or disable them
 #[utoipa::path(
     patch, path = "/api/v1/users/{user}", tag = "users", operation_id = "users.update",
-    params(("user" = String, Path)), request_body = UpdateUser, responses((status = 200, body = User), Refusals),
+    params(("user" = String, Path)), request_body = UpdateUser, responses((status = 200, body = User), Conflicting, Refusals),
     extensions(("x-weir-action" = json!("user.update")))
 )]
 async fn update(Caller(cx): Caller, At(user): At<UserId>, Json(body): Json<UpdateUser>) -> ApiResult<Json<User>> {
@@ -51,7 +51,7 @@ async fn update(Caller(cx): Caller, At(user): At<UserId>, Json(body): Json<Updat
 /// Make a user; roles are given project by project
 #[utoipa::path(
     post, path = "/api/v1/users", tag = "users", operation_id = "users.create", request_body = CreateUser,
-    responses((status = 201, body = CreatedUser), (status = 409, body = weir_api::Problem), Refusals),
+    responses((status = 201, body = CreatedUser), Conflicting, Refusals),
     extensions(("x-weir-action" = json!("user.create")))
 )]
 async fn create(Caller(cx): Caller, Json(body): Json<CreateUser>) -> ApiResult<(StatusCode, Json<CreatedUser>)> {
@@ -79,7 +79,7 @@ async fn set_password(Caller(cx): Caller, At(user): At<UserId>, Json(body): Json
 #[utoipa::path(
     post, path = "/api/v1/projects/{project}/users", tag = "users", operation_id = "users.create_member",
     params(("project" = String, Path)), request_body = CreateUser,
-    responses((status = 201, body = CreatedUser), (status = 409, body = weir_api::Problem), Refusals),
+    responses((status = 201, body = CreatedUser), Conflicting, Refusals),
     extensions(("x-weir-action" = json!("user.create")))
 )]
 async fn create_member(Scope(cx): Scope, Json(body): Json<CreateUser>) -> ApiResult<(StatusCode, Json<CreatedUser>)> {
