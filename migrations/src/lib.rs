@@ -11,6 +11,7 @@ mod columns;
 mod initial;
 mod measures;
 mod observations;
+mod run_counts;
 
 /// All migrations, oldest first. Run it inside one transaction, so that two processes that start at once do not both migrate and
 /// a crash leaves nothing half done.
@@ -20,6 +21,11 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(initial::Initial), Box::new(observations::Observations), Box::new(measures::Measures)]
+        vec![
+            Box::new(initial::Initial),
+            Box::new(observations::Observations),
+            Box::new(measures::Measures),
+            Box::new(run_counts::RunCounts),
+        ]
     }
 }

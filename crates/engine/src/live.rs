@@ -21,6 +21,7 @@ struct LiveNode {
     dropped: AtomicU64,
     absorbed: AtomicU64,
     emitted: AtomicU64,
+    held: AtomicU64,
     unnamed: AtomicU64,
     /// Rows or bytes waiting before a source; `u64::MAX` where the source cannot tell.
     lag: AtomicU64,
@@ -63,6 +64,7 @@ impl Live {
             dropped: get(&node.dropped),
             absorbed: get(&node.absorbed),
             emitted: get(&node.emitted),
+            held: get(&node.held),
             unnamed: get(&node.unnamed),
         };
         (counts, Some(get(&node.lag)).filter(|&lag| lag != u64::MAX))
@@ -93,6 +95,7 @@ impl LiveNode {
         add(&self.dropped, counts.dropped);
         add(&self.absorbed, counts.absorbed);
         add(&self.emitted, counts.emitted);
+        add(&self.held, counts.held);
         add(&self.unnamed, counts.unnamed);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weir_spec::{Classification, Diagnostic, Pipeline, Sink};
+use weir_spec::{Classification, Diagnostic, Pipeline, Sink, Trail};
 
 use crate::{
     operator::{JoinKind, Operator},
@@ -72,7 +72,7 @@ impl Leak<'_> {
             "or raise the clearance, so that {recipient} may hold {implies}:\nsinks:\n  {}:\n    clearance: {}",
             self.node.name, facts.classification
         );
-        Some(diagnostic.with_help(format!("{mask}\n{raise}")))
+        Some(diagnostic.with_help(format!("{mask}\n{raise}")).with_trail(self.trail(column, &paths)))
     }
 
     fn purpose(&self, column: usize, purpose: &str, policy: &PurposePolicy) -> Vec<Diagnostic> {
@@ -93,10 +93,20 @@ impl Leak<'_> {
                 diagnostic.notes.push(format!("rule on {}: {}", rule.category, rule.reason));
                 let mask = remedy::mask(self.known, &paths, self.sink, remedy::Target::Forget(self.sink.clearance));
                 let allowed = rule.purposes.iter().map(|purpose| format!("`{purpose}`")).collect::<Vec<_>>().join(", ");
-                diagnostic
-                    .with_help(format!("{mask}\nor process it for a purpose that allows it, if that is the purpose: {allowed}"))
+                let or_else = format!("{mask}\nor process it for a purpose that allows it, if that is the purpose: {allowed}");
+                diagnostic.with_help(or_else).with_trail(self.trail(column, &paths))
             })
             .collect()
+    }
+
+    /// The paths by the names of the document's parts; the nodes of one step are one part.
+    fn trail(&self, column: usize, paths: &[Vec<Place>]) -> Trail {
+        let ways = paths.iter().map(|path| {
+            let mut way: Vec<String> = path.iter().map(|&(id, _)| self.known.nodes[id].step.clone()).collect();
+            way.dedup();
+            way
+        });
+        Trail { column: self.node.columns[column].name.clone(), sink: self.node.name.clone(), ways: ways.collect() }
     }
 
     /// A path in words, from source to sink.

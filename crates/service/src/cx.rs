@@ -122,6 +122,17 @@ impl Cx {
 
     /// Puts a refusal on record and returns it as an error.
     pub(crate) async fn refuse(&self, action: Action, resource: &Resource, rule: &str) -> Result<Error> {
+        self.refuse_what(action, resource, rule, None).await
+    }
+
+    /// The same, with what it would have become.
+    pub(crate) async fn refuse_what(
+        &self,
+        action: Action,
+        resource: &Resource,
+        rule: &str,
+        after: Option<String>,
+    ) -> Result<Error> {
         let act = AdminAction {
             address: self.address(),
             action: action.as_str().to_owned(),
@@ -129,7 +140,7 @@ impl Cx {
             decision: AdminDecision::Denied,
             rule: Some(rule.to_owned()),
             before: None,
-            after: None,
+            after,
             request_id: self.request_id(),
         };
         let tx = self.services.store.begin().await?;

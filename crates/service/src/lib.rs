@@ -22,6 +22,7 @@ mod lockout;
 mod paging;
 mod password;
 mod random;
+mod run_rows;
 
 pub mod alert_feed;
 pub mod alerts;
