@@ -30,6 +30,11 @@ impl Fault {
         Self::new("not-found", "Not found", 404, &format!("There is no such {what}, or it is not yours to see."))
     }
 
+    /// The server, or what stands before it, did not answer.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self.0.type_uri.as_str(), "/problems/unreachable" | "/problems/unexpected-answer")
+    }
+
     /// The session is missing or over.
     pub fn is_signed_out(&self) -> bool {
         self.0.status == 401

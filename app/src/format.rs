@@ -24,10 +24,11 @@ pub fn short(n: f64) -> String {
         _ => (n, ""),
     };
     match (scaled.abs(), unit) {
-        (x, "") if x >= 10.0 || x.fract() == 0.0 => count(n.max(0.0).round() as u64),
+        // As they are shown: what rounds to 10 is told as 10 is.
+        (x, "") if x >= 9.95 || x.fract() == 0.0 => count(n.max(0.0).round() as u64),
         (_, "") => format!("{scaled:.1}"),
-        (x, _) if x >= 100.0 => format!("{scaled:.0}{unit}"),
-        (x, _) if x >= 10.0 => format!("{scaled:.1}{unit}"),
+        (x, _) if x >= 99.95 => format!("{scaled:.0}{unit}"),
+        (x, _) if x >= 9.995 => format!("{scaled:.1}{unit}"),
         _ => format!("{scaled:.2}{unit}"),
     }
 }
@@ -117,7 +118,8 @@ mod tests {
         for (n, text) in [
             (0.0, "0"),
             (0.25, "0.2"),
-            (9.96, "10.0"),
+            (9.96, "10"),
+            (99_960.0, "100k"),
             (842.4, "842"),
             (9_999.0, "9,999"),
             (12_345.0, "12.3k"),

@@ -6,9 +6,12 @@
 #![recursion_limit = "512"]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod address_errors;
 pub mod app;
 pub mod browser;
 pub mod components;
+pub mod connection;
+pub mod drafts;
 pub mod fault;
 pub mod format;
 pub mod links;

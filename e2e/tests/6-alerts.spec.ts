@@ -53,7 +53,7 @@ test("an alert from its rule to its acknowledgement", async ({ open, weir }) => 
     await expect(button).toHaveAccessibleDescription(/permission|may|role/i);
     await expect(page.getByRole("navigation", { name: "Project" }).first().getByRole("link", { name: /^Alerts \d+ open/ })).toBeVisible();
     await visit(page, `${list}&acknowledge=${alert.id}`);
-    const question = page.getByRole("dialog", { name: "Take note of this alert?" });
+    const question = page.getByRole("dialog", { name: "Acknowledge this alert?" });
     await expect(question).toContainText("This is not yours to do");
     await question.getByRole("button", { name: "Acknowledge" }).click();
     await expect(question.getByRole("alert")).toContainText("Not permitted");
@@ -65,7 +65,7 @@ test("an alert from its rule to its acknowledgement", async ({ open, weir }) => 
     const { page } = engineer;
     await visit(page, list);
     await row(page).getByRole("link", { name: `Acknowledge: ${MESSAGE}` }).click();
-    const question = page.getByRole("dialog", { name: "Take note of this alert?" });
+    const question = page.getByRole("dialog", { name: "Acknowledge this alert?" });
     await question.getByLabel("Note").fill("The limit is a test's");
     await expectAccessible(page, "the question about an alert");
     await question.getByRole("button", { name: "Acknowledge" }).click();

@@ -12,6 +12,7 @@ mod initial;
 mod measures;
 mod newest_head;
 mod observations;
+mod run_counts;
 
 /// All migrations, oldest first. Run it inside one transaction, so that two processes that start at once do not both migrate and
 /// a crash leaves nothing half done.
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(observations::Observations),
             Box::new(measures::Measures),
             Box::new(newest_head::NewestHead),
+            Box::new(run_counts::RunCounts),
         ]
     }
 }

@@ -24,7 +24,7 @@ use weir_evidence::{
     Body, Leaf,
     record::{CheckpointDiscarded, SinkCommit},
 };
-use weir_plan::{NodeKind, Plan};
+use weir_plan::{NodeId, NodeKind, Plan};
 use weir_service::Services;
 use weir_store::{
     StoreError, alerts, checkpoints,
@@ -328,6 +328,8 @@ fn counters(plan: &Plan, checkpoint: &Checkpoint) -> Vec<NodeCounters> {
         .into_iter()
         .map(|StepCounts { name, node, counts }| {
             let rules = checkpoint.rules.get(name).into_iter().flatten();
+            // What a `WHERE` leaves out was refused by nobody.
+            let filters = filters(plan, node);
             NodeCounters {
                 node: name.to_owned(),
                 kind: kind(&plan.nodes[node].kind),
@@ -336,7 +338,12 @@ fn counters(plan: &Plan, checkpoint: &Checkpoint) -> Vec<NodeCounters> {
                 quarantined: counts.quarantined,
                 denied: counts.denied,
                 late: counts.late,
-                dropped: counts.dropped,
+                dropped: if filters { 0 } else { counts.dropped },
+                filtered: if filters { counts.dropped } else { 0 },
+                absorbed: counts.absorbed,
+                emitted: counts.emitted,
+                held: counts.held,
+                observer: plan.is_observer(node),
                 malformed: counts.malformed,
                 rule_failures: rules
                     .filter(|(_, counts)| counts.failed > 0)
@@ -345,6 +352,15 @@ fn counters(plan: &Plan, checkpoint: &Checkpoint) -> Vec<NodeCounters> {
             }
         })
         .collect()
+}
+
+/// Whether a node drops rows because the text of its SQL says so: what a `WHERE` leaves out was refused by nobody.
+pub(crate) fn filters(plan: &Plan, id: NodeId) -> bool {
+    match &plan.nodes[id].kind {
+        NodeKind::Sql(_) => true,
+        NodeKind::Operator(_) => !plan.is_observer(id),
+        _ => false,
+    }
 }
 
 fn offsets(checkpoint: &Checkpoint) -> Vec<PartitionOffset> {
@@ -397,24 +413,17 @@ fn new_subject_key(key: &StoredKey) -> NewSubjectKey {
 /// What became of the rows, for lists: sources' input, sinks' output.
 pub fn totals(plan: &Plan, checkpoint: &Checkpoint) -> RowTotals {
     let mut totals = RowTotals::default();
-    for node in &plan.nodes {
+    for (id, node) in plan.nodes.iter().enumerate() {
         let counts: NodeCounts = checkpoint.counts.get(&node.name).copied().unwrap_or_default();
         match node.kind {
-            NodeKind::Source(_) => {
-                totals.rows_in += counts.rows_in;
-                totals.rows_quarantined += counts.malformed + counts.quarantined;
-                totals.rows_refused += counts.late;
-            }
+            NodeKind::Source(_) => totals.rows_in += counts.rows_in,
             NodeKind::Sink(_) => totals.rows_out += counts.out,
-            _ => {
-                totals.rows_quarantined += counts.quarantined;
-                totals.rows_refused += counts.denied + counts.late;
-                // What a `WHERE` leaves out was refused by nobody.
-                if !matches!(node.kind, NodeKind::Sql(_)) {
-                    totals.rows_refused += counts.dropped;
-                }
-            }
+            _ => {}
         }
+        let dropped = if filters(plan, id) { 0 } else { counts.dropped };
+        totals.rows_quarantined += counts.held;
+        totals.rows_refused += (counts.malformed + counts.quarantined + counts.late).saturating_sub(counts.held);
+        totals.rows_refused += counts.denied + dropped;
     }
     totals
 }

@@ -30,7 +30,7 @@ use weir_store::{
 
 use crate::{
     consent::ConsentFeed,
-    host::{Folders, LEASE, StoreHost},
+    host::{Folders, LEASE, StoreHost, filters},
 };
 
 /// How often rates are published.
@@ -258,10 +258,10 @@ impl Rates {
             .enumerate()
             .map(|(index, StepCounts { name, node, counts })| {
                 let kind_of = &plan.nodes[*node].kind;
-                let rejects: fn(&NodeCounts) -> u64 = match kind_of {
-                    // What a `WHERE` leaves out was refused by nobody.
-                    NodeKind::Sql(_) => |counts| counts.rejected() - counts.dropped,
-                    _ => NodeCounts::rejected,
+                let filters = filters(plan, *node);
+                let rejects: fn(&NodeCounts) -> u64 = match filters {
+                    true => |counts| counts.rejected() - counts.dropped,
+                    false => NodeCounts::rejected,
                 };
                 let rate = |now_count: u64, count: fn(&NodeCounts) -> u64| match &before {
                     Some((then, before)) => {
@@ -276,6 +276,7 @@ impl Rates {
                     rows_in_per_second: rate(counts.rows_in, |counts| counts.rows_in),
                     rows_out_per_second: rate(counts.out, |counts| counts.out),
                     rejects_per_second: rate(rejects(counts), rejects),
+                    filtered_per_second: if filters { rate(counts.dropped, |counts| counts.dropped) } else { 0.0 },
                     lag: live.get(*node).1,
                     rows_in: counts.rows_in,
                     rows_out: counts.out,

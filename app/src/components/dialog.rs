@@ -3,6 +3,8 @@
 use leptos::{html, prelude::*};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 
+use crate::browser;
+
 /// A modal dialog. Escape and its cancel link both lead to `cancel`.
 #[component]
 pub fn Dialog(
@@ -18,6 +20,7 @@ pub fn Dialog(
     let dialog = NodeRef::<html::Dialog>::new();
     Effect::new(move |_| {
         if let Some(dialog) = dialog.get() {
+            browser::return_focus();
             // Rendered open for those without scripts; reopened as a modal, which holds the focus.
             dialog.close();
             let _ = dialog.show_modal();

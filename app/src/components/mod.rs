@@ -3,6 +3,7 @@
 pub mod alert;
 pub mod badge;
 pub mod balance;
+pub mod decision;
 pub mod dialog;
 pub mod diff;
 pub mod editor;

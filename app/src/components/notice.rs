@@ -41,7 +41,7 @@ pub fn Notice(tone: Tone, #[prop(into)] title: String, #[prop(optional)] childre
         <div class=class role=role>
             <Icon glyph/>
             <div class="notice__body">
-                <p class="notice__title">{title}</p>
+                <p class="notice__title">{prose(&title)}</p>
                 {children.map(|children| children())}
             </div>
         </div>

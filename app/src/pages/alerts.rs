@@ -1,6 +1,6 @@
 //! What has been noticed, what of it lasts, and who has taken note?
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use leptos::{form::ActionForm, prelude::*};
 use weir_api::{Alert, AlertQuery, AlertState, AlertStates, Me};
@@ -14,11 +14,12 @@ use crate::{
         empty::{Empty, Loading},
         icon::Glyph,
         notice::{FaultNotice, FaultPage, Notice, Tone},
-        page::{PageHead, Pager},
+        page::{ActionLink, PageHead, Pager},
         search_form::SearchForm,
         time::{Ago, Moment},
         toast::use_toasts,
     },
+    connection::Lasting,
     fault::Fault,
     format, links,
     server_fns::alerts::{self, Acknowledge},
@@ -50,6 +51,7 @@ pub fn AlertList(project: String, pipeline: Option<String>) -> impl IntoView {
         Some(name) => links::pipeline_tab(&project, name, "alerts"),
         None => links::alerts(&project),
     };
+    let lasting = Lasting::begin();
     let list = Resource::new(
         {
             let (project, pipeline) = (project.clone(), pipeline.clone());
@@ -68,7 +70,7 @@ pub fn AlertList(project: String, pipeline: Option<String>) -> impl IntoView {
                 (project.clone(), query)
             }
         },
-        |(project, query)| alerts::alerts(project, query),
+        move |(project, query)| lasting.ask((project.clone(), query.clone()), alerts::alerts(project, query)),
     );
     browser::every(Duration::from_secs(4), move || {
         if question.with_untracked(String::is_empty) {
@@ -89,6 +91,8 @@ pub fn AlertList(project: String, pipeline: Option<String>) -> impl IntoView {
     let option = |chosen: Memo<String>, value: &'static str, label: &'static str| {
         view! { <option value=value selected=move || chosen.get() == value>{label}</option> }
     };
+    // Which groups are unfolded outlives the table, which is drawn anew with every answer.
+    let opened = RwSignal::new(BTreeSet::<String>::new());
     let all = base.clone();
     let (asked, back) = (project.clone(), Signal::derive(here.clone()));
     view! {
@@ -134,7 +138,7 @@ pub fn AlertList(project: String, pipeline: Option<String>) -> impl IntoView {
                             </Empty>
                         }
                         .into_any(),
-                        Ok(page) if page.items.is_empty() => view! { <NoAlerts project pipeline/> }.into_any(),
+                        Ok(page) if page.items.is_empty() => view! { <NoAlerts project pipeline allowed=me.map_or(Ok(()), |me| me.may("pipeline.update"))/> }.into_any(),
                         Ok(page) => {
                             let shown = page.items.len();
                             let pairs = untrack(filters);
@@ -144,7 +148,7 @@ pub fn AlertList(project: String, pipeline: Option<String>) -> impl IntoView {
                             let first = (!after.get_untracked().is_empty()).then(|| base.clone());
                             let row = Row { project, fixed, here: untrack(here), me };
                             let not_yours = row.may("alert.acknowledge").err();
-                            let rows = page.items.into_iter().map(|alert| row.view(alert)).collect_view();
+                            let rows = groups(page.items).into_iter().map(|group| row.group(group, opened)).collect_view();
                             view! {
                                 <div class="stack">
                                     {not_yours.map(|reason| view! { <p class="small muted" id="not-yours">"Acknowledging: " {reason}</p> })}
@@ -159,7 +163,7 @@ pub fn AlertList(project: String, pipeline: Option<String>) -> impl IntoView {
                                                     <th scope="col">{if fixed { "Step" } else { "Pipeline, step" }}</th>
                                                     <th scope="col">"Raised"</th>
                                                     <th scope="col" class="num">"Seen"</th>
-                                                    <th scope="col">"Taken note of"</th>
+                                                    <th scope="col">"Acknowledged"</th>
                                                 </tr>
                                             </thead>
                                             <tbody>{rows}</tbody>
@@ -178,6 +182,22 @@ pub fn AlertList(project: String, pipeline: Option<String>) -> impl IntoView {
     }
 }
 
+/// Alerts that differ by their cause only, in the order of the first of each.
+fn groups(alerts: Vec<Alert>) -> Vec<Vec<Alert>> {
+    let mut groups: Vec<Vec<Alert>> = Vec::new();
+    for alert in alerts {
+        let same = |first: &Alert| {
+            (&first.pipeline, &first.step, &first.message, first.severity, first.state)
+                == (&alert.pipeline, &alert.step, &alert.message, alert.severity, alert.state)
+        };
+        match groups.iter_mut().find(|group| same(&group[0])) {
+            Some(group) => group.push(alert),
+            None => groups.push(vec![alert]),
+        }
+    }
+    groups
+}
+
 /// What all rows have in common.
 struct Row {
     project: String,
@@ -192,38 +212,103 @@ impl Row {
         self.me.as_ref().map_or(Ok(()), |me| me.may(action))
     }
 
-    fn view(&self, alert: Alert) -> impl IntoView + use<> {
+    /// One alert as a row; several of the same step and message as one row that unfolds.
+    fn group(&self, mut group: Vec<Alert>, opened: RwSignal<BTreeSet<String>>) -> AnyView {
+        if group.len() == 1 {
+            return group.pop().map(|alert| self.view(alert).into_any()).into_any();
+        }
+        let first = &group[0];
+        let key = format!("{} {} {} {:?}", first.pipeline, first.step, first.message, first.state);
+        let newest = group.iter().map(|alert| alert.raised_at).max().unwrap_or(first.raised_at);
+        let (severity, state, message, step) = (first.severity, first.state, first.message.clone(), first.step.clone());
+        let count = group.len() as u64;
+        let noted = group.iter().filter(|alert| alert.acknowledged.is_some()).count() as u64;
+        let pipeline = self.pipeline(first);
+        let causes = group.iter().map(|alert| self.cause(alert)).collect_view();
+        let is_open = {
+            let key = key.clone();
+            move || opened.try_with(|opened| opened.contains(&key)).unwrap_or(false)
+        };
+        let on_toggle = move |event: leptos::ev::Event| {
+            let open = event_target::<web_sys::Element>(&event).has_attribute("open");
+            opened.try_update(|opened| if open { opened.insert(key.clone()) } else { opened.remove(&key) });
+        };
+        view! {
+            <tr>
+                <td colspan="7" class="alert-group">
+                    <details open=is_open on:toggle=on_toggle>
+                        <summary>
+                            <span class="row">
+                                <strong class="break">{message}</strong>
+                                <SeverityBadge severity/>
+                                <AlertBadge state/>
+                                <span class="tag">{format::plural(count, "cause", "causes")}</span>
+                            </span>
+                            <span class="cell-sub">{pipeline}" "<code>{step}</code>" · the newest raised "<Ago at=newest/>" · "{format!("{} of {} acknowledged", format::count(noted), format::count(count))}</span>
+                        </summary>
+                        <ul class="causes">{causes}</ul>
+                    </details>
+                </td>
+            </tr>
+        }
+        .into_any()
+    }
+
+    /// One of several causes: what tells it from the others.
+    fn cause(&self, alert: &Alert) -> impl IntoView + use<> {
+        let seen = seen(alert);
+        view! {
+            <li>
+                <span>"Cause " <code title=alert.cause.clone()>{short_cause(&alert.cause)}</code></span>
+                <span class="muted">"raised " <Ago at=alert.raised_at/> " · seen " {seen}</span>
+                {alert.detail.clone().map(|detail| view! { <span class="break">{detail}</span> })}
+                {self.leads(alert)}
+                <span class="causes__note">{self.note(alert)}</span>
+            </li>
+        }
+    }
+
+    fn pipeline(&self, alert: &Alert) -> Option<AnyView> {
+        (!self.fixed).then(|| {
+            let name = alert.pipeline.to_string();
+            let href = links::pipeline(&self.project, &name);
+            view! { <a href=href>{name}</a> }.into_any()
+        })
+    }
+
+    /// To the run and to the evidence.
+    fn leads(&self, alert: &Alert) -> AnyView {
         let project = &self.project;
         let run = links::run(project, &alert.run.to_string());
         let leaf = self.may("audit.read").is_ok();
         let entry =
             |words: &'static str, index: u64| leaf.then(|| view! { <a href=links::audit_entry(project, index)>{words}</a> });
-        let (raised, ended) = (entry("Evidence", alert.raised_leaf), alert.ended_leaf.map(|index| entry("of its end", index)));
-        let pipeline = (!self.fixed).then(|| {
-            let name = alert.pipeline.to_string();
-            let href = links::pipeline(project, &name);
-            view! { <a href=href>{name}</a> }
-        });
+        let (raised, ended) =
+            (entry("Evidence", alert.raised_leaf), alert.ended_leaf.map(|index| entry("Evidence of its end", index)));
+        view! { <span class="cell-links"><a href=run>"Run"</a> {raised} {ended}</span> }.into_any()
+    }
+
+    fn view(&self, alert: Alert) -> impl IntoView + use<> {
+        let leads = self.leads(&alert);
+        let pipeline = self.pipeline(&alert);
         let ended_at = alert.ended_at.map(|at| view! { <span class="cell-sub"><Moment at/></span> });
-        let seen = match alert.state {
-            // The step tells how often once the cause is gone.
-            AlertState::Open | AlertState::Forgotten if alert.seen <= 1 => "at least once".to_owned(),
-            _ => format::plural(alert.seen, "time", "times"),
-        };
+        let seen = seen(&alert);
         let note = self.note(&alert);
+        let cause = alert.cause.clone();
         view! {
             <tr>
                 <td>
                     <strong>{alert.message}</strong>
                     {alert.detail.map(|detail| view! { <span class="cell-sub">{detail}</span> })}
-                    <span class="cell-sub row"><a href=run>"Run"</a> {raised} {ended}</span>
+                    <span class="cell-sub">"Cause " <code title=cause.clone()>{short_cause(&cause)}</code></span>
+                    {leads}
                 </td>
                 <td data-label="Severity"><SeverityBadge severity=alert.severity/></td>
                 <td data-label="State"><AlertBadge state=alert.state/>{ended_at}</td>
                 <td data-label={if self.fixed { "Step" } else { "Pipeline, step" }}>{pipeline}<span class="cell-sub"><code>{alert.step}</code></span></td>
                 <td data-label="Raised"><Ago at=alert.raised_at/><span class="cell-sub"><Moment at=alert.raised_at/></span></td>
                 <td class="num" data-label="Seen">{seen}</td>
-                <td data-label="Taken note of">{note}</td>
+                <td data-label="Acknowledged">{note}</td>
             </tr>
         }
     }
@@ -253,6 +338,20 @@ impl Row {
     }
 }
 
+/// Enough of a cause to tell it from others by eye.
+fn short_cause(cause: &str) -> String {
+    cause.chars().take(8).collect()
+}
+
+/// How often its cause was seen.
+fn seen(alert: &Alert) -> String {
+    match alert.state {
+        // The step tells how often once the cause is gone.
+        AlertState::Open | AlertState::Forgotten if alert.seen <= 1 => "at least once".to_owned(),
+        _ => format::plural(alert.seen, "time", "times"),
+    }
+}
+
 /// The question that the address asks: what is known or done about an alert?
 #[component]
 fn Question(
@@ -266,7 +365,7 @@ fn Question(
     let toasts = use_toasts();
     Effect::new(move |_| {
         if let Some(Ok(())) = action.value().get() {
-            toasts.done("Taken note of. The alert stays open until its cause is gone.");
+            toasts.done("Acknowledged. The alert stays open until its cause is gone.");
             // Only once the address that the answer led to has been taken in.
             set_timeout(move || list.refetch(), Duration::ZERO);
         }
@@ -306,9 +405,9 @@ fn Question(
                     let (to, hidden_id) = (cancel.clone(), id.clone());
                     let confirm = move || view! { <button class="btn btn--primary" type="submit" form="acknowledge">"Acknowledge"</button> };
                     Some(view! {
-                        <Dialog title="Take note of this alert?" cancel confirm>
+                        <Dialog title="Acknowledge this alert?" cancel confirm>
                             <p><SeverityBadge severity=alert.severity/> " " <strong>{alert.message}</strong></p>
-                            <p class="small muted">"Step " <code>{step}</code> " of " {pipeline} {alert.detail.map(|detail| format!(": {detail}"))}</p>
+                            <p class="small muted">"Cause " <code>{short_cause(&alert.cause)}</code> " of step " <code>{step}</code> " of " {pipeline} {alert.detail.map(|detail| format!(": {detail}"))}</p>
                             <p>"It stays open until its cause is gone. Your name and the time go on record; of the note the audit log keeps a hash."</p>
                             <ActionForm action attr:id="acknowledge">
                                 <input type="hidden" name="project" value=project.clone()/>
@@ -331,17 +430,40 @@ fn Question(
 }
 
 #[component]
-fn NoAlerts(project: String, pipeline: Option<String>) -> impl IntoView {
-    let (href, go) = match &pipeline {
-        Some(name) => (links::pipeline_tab(&project, name, "edit"), "Add an alert step"),
-        None => (links::pipelines(&project), "See the pipelines"),
+fn NoAlerts(project: String, pipeline: Option<String>, allowed: Result<(), String>) -> impl IntoView {
+    let (href, go, allowed) = match &pipeline {
+        Some(name) => (links::pipeline_tab(&project, name, "edit"), "Add an alert step", allowed),
+        None => (links::pipelines(&project), "See the pipelines", Ok(())),
     };
     view! {
         <Empty
             glyph=Glyph::Check title="No alerts"
             text="An alert step raises one when its condition holds on a row, or when a rule over windows is broken. It appears here, once a cause, and closes by itself."
         >
-            <a class="btn" href=href>{go}</a>
+            <ActionLink href label=go allowed/>
         </Empty>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alert(message: &str, cause: &str, state: &str) -> Alert {
+        serde_json::from_value(serde_json::json!({
+            "id": "01900000-0000-7000-8000-000000000000", "state": state, "severity": "warn", "pipeline": "payments",
+            "run": "01900000-0000-7000-8000-000000000001", "step": "watch", "cause": cause, "message": message, "detail": null,
+            "raised_at": "2026-01-31T13:05:09Z", "ended_at": null, "seen": 1, "raised_leaf": 1, "ended_leaf": null, "acknowledged": null,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn alerts_that_differ_by_their_cause_only_stand_together() {
+        let alerts =
+            vec![alert("a", "01", "open"), alert("b", "02", "open"), alert("a", "03", "open"), alert("a", "04", "resolved")];
+        let causes: Vec<Vec<String>> =
+            groups(alerts).into_iter().map(|group| group.into_iter().map(|alert| alert.cause).collect()).collect();
+        assert_eq!(causes, [vec!["01", "03"], vec!["02"], vec!["04"]]);
     }
 }

@@ -105,8 +105,9 @@ pub fn AuditPage() -> impl IntoView {
             // Who may not read the log is told so, and is not asked what to search for.
             <Suspense>
                 {move || Suspend::new(async move {
-                    let may_read = reader.await.is_ok_and(|me| me.may("audit.read").is_ok());
-                    may_read.then(|| view! { <VerifyPanel project reader list/> <Search project filters/> })
+                    let me = reader.await.ok().filter(|me| me.may("audit.read").is_ok())?;
+                    let actions = me.permissions.into_iter().map(|permission| permission.action).collect::<Vec<_>>();
+                    Some(view! { <VerifyPanel project reader list/> <Search project filters actions/> })
                 })}
             </Suspense>
             <Transition fallback=|| view! { <Loading/> }>
@@ -172,7 +173,7 @@ fn row(project: &str, entry: AuditEntry) -> impl IntoView + use<> {
                 <a class="row-link" href=links::audit_entry(project, entry.index)>{entry.action}</a>
                 <span class="cell-sub">{kind(&entry.kind)}</span>
             </td>
-            <td data-label="On"><code class="break">{entry.resource}</code></td>
+            <td data-label="On">{on(project, entry.resource)}</td>
             <td data-label="Who">{entry.actor_name.unwrap_or(entry.actor)}</td>
             <td data-label="Outcome"><OutcomeBadge outcome=entry.outcome/></td>
             <td class="num" data-label="When"><Ago at=entry.at/></td>
@@ -181,9 +182,23 @@ fn row(project: &str, entry: AuditEntry) -> impl IntoView + use<> {
     }
 }
 
+/// What an entry is about; a pipeline leads to its page.
+fn on(project: &str, resource: String) -> AnyView {
+    match resource.strip_prefix("pipeline:") {
+        Some(name) => {
+            let href = links::pipeline(project, name.split('@').next().unwrap_or(name));
+            view! { <a href=href><code class="break">{resource}</code></a> }.into_any()
+        }
+        None => view! { <code class="break">{resource}</code> }.into_any(),
+    }
+}
+
+/// All kinds but what pipelines do by themselves.
+const PEOPLE: &str = "admin,quarantine_read,consent_change,consent_imported,contract_registered,key_event";
+
 /// The kinds of entries, with what each speaks of.
 const KINDS: [(&str, &str); 12] = [
-    ("admin", "somebody's act"),
+    ("admin", "a person's act, allowed or denied"),
     ("checkpoint", "a checkpoint's decisions"),
     ("run_started", "a run began"),
     ("run_ended", "a run ended"),
@@ -203,7 +218,7 @@ pub fn kind(kind: &str) -> String {
 }
 
 #[component]
-fn Search(project: Memo<String>, filters: Filters) -> impl IntoView {
+fn Search(project: Memo<String>, filters: Filters, actions: Vec<String>) -> impl IntoView {
     let text = |id: &'static str, label: &'static str, hint: &'static str, kind: &'static str, value: Memo<String>| {
         view! {
             <div class={if id == "text" { "field field--grow" } else { "field" }}>
@@ -211,6 +226,7 @@ fn Search(project: Memo<String>, filters: Filters) -> impl IntoView {
                 <input
                     class="input" id=format!("a-{id}") name=id type=kind placeholder=hint
                     value=value.get_untracked() prop:value=value data-search=(id == "text").then_some("")
+                    list=(id == "action").then_some("a-actions")
                 />
             </div>
         }
@@ -220,6 +236,7 @@ fn Search(project: Memo<String>, filters: Filters) -> impl IntoView {
     };
     let (outcome, of_kind) = (filters.outcome, filters.kind);
     view! {
+        <datalist id="a-actions">{actions.into_iter().map(|action| view! { <option value=action></option> }).collect_view()}</datalist>
         <SearchForm action=links::audit(&project.get_untracked()) fields=FIELDS>
             <div class="filters" role="search">
                 {text("text", "Search", "any words or ids", "search", filters.text)}
@@ -229,6 +246,7 @@ fn Search(project: Memo<String>, filters: Filters) -> impl IntoView {
                     <label class="field__label" for="a-kind">"Kind"</label>
                     <select class="input" id="a-kind" name="kind">
                         {option(of_kind, "", "Any")}
+                        {option(of_kind, PEOPLE, "people's acts, without checkpoints")}
                         {KINDS.map(|(value, words)| option(of_kind, value, words)).collect_view()}
                     </select>
                 </div>
@@ -330,7 +348,18 @@ fn Verdict(project: String, result: VerifyResult) -> impl IntoView {
             }
             .into_any()
         }
-        None => view! {
+        None => {
+            let signed = result.head.as_ref().map_or(0, |head| head.size);
+            let unsigned = result.leaves.saturating_sub(signed);
+            let newer = (unsigned > 0).then(|| {
+                view! {
+                    <p>{format!(
+                        "{} newer than the newest signed head and not yet under a signature; the next is due within a minute.",
+                        format::plural(unsigned, "entry is", "entries are"),
+                    )}</p>
+                }
+            });
+            view! {
             <Notice tone=Tone::Ok title="The log verifies">
                 <p>
                     {format!(
@@ -339,11 +368,13 @@ fn Verdict(project: String, result: VerifyResult) -> impl IntoView {
                         format::plural(result.heads, "signed head", "signed heads"),
                     )}
                 </p>
+                {newer}
                 <p>"Root " <code class="break">{result.root}</code></p>
                 <p class="notice__meta">"Verified " <Moment at=result.verified_at/> ". To prove it without this server: " <code>"weir audit verify"</code></p>
             </Notice>
+            }
+            .into_any()
         }
-        .into_any(),
     }
 }
 

@@ -7,6 +7,7 @@ use super::{audit::kind, param};
 use crate::{
     components::{
         badge::OutcomeBadge,
+        decision::Decision,
         empty::Loading,
         notice::{FaultNotice, FaultPage},
         page::PageHead,
@@ -49,6 +50,10 @@ fn Entry(project: String, page: Data) -> impl IntoView {
     let outcome = entry.outcome;
     let who = entry.actor_name.clone().unwrap_or_else(|| entry.actor.clone());
     let lead = format!("{}: {} on {}, by {}.", capital(&kind(&entry.kind)), entry.action, entry.resource, who);
+    let body = entry.leaf["body"].clone();
+    let decided = entry.kind == "checkpoint";
+    let pipeline =
+        entry.resource.strip_prefix("pipeline:").map(|name| links::pipeline(&project, name.split('@').next().unwrap_or(name)));
     let leaf = serde_json::to_string_pretty(&entry.leaf).unwrap_or_default();
     let beside = move |rel: &'static str, name: &'static str, index: Option<u64>| {
         index.map(|index| view! { <a class="btn btn--small" rel=rel href=links::audit_entry(&project, index)>{name}</a> })
@@ -70,12 +75,17 @@ fn Entry(project: String, page: Data) -> impl IntoView {
                             {fact("Who", entry.actor_name.clone())}
                             {fact("In the entry", Some(entry.actor.clone()))}
                             {fact("Action", Some(entry.action.clone()))}
-                            {fact("On", Some(entry.resource.clone()))}
+                            <dt>"On"</dt>
+                            <dd>{match pipeline {
+                                Some(href) => view! { <a href=href><code>{entry.resource.clone()}</code></a> }.into_any(),
+                                None => view! { <code>{entry.resource.clone()}</code> }.into_any(),
+                            }}</dd>
                             {fact("Rule", entry.rule.clone())}
                             {fact("Request", entry.request_id.clone())}
                             {fact("From", entry.remote_address.clone())}
                         </dl>
                     </section>
+                    {decided.then(|| view! { <Decision body/> })}
                     <section class="section" aria-labelledby="leaf">
                         <div class="section__head"><h2 id="leaf">"Exactly what was hashed"</h2><p>"formatted for reading"</p></div>
                         <pre class="document" tabindex="0" aria-label="The entry as JSON">{leaf}</pre>

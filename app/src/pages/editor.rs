@@ -12,9 +12,10 @@ use crate::{
         editor::{CodeEditor, Findings, summary},
         empty::Loading,
         graph::PipelineGraph,
-        notice::{FaultNotice, FaultPage},
+        notice::{FaultNotice, FaultPage, Notice, Tone},
         page::PageHead,
     },
+    drafts::{self, Place},
     fault::Fault,
     links,
     server_fns::pipelines::{self, Save},
@@ -39,7 +40,7 @@ pub fn NewPipelinePage() -> impl IntoView {
                         view! {
                             <div class="page page--wide">
                                 <PageHead title="New pipeline" lead="An example to change: made-up payments that pass rules and masking before they are written." crumbs/>
-                                <Editor project base=None document=EXAMPLE.to_owned() may=me.may("pipeline.create") may_deploy=me.may("pipeline.deploy")/>
+                                <Editor project reader=me.name.clone() base=None document=EXAMPLE.to_owned() may=me.may("pipeline.create") may_deploy=me.may("pipeline.deploy")/>
                             </div>
                         }
                         .into_any()
@@ -67,7 +68,7 @@ pub fn EditPipelinePage() -> impl IntoView {
                         view! {
                             <div class="page page--wide">
                                 <PageHead title=format!("Edit {name}") lead=format!("From version {version}. Saving makes version {}; what runs goes on until it is deployed.", version + 1) crumbs/>
-                                <Editor project base=Some((name, version)) document=page.pipeline.document may=me.may("pipeline.update") may_deploy=me.may("pipeline.deploy")/>
+                                <Editor project reader=me.name.clone() base=Some((name, version)) document=page.pipeline.document may=me.may("pipeline.update") may_deploy=me.may("pipeline.deploy")/>
                             </div>
                         }
                         .into_any()
@@ -98,6 +99,8 @@ struct Answer {
 #[component]
 fn Editor(
     project: String,
+    /// The name of who writes.
+    reader: String,
     /// The pipeline and the version that the change starts from; none for a new one.
     base: Option<(String, u32)>,
     document: String,
@@ -119,6 +122,7 @@ fn Editor(
         full.unwrap_or_else(|| structural.get())
     });
     check_as_typed(project.clone(), text, structural, answer);
+    let kept = Kept::begin(Place::new(&reader, &project, base.as_ref().map(|(name, _)| name.as_str())), &base, &document, text);
 
     let blocked = Memo::new(move |_| match &may {
         Err(reason) => Some(reason.clone()),
@@ -144,19 +148,23 @@ fn Editor(
     let preview =
         Memo::new(move |_| answer.with(|answer| answer.as_ref().and_then(|answer| answer.outcome.as_ref().ok()?.graph.clone())));
     let failed = move || save.value().get().and_then(Result::err);
-    let (name, version) = base.unzip();
+    let name = base.map(|(name, _)| name);
     let is_new = name.is_none();
     let back = match &name {
         Some(name) => links::pipeline(&project, name),
         None => links::pipelines(&project),
     };
     view! {
-        {move || failed().map(|fault| view! { <FaultNotice fault/> })}
+        {move || failed().map(|fault| match fault.is_signed_out() {
+            true => view! { <SignedOut/> }.into_any(),
+            false => view! { <FaultNotice fault/> }.into_any(),
+        })}
+        {move || kept.restored.get().map(|from| view! { <Restored kept from/> })}
         <div on:submit:capture=hold>
         <ActionForm action=save>
             <input type="hidden" name="project" value=project/>
             {name.map(|name| view! { <input type="hidden" name="name" value=name/> })}
-            {version.map(|version| view! { <input type="hidden" name="expected_version" value=version/> })}
+            {move || kept.from.get().map(|version| view! { <input type="hidden" name="expected_version" value=version/> })}
             <div class="split">
                 <CodeEditor name="document" label="Pipeline document, YAML" text findings area/>
                 <aside class="stack" aria-label="Findings">
@@ -197,6 +205,94 @@ fn Editor(
     }
 }
 
+/// The text beside what was saved, kept in the tab as long as it differs.
+#[derive(Clone, Copy)]
+struct Kept {
+    place: StoredValue<Place>,
+    text: RwSignal<String>,
+    /// The text that was saved, and its version.
+    saved: StoredValue<(Option<u32>, String)>,
+    /// The version that the text is made from.
+    from: RwSignal<Option<u32>>,
+    /// The text is one that had not been saved before; with the version that it was made from.
+    restored: RwSignal<Option<Option<u32>>>,
+}
+
+impl Kept {
+    /// Takes back what was not saved, then keeps what is written from now on.
+    fn begin(place: Place, base: &Option<(String, u32)>, document: &str, text: RwSignal<String>) -> Self {
+        let version = base.as_ref().map(|(_, version)| *version);
+        let kept = Self {
+            place: StoredValue::new(place),
+            text,
+            saved: StoredValue::new((version, document.to_owned())),
+            from: RwSignal::new(version),
+            restored: RwSignal::new(None),
+        };
+        Effect::new(move |earlier: Option<()>| {
+            let now = text.get();
+            let place = kept.place.get_value();
+            if earlier.is_none()
+                && let Some(draft) = drafts::read(&place).filter(|draft| draft.text != now)
+            {
+                kept.from.set(draft.from);
+                kept.restored.set(Some(draft.from));
+                text.set(draft.text);
+                return;
+            }
+            match kept.is_saved(&now) {
+                true => drafts::discard(&place),
+                false => drafts::keep(&place, &drafts::Draft { from: kept.from.get_untracked(), text: now }),
+            }
+        });
+        browser::ask_before_leaving(move || kept.text.try_with_untracked(|text| !kept.is_saved(text)).unwrap_or(false));
+        kept
+    }
+
+    fn is_saved(self, text: &str) -> bool {
+        self.saved.try_with_value(|(_, saved)| saved == text).unwrap_or(true)
+    }
+
+    /// Back to what was saved.
+    fn discard(self) {
+        let (version, saved) = self.saved.get_value();
+        self.restored.set(None);
+        self.from.set(version);
+        self.text.set(saved);
+    }
+}
+
+/// Says that the text is one that was not saved, and how to be rid of it.
+#[component]
+fn Restored(kept: Kept, from: Option<u32>) -> impl IntoView {
+    let newest = kept.saved.with_value(|(version, _)| *version);
+    let behind = (from != newest).then(|| {
+        let (from, newest) = (from.unwrap_or_default(), newest.unwrap_or_default());
+        view! { <p>{format!("It was made from version {from}, and version {newest} is the newest: saving it will be refused, so that nobody's change is lost. Copy what is yours, discard it here, and repeat the change.")}</p> }
+    });
+    let back = match newest {
+        Some(version) => format!("Discard it and show version {version}"),
+        None => "Discard it and show the example".to_owned(),
+    };
+    view! {
+        <Notice tone=Tone::Info title="Your unsaved text is back">
+            {behind}
+            <p><button class="btn btn--small" type="button" on:click=move |_| kept.discard()>{back}</button></p>
+        </Notice>
+    }
+}
+
+/// The session was over when the text was sent; it is kept, and sign-in leads back to it.
+#[component]
+fn SignedOut() -> impl IntoView {
+    let here = leptos_router::hooks::use_location().pathname;
+    view! {
+        <Notice tone=Tone::Warn title="Your session is over">
+            <p>"What you wrote is kept in this tab. "<a href=move || links::sign_in(&here.get())>"Sign in again"</a>", and you come back to it."</p>
+        </Notice>
+    }
+}
+
 /// The structure at once, in the browser; the plan a little later, on the server, when the structure stands.
 fn check_as_typed(
     project: String,
@@ -206,21 +302,24 @@ fn check_as_typed(
 ) {
     let project = StoredValue::new(project);
     let check_plan = browser::debounced(Duration::from_millis(450), move || {
-        let document = text.get_untracked();
-        if structural.with_untracked(|findings| has_errors(findings)) {
+        // The editor may be left at any moment, also while the server checks.
+        let (Some(document), Some(project)) = (text.try_get_untracked(), project.try_get_value()) else { return };
+        if structural.try_with_untracked(|findings| has_errors(findings)) != Some(false) {
             return;
         }
         spawn_local(async move {
-            let outcome = pipelines::validate(project.get_value(), document.clone()).await;
+            let outcome = pipelines::validate(project, document.clone()).await;
             // Only the newest text's answer counts.
-            if text.with_untracked(|now| *now == document) {
-                answer.set(Some(Answer { text: document, outcome }));
+            if text.try_with_untracked(|now| *now == document) == Some(true) {
+                answer.try_set(Some(Answer { text: document, outcome }));
             }
         });
     });
     let check_structure = browser::debounced(Duration::from_millis(120), move || {
-        structural.set(text.with_untracked(|text| structure(text)));
-        check_plan();
+        if let Some(found) = text.try_with_untracked(|text| structure(text)) {
+            structural.try_set(found);
+            check_plan();
+        }
     });
     Effect::new(move |_| {
         text.track();

@@ -17,6 +17,7 @@ use crate::{
         stat::Stat,
         time::{Ago, use_clock},
     },
+    connection::Lasting,
     format, links,
     server_fns::overview::{self, OverviewPage as Data},
     shell::{use_project, use_reader},
@@ -26,7 +27,8 @@ use crate::{
 pub fn OverviewPage() -> impl IntoView {
     let project = use_project();
     let reader = use_reader();
-    let data = Resource::new(move || project.get(), overview::overview);
+    let lasting = Lasting::begin();
+    let data = Resource::new(move || project.get(), move |project| lasting.ask(project.clone(), overview::overview(project)));
     browser::every(Duration::from_secs(3), move || data.refetch());
     view! {
         <Transition fallback=|| view! { <div class="page"><Loading/></div> }>
@@ -39,6 +41,8 @@ pub fn OverviewPage() -> impl IntoView {
                         let title = me.as_ref().ok().and_then(|me| me.projects.iter().find(|one| Some(&one.project) == me.project.as_ref()).map(|one| one.title.clone()));
                         let may_create = me.map_or(Ok(()), |me| me.may("pipeline.create"));
                         let new = links::new_pipeline(&project);
+                        let (shown, total) = (data.pipelines.len() as u64, data.overview.pipelines.total);
+                        let rest = (total > shown).then(|| format!("{} shown; see all {}", format::count(shown), format::count(total)));
                         let lead = title.map(|title| format!("{title}: everything that flows, and everything that was held back."));
                         view! {
                             <div class="page">
@@ -51,7 +55,7 @@ pub fn OverviewPage() -> impl IntoView {
                                 <section class="section" aria-labelledby="pipelines">
                                     <div class="section__head">
                                         <h2 id="pipelines">"Pipelines"</h2>
-                                        <p>{states(&data)}</p>
+                                        <p>{states(&data)} {rest.map(|rest| view! { " · " <a href=links::pipelines(&project)>{rest}</a> })}</p>
                                     </div>
                                     <PipelineTable project rows=data.pipelines/>
                                 </section>
@@ -92,7 +96,7 @@ fn Attention(project: String, data: Data) -> impl IntoView {
         items.push((class, Glyph::Alert, text, "See them", links::alerts(&project)));
     }
     if data.overview.quarantined_rows > 0 {
-        let rows = format::plural(data.overview.quarantined_rows, "row waits", "rows wait");
+        let rows = format::plural(data.overview.quarantined_rows, "row is held", "rows are held");
         items.push(("is-warn", Glyph::Quarantine, format!("{rows} in quarantine"), "Read why", links::quarantine(&project)));
     }
     for row in &data.pipelines {
@@ -141,10 +145,11 @@ fn Numbers(project: String, data: Data) -> impl IntoView {
         <div class="stats">
             <Stat label="Read" value=format::short(overview.rows_in_per_second) unit="rows/s" note="by all sources".to_owned()/>
             <Stat label="Written" value=format::short(overview.rows_out_per_second) unit="rows/s" note="to all sinks".to_owned()/>
-            <Stat label="Rejected" value=format::short(overview.rejects_per_second) unit="rows/s" note="held, denied, late or dropped".to_owned()/>
+            <Stat label="Rejected" value=format::short(overview.rejects_per_second) unit="rows/s" note="quarantined, denied, late or dropped".to_owned()/>
+            <Stat label="Filtered by SQL" value=format::short(overview.filtered_per_second) unit="rows/s" note="left out by a WHERE".to_owned()/>
             <Stat
                 label="In quarantine" value=format::count(quarantined) unit={if quarantined == 1 { "row" } else { "rows" }}
-                note="sealed, with every reason".to_owned() href=links::quarantine(&project) tone={if quarantined > 0 { "warn" } else { "" }}
+                note="held now, of all runs, with every reason".to_owned() href=links::quarantine(&project) tone={if quarantined > 0 { "warn" } else { "" }}
             />
             {overview.open_alerts.map(|open| {
                 let note = if open.total == 0 { "nothing is wrong that steps look for".to_owned() } else { format!("{} not acknowledged", format::count(open.unacknowledged)) };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leptos::prelude::*;
-use weir_api::{AlertSeverity, FailureDomain, PipelineState, RunState, Severity};
+use weir_api::{AlertSeverity, Diagnostic, FailureDomain, Me, PipelineState, RunState, Severity};
 
 use super::{
     alerts::AlertList,
@@ -28,7 +28,8 @@ use crate::{
         page::{ActionLink, PageHead, Tabs},
         time::Ago,
     },
-    format, links,
+    connection::Lasting,
+    drafts, format, links,
     server_fns::pipelines::{self, PipelinePage as Data},
     shell::{use_project, use_reader},
 };
@@ -39,7 +40,11 @@ pub fn PipelinePage() -> impl IntoView {
     let reader = use_reader();
     let chosen = query("node");
     let live = Live::new(project);
-    let data = Resource::new(move || (project.get(), name.get()), |(project, name)| pipelines::pipeline(project, name));
+    let lasting = Lasting::begin();
+    let data = Resource::new(
+        move || (project.get(), name.get()),
+        move |(project, name)| lasting.ask((project.clone(), name.clone()), pipelines::pipeline(project, name)),
+    );
     browser::every(Duration::from_secs(4), move || {
         if confirm.with_untracked(String::is_empty) {
             data.refetch();
@@ -54,6 +59,7 @@ pub fn PipelinePage() -> impl IntoView {
                     Ok(page) => {
                         live.follow(&page);
                         let project = project.get_untracked();
+                        settle_drafts(me.as_ref().ok(), &project, &page);
                         let summary = page.pipeline.summary.clone();
                         let name = summary.name.to_string();
                         let crumbs = vec![("Pipelines".to_owned(), links::pipelines(&project))];
@@ -74,7 +80,7 @@ pub fn PipelinePage() -> impl IntoView {
                                     move || (tab.get() != "alerts").then(|| view! { <OpenAlerts project=project.clone() page=page.clone()/> })
                                 }
                                 {
-                                    let (project, name, held) = (project.clone(), name.clone(), page.run.as_ref().map(|run| run.summary.rows_quarantined));
+                                    let (project, name, held) = (project.clone(), name.clone(), page.held.iter().map(|held| held.rows).sum::<u64>());
                                     let open = page.open_alerts.map(|open| open.total);
                                     move || {
                                         let at = |tab: &str| links::pipeline_tab(&project, &name, tab);
@@ -86,7 +92,7 @@ pub fn PipelinePage() -> impl IntoView {
                                             one("Runs", "runs", None),
                                             one("Quality", "quality", None),
                                             one("Alerts", "alerts", open.filter(|n| *n > 0)),
-                                            one("Quarantine", "quarantine", held.filter(|n| *n > 0)),
+                                            one("Quarantine", "quarantine", Some(held).filter(|n| *n > 0)),
                                         ];
                                         view! { <Tabs label="Pipeline" tabs/> }
                                     }
@@ -113,6 +119,14 @@ pub fn PipelinePage() -> impl IntoView {
         </Transition>
         <Confirm project name question=confirm data reader/>
     }
+}
+
+/// What is saved now need not be kept as a draft.
+fn settle_drafts(me: Option<&Me>, project: &str, page: &Data) {
+    let Some(me) = me else { return };
+    let (reader, project, name) = (me.name.to_string(), project.to_owned(), page.pipeline.summary.name.to_string());
+    let saved = page.pipeline.document.clone();
+    Effect::new(move |_| drafts::settle(&reader, &project, &name, &saved));
 }
 
 /// Purpose, owner, versions: what a steward asks first.
@@ -156,14 +170,37 @@ fn Failure(project: String, page: Data) -> impl IntoView {
             </Notice>
         }
     });
-    let broken = page.pipeline.diagnostics.iter().any(|finding| finding.severity == Severity::Error).then(|| {
-        view! {
-            <Notice tone=Tone::Warn title="The document no longer plans">
-                <p>"Something it refers to has changed since it was saved. See the findings under Document."</p>
-            </Notice>
-        }
+    let summary = &page.pipeline.summary;
+    let errors: Vec<_> = page.pipeline.diagnostics.iter().filter(|finding| finding.severity == Severity::Error).collect();
+    let broken = errors.first().map(|first| {
+        let version = summary.version;
+        // What was deployed had planned.
+        let then = match summary.deployed_version {
+            Some(deployed) if deployed == version => {
+                format!("Version {version} planned when it was deployed: something that it refers to has changed since.")
+            }
+            _ => format!("Version {version} cannot be deployed until this is mended."),
+        };
+        let more = match errors.len() as u64 - 1 {
+            0 => String::new(),
+            more => format!(
+                " There {} {}.",
+                if more == 1 { "is" } else { "are" },
+                format::plural(more, "further error", "further errors")
+            ),
+        };
+        view! { <Notice tone=Tone::Bad title=headline(first)><p>{then} {more}</p></Notice> }
     });
     view! { {failure} {broken} }
+}
+
+/// A finding in a few words.
+fn headline(finding: &Diagnostic) -> String {
+    match (&finding.trail, finding.code.as_str()) {
+        (Some(trail), "leak") => format!("`{}` would leak to `{}`", trail.column, trail.sink),
+        (Some(trail), "purpose") => format!("The purpose does not allow `{}` in `{}`", trail.column, trail.sink),
+        _ => finding.message.clone(),
+    }
 }
 
 /// That alerts of the pipeline are open, and how bad the worst is.

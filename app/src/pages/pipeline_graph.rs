@@ -11,6 +11,7 @@ use crate::{
     components::{
         badge::{ClassMark, StageMark},
         balance::Balance,
+        editor::Findings,
         graph::{PipelineGraph, layout::Lane, rates_of},
         stat::{Sparkline, Stat},
         time::Ago,
@@ -41,14 +42,28 @@ pub fn GraphTab(
         move || chosen.with(|chosen| graph.nodes.iter().find(|node| &node.name == chosen).cloned())
     };
     let close = base.clone();
+    let findings: Vec<_> = page.pipeline.diagnostics.iter().filter(|finding| finding.is_error()).cloned().collect();
+    let leaks: Vec<_> = findings.iter().filter_map(|finding| finding.trail.clone()).collect();
+    let found = (!findings.is_empty()).then(|| {
+        view! {
+            <section class="section" aria-labelledby="findings">
+                <div class="section__head">
+                    <h2 id="findings">"What stands against it"</h2>
+                    {(!leaks.is_empty()).then(|| view! { <p>"The way of what would leak is drawn red."</p> })}
+                </div>
+                <Findings findings=Signal::stored(findings)/>
+            </section>
+        }
+    });
     view! {
         <div class="stack">
             <LiveNumbers live graph_sources=sources(&graph.nodes) graph_sinks=sinks(&graph.nodes)/>
-            <PipelineGraph graph rates=live.rates.into() chosen=Signal::derive(move || Some(chosen.get())) base/>
+            <PipelineGraph graph leaks rates=live.rates.into() chosen=Signal::derive(move || Some(chosen.get())) base/>
             <Legend live/>
+            {found}
             {move || match node_of() {
                 Some(node) => {
-                    let counters = run.as_ref().and_then(|run| run.nodes.iter().find(|one| one.node == node.name).cloned());
+                    let counters = run.as_ref().and_then(|run| run.pipeline_nodes.iter().find(|one| one.node == node.name).cloned());
                     view! { <NodePanel node counters live project=project.clone() pipeline=name.clone() close=close.clone()/> }.into_any()
                 }
                 None => view! { <p class="small muted">"Choose a node to see its columns, their classification and what it rejects."</p> }.into_any(),
@@ -209,7 +224,8 @@ fn NodePanel(
             format::short(reading.rejects_per_second)
         ))
     };
-    let rejects = counters.map(|counters| rejects(counters, quarantine));
+    let asks_consent = node.operator == "consent";
+    let rejects = counters.map(|counters| rejects(counters, asks_consent, quarantine));
     view! {
         <section class=format!("panel c-{}", lane.as_str()) aria-label=label>
             <div class="panel__head">
@@ -256,19 +272,34 @@ fn columns(columns: &[GraphColumn]) -> AnyView {
 }
 
 /// The balance of the node, and which rules held rows back.
-fn rejects(counters: NodeCounters, quarantine: String) -> impl IntoView {
+fn rejects(counters: NodeCounters, asks_consent: bool, quarantine: String) -> impl IntoView {
     let rules = counters.rule_failures.clone();
-    let held = counters.quarantined > 0;
+    let held = counters.held;
+    let against = if asks_consent { "without consent" } else { "against a rule" };
+    let told = [(counters.malformed, "malformed"), (counters.late, "late"), (counters.quarantined, against)];
+    let told: Vec<String> =
+        told.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", format::count(*n))).collect();
+    // A consent step decides on every row; what became of those whose consent is unknown is the document's to say.
+    let (heading, note) = match asks_consent {
+        true => (
+            "Consent that was not granted",
+            Some(
+                "What the step found of each row's subject. What followed is in the sum above: a step may let some of them pass.",
+            ),
+        ),
+        false => ("Failures by rule", None),
+    };
     let rules = (!rules.is_empty()).then(|| {
         let mut rules: Vec<_> = rules.into_iter().collect();
         rules.sort_by_key(|(_, failures)| std::cmp::Reverse(*failures));
         let items = rules
             .into_iter()
-            .map(|(rule, failures)| view! { <li><code>{rule}</code><span>{format::count(failures)}</span></li> })
+            .map(|(rule, failures)| view! { <li><code>{rule}</code><span class="num">{format::count(failures)}</span></li> })
             .collect_view();
         view! {
             <div class="stack stack--tight">
-                <h3>"Failures by rule"</h3>
+                <h3>{heading}</h3>
+                {note.map(|note| view! { <p class="small muted">{note}</p> })}
                 <ul class="columns">{items}</ul>
             </div>
         }
@@ -277,7 +308,10 @@ fn rejects(counters: NodeCounters, quarantine: String) -> impl IntoView {
         <div class="stack stack--tight">
             <h3>"Rows since its first start"</h3>
             <Balance node=counters/>
-            {held.then(|| view! { <p class="small"><a href=quarantine>"Read why rows were quarantined here"</a></p> })}
+            {(!told.is_empty()).then(|| view! { <p class="small muted">"Of the rows that did not go on: " {told.join(", ")} "."</p> })}
+            {(held > 0).then(|| view! {
+                <p class="small"><a href=quarantine>{format!("Read why {} held here", format::plural(held, "row is", "rows are"))}</a></p>
+            })}
         </div>
         {rules}
     }

@@ -13,10 +13,12 @@ use crate::{
         empty::{Empty, Loading},
         icon::Glyph,
         notice::{FaultNotice, FaultPage},
+        page::ActionLink,
         series::{SeriesChart, SeriesTable, value},
     },
     format, links,
     server_fns::quality::{self, RuleSeries},
+    shell::use_reader,
 };
 
 /// Times to look at: the address, the words, hours before the newest window.
@@ -41,6 +43,7 @@ fn resolution(by: &str) -> QualityResolution {
 #[component]
 pub fn QualityTab(project: String, pipeline: String) -> impl IntoView {
     let (span, by) = (query("span"), query("by"));
+    let reader = use_reader();
     let series = Resource::new(
         {
             let (project, pipeline) = (project.clone(), pipeline.clone());
@@ -77,7 +80,7 @@ pub fn QualityTab(project: String, pipeline: String) -> impl IntoView {
                     match series.await {
                         Err(fault) if fault.is_signed_out() => view! { <FaultPage fault/> }.into_any(),
                         Err(fault) => view! { <FaultNotice fault/> }.into_any(),
-                        Ok(rules) if rules.is_empty() => view! { <NoRules project pipeline/> }.into_any(),
+                        Ok(rules) if rules.is_empty() => view! { <NoRules project pipeline allowed=reader.await.map_or(Ok(()), |me| me.may("pipeline.update"))/> }.into_any(),
                         Ok(rules) => {
                             let rules = rules.into_iter().map(|one| view! { <Rule one/> }).collect_view();
                             view! {
@@ -157,13 +160,13 @@ fn Rule(one: RuleSeries) -> impl IntoView {
 }
 
 #[component]
-fn NoRules(project: String, pipeline: String) -> impl IntoView {
+fn NoRules(project: String, pipeline: String, allowed: Result<(), String>) -> impl IntoView {
     view! {
         <Empty
             glyph=Glyph::Quality title="Nothing has been measured yet"
             text="A quality step with metrics measures each window of its rows: how many there are, how complete, how their values lie. The first window appears when its time is over."
         >
-            <a class="btn btn--primary" href=links::pipeline_tab(&project, &pipeline, "edit")>"Add metrics to a quality step"</a>
+            <ActionLink href=links::pipeline_tab(&project, &pipeline, "edit") class="btn btn--primary" label="Add metrics to a quality step" allowed/>
         </Empty>
     }
 }

@@ -5,52 +5,93 @@ use std::time::Duration;
 use leptos::prelude::*;
 use weir_api::{NodeKind, PipelineState};
 
+use super::{given, query};
 use crate::{
     browser,
     components::{
         badge::PipelineBadge,
         empty::{Empty, Loading},
         icon::Glyph,
-        notice::FaultPage,
-        page::{ActionLink, PageHead},
+        notice::{FaultNotice, FaultPage},
+        page::{ActionLink, PageHead, Pager},
+        search_form::SearchForm,
         time::Ago,
     },
+    connection::Lasting,
     format, links,
     server_fns::overview::{self, PipelineRow},
     shell::{use_project, use_reader},
 };
 
+/// The filters of the address.
+const FIELDS: &[&str] = &["text"];
+
 #[component]
 pub fn PipelinesPage() -> impl IntoView {
     let project = use_project();
     let reader = use_reader();
-    let list = Resource::new(move || project.get(), overview::pipelines);
+    let (text, after) = (query("text"), query("after"));
+    let lasting = Lasting::begin();
+    let list = Resource::new(
+        move || (project.get(), text.get(), after.get()),
+        move |(project, text, after)| {
+            let question = (project.clone(), text.clone(), after.clone());
+            lasting.ask(question, overview::pipelines(project, text, given(after)))
+        },
+    );
     browser::every(Duration::from_secs(4), move || list.refetch());
+    let base = move || links::pipelines(&project.get());
+    let create = move || {
+        Suspend::new(async move {
+            let allowed = reader.await.map_or(Ok(()), |me| me.may("pipeline.create"));
+            view! { <ActionLink href=links::new_pipeline(&project.get_untracked()) class="btn btn--primary" label="New pipeline" allowed/> }
+        })
+    };
     view! {
-        <Transition fallback=|| view! { <div class="page"><Loading/></div> }>
-            {move || Suspend::new(async move {
-                let may_create = reader.await.map_or(Ok(()), |me| me.may("pipeline.create"));
-                match list.await {
-                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
-                    Ok(rows) => {
-                        let project = project.get_untracked();
-                        let new = links::new_pipeline(&project);
-                        let shown = rows.len() as u64;
-                        let lead = format!("{} in this project.", format::plural(shown, "pipeline", "pipelines"));
-                        view! {
-                            <div class="page">
-                                <PageHead
-                                    title="Pipelines" lead=lead
-                                    actions=move || view! { <ActionLink href=new.clone() class="btn btn--primary" label="New pipeline" allowed=may_create.clone()/> }
-                                />
-                                <PipelineTable project rows/>
-                            </div>
+        <div class="page">
+            <PageHead title="Pipelines" lead="What runs, what ran, and what is drafted, by name." actions=move || view! { <Suspense>{create}</Suspense> }/>
+            {move || view! {
+                <SearchForm action=base() fields=FIELDS>
+                    <div class="filters" role="search">
+                        <div class="field field--grow">
+                            <label class="field__label" for="p-text">"Search"</label>
+                            <input class="input" id="p-text" name="text" type="search" placeholder="name, description, owner or purpose" value=text.get_untracked() prop:value=text data-search=""/>
+                        </div>
+                        <button class="btn" type="submit">"Search"</button>
+                        {move || (!text.get().is_empty()).then(|| view! { <a class="btn btn--quiet" href=base()>"Clear"</a> })}
+                    </div>
+                </SearchForm>
+            }}
+            <Transition fallback=|| view! { <Loading/> }>
+                {move || Suspend::new(async move {
+                    let project = project.get_untracked();
+                    let base = links::pipelines(&project);
+                    match list.await {
+                        Err(fault) if fault.is_signed_out() => view! { <FaultPage fault/> }.into_any(),
+                        Err(fault) => view! { <FaultNotice fault/> }.into_any(),
+                        Ok(page) if page.items.is_empty() && !text.get_untracked().is_empty() => view! {
+                            <Empty glyph=Glyph::Pipelines title="No pipeline matches" text="Nothing in this project has all these words in its name, description, owner or purpose.">
+                                <a class="btn" href=base>"Show all"</a>
+                            </Empty>
                         }
-                        .into_any()
+                        .into_any(),
+                        Ok(page) => {
+                            let (shown, words) = (page.items.len(), text.get_untracked());
+                            let first = (!after.get_untracked().is_empty()).then(|| links::with_query(&base, [("text", words.as_str())]));
+                            let next = page.next.map(|cursor| links::with_query(&base, [("text", words.as_str()), ("after", cursor.0.as_str())]));
+                            let paged = next.is_some() || first.is_some();
+                            view! {
+                                <div class="stack">
+                                    <PipelineTable project rows=page.items/>
+                                    {paged.then(|| view! { <Pager shown noun="pipelines" next first/> })}
+                                </div>
+                            }
+                            .into_any()
+                        }
                     }
-                }
-            })}
-        </Transition>
+                })}
+            </Transition>
+        </div>
     }
 }
 
@@ -96,7 +137,7 @@ pub fn PipelineTable(project: String, rows: Vec<PipelineRow>) -> impl IntoView {
                 None => "–".to_owned(),
             };
             let run = summary.last_run.clone();
-            let quarantined = run.as_ref().map(|run| run.rows_quarantined);
+            let quarantined = Some(row.held);
             let checkpoint = run.as_ref().and_then(|run| run.last_checkpoint_at);
             let version = match summary.deployed_version {
                 Some(deployed) if deployed != summary.version => format!("v{deployed} runs, v{} is newer", summary.version),
@@ -133,7 +174,7 @@ pub fn PipelineTable(project: String, rows: Vec<PipelineRow>) -> impl IntoView {
                         <th scope="col" class="num">"Rows/s"</th>
                         <th scope="col" class="num">"Rejects/s"</th>
                         <th scope="col" class="num" title="Rows that wait at the sources">"Lag"</th>
-                        <th scope="col" class="num" title="Rows that the newest run quarantined">"Quarantined"</th>
+                        <th scope="col" class="num" title="Rows held in quarantine, of all its runs">"Quarantined"</th>
                         <th scope="col" class="num">"Last checkpoint"</th>
                         <th scope="col">"Version"</th>
                     </tr>

@@ -1,5 +1,7 @@
 //! Which rows were held back, and why?
 
+use std::collections::BTreeSet;
+
 use leptos::prelude::*;
 use weir_api::{QuarantineEntry, QuarantineQuery};
 
@@ -20,7 +22,7 @@ use crate::{
 };
 
 /// The filters of the address.
-const FIELDS: &[&str] = &["pipeline", "node", "rule"];
+const FIELDS: &[&str] = &["pipeline", "node", "rule", "run"];
 
 #[component]
 pub fn QuarantinePage() -> impl IntoView {
@@ -64,17 +66,45 @@ pub fn QuarantineList(project: String, pipeline: Option<String>) -> impl IntoVie
         view! {
             <div class="field">
                 <label class="field__label" for=format!("q-{id}")>{label}</label>
-                <input class="input" id=format!("q-{id}") name=id placeholder=hint prop:value=value value=value.get_untracked() data-search=(id == "rule").then_some("")/>
+                <input class="input" id=format!("q-{id}") name=id placeholder=hint prop:value=value value=value.get_untracked() list=format!("q-{id}-known") data-search=(id == "rule").then_some("")/>
             </div>
+        }
+    };
+    let held = Resource::new(
+        {
+            let project = project.clone();
+            move || project.clone()
+        },
+        quarantine::held,
+    );
+    // What there is to choose: the pipelines and nodes that hold rows, and the rules of the rows that are shown.
+    let known = {
+        let pipeline = pipeline.clone();
+        move || {
+            let pipeline = pipeline.clone();
+            Suspend::new(async move {
+                let held = held.await.unwrap_or_default();
+                let rows = list.await.map(|page| page.items).unwrap_or_default();
+                let pipelines: BTreeSet<String> = held.iter().map(|held| held.pipeline.to_string()).collect();
+                let here = held.iter().filter(|held| pipeline.as_ref().is_none_or(|name| held.pipeline.as_str() == name));
+                let nodes: BTreeSet<String> = here.map(|held| held.node.clone()).collect();
+                let rules: BTreeSet<String> =
+                    rows.iter().flat_map(|row| &row.reasons).map(|reason| reason.rule.clone()).collect();
+                view! { {choices("q-pipeline-known", pipelines)} {choices("q-node-known", nodes)} {choices("q-rule-known", rules)} }
+            })
         }
     };
     let all = base.clone();
     view! {
+        <Transition>{known}</Transition>
         <SearchForm action=base.clone() fields=FIELDS>
             <div class="filters">
                 {(!fixed).then(|| field("pipeline", "Pipeline", "any", of))}
                 {field("node", "Source or step", "any", node)}
                 {field("rule", "Rule", "any, such as not_null(card)", rule)}
+                // A run is chosen by a link from its page; the form keeps it.
+                <input type="hidden" name="run" value=run.get_untracked() prop:value=run/>
+                {move || (!run.get().is_empty()).then(|| view! { <span class="tag">"of one run"</span> })}
                 <button class="btn" type="submit">"Filter"</button>
                 {move || [of, node, rule, run].iter().any(|one| !one.get().is_empty()).then(|| view! { <a class="btn btn--quiet" href=all.clone()>"Clear"</a> })}
             </div>
@@ -137,6 +167,11 @@ pub fn QuarantineList(project: String, pipeline: Option<String>) -> impl IntoVie
             }}
         </Transition>
     }
+}
+
+/// What a field may be given, for the browser to offer.
+fn choices(id: &'static str, values: BTreeSet<String>) -> impl IntoView {
+    view! { <datalist id=id>{values.into_iter().map(|value| view! { <option value=value></option> }).collect_view()}</datalist> }
 }
 
 fn row(project: &str, entry: QuarantineEntry, fixed: bool) -> impl IntoView + use<> {

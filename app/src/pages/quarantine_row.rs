@@ -27,10 +27,17 @@ pub fn QuarantineRowPage() -> impl IntoView {
         move || (project.get(), segment.get(), row.get().parse::<u32>().unwrap_or(u32::MAX)),
         |(project, segment, row)| quarantine::entry(project, segment, row),
     );
+    let readable =
+        Resource::new(move || (project.get(), segment.get()), |(project, segment)| quarantine::readable(project, segment));
     view! {
         <Suspense fallback=|| view! { <div class="page"><Loading/></div> }>
             {move || Suspend::new(async move {
                 let may = reader.await.map_or(Ok(()), |me| me.may("quarantine.read"));
+                // What the role may do in general may not be so for what these rows hold.
+                let may = match (may, readable.await) {
+                    (Ok(()), Ok(readable)) => readable,
+                    (may, _) => may,
+                };
                 match data.await {
                     Err(fault) => view! { <FaultPage fault/> }.into_any(),
                     Ok(entry) => view! { <Row project=project.get_untracked() entry may/> }.into_any(),
@@ -89,12 +96,24 @@ fn Row(project: String, entry: QuarantineEntry, may: Result<(), String>) -> impl
 
 /// One sentence for somebody who has never seen the pipeline.
 fn story(entry: &QuarantineEntry) -> String {
-    let what = match entry.stage.as_str() {
-        "source" | "decode" => "could not be read as a row",
-        "contract" => "does not keep what its contract promises",
-        "quality" => "fails a quality rule",
-        "consent" => "has no consent for this purpose",
-        _ => "arrived too late or did not fit",
+    let rule = entry.reasons.first().map_or("", |reason| reason.rule.as_str());
+    let what = match (rule, entry.stage.as_str()) {
+        ("late", _) => "came too late: the watermark had passed its event time",
+        ("runaway", _) => "has an event time too far in the future",
+        ("time" | "event_time" | "event_time.missing", _) => "has no event time, which this step goes by",
+        ("missing_required", _) => "lacks a field that is required",
+        ("wrong_type" | "out_of_range", _) => "has a value that does not fit the type of its field",
+        ("duplicate_key", _) => "gives a field twice",
+        ("too_many_fields" | "too_few_fields", _) => "has another number of fields than was declared",
+        ("syntax" | "not_utf8" | "too_long" | "truncated" | "empty_file", _) => "could not be read as a row",
+        ("sql.error", _) => "could not be computed by the step's SQL",
+        ("encrypt.no_subject", _) => "names no subject under whose key it could be encrypted",
+        ("consent.denied" | "consent.withdrawn" | "consent.expired" | "consent.unknown", _) | (_, "consent") => {
+            "has no consent for this purpose"
+        }
+        (_, "contract") => "does not keep what its contract promises",
+        (_, "quality") => "fails a quality rule",
+        _ => "did not fit",
     };
     format!("It {what}, so {} held it back; the pipeline went on without it.", entry.node)
 }
@@ -157,14 +176,23 @@ fn Content(project: String, entry: QuarantineEntry, may: Result<(), String>) -> 
 fn Revealed(project: String, row: QuarantineRow) -> impl IntoView {
     let content = match row.content {
         QuarantineContent::Row { columns: serde_json::Value::Object(columns) } => {
+            let why = |column: &str| {
+                let reasons = row.entry.reasons.iter().filter(|reason| reason.column.as_deref() == Some(column));
+                reasons.map(|reason| reason.rule.clone()).collect::<Vec<_>>().join(", ")
+            };
+            // Those that the row was held for come first: of a wide row, they are what one looks for.
+            let mut columns: Vec<_> = columns.into_iter().map(|(name, value)| (why(&name), name, value)).collect();
+            columns.sort_by_key(|(why, ..)| why.is_empty());
             let rows = columns
                 .into_iter()
-                .map(|(name, value)| {
+                .map(|(why, name, value)| {
                     let text = match value {
                         serde_json::Value::String(text) => text,
                         other => other.to_string(),
                     };
-                    view! { <tr><th scope="row"><code>{name}</code></th><td class="break mono">{text}</td></tr> }
+                    let failing = !why.is_empty();
+                    let mark = failing.then(|| view! { <span class="cell-sub failing__why">"▲ " {why}</span> });
+                    view! { <tr class:failing=failing><th scope="row"><code>{name}</code>{mark}</th><td class="break mono">{text}</td></tr> }
                 })
                 .collect_view();
             view! { <div class="table-wrap"><table class="table"><caption class="visually-hidden">"Columns of the row"</caption><tbody>{rows}</tbody></table></div> }.into_any()
@@ -188,5 +216,38 @@ fn Revealed(project: String, row: QuarantineRow) -> impl IntoView {
     view! {
         <Notice tone=Tone::Info title="Revealed to you">{recorded}</Notice>
         {content}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(stage: &str, rule: &str) -> QuarantineEntry {
+        serde_json::from_value(serde_json::json!({
+            "segment": "01900000-0000-7000-8000-000000000000", "row": 0, "pipeline": "payments",
+            "run": "01900000-0000-7000-8000-000000000001", "stage": stage, "node": "swipes",
+            "reasons": [{ "rule": rule, "column": null, "message": "m" }],
+            "source": "swipes", "partition": "0", "offset": 7, "byte": null, "contract": null, "at": "2026-01-31T13:05:09Z",
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_story_goes_by_the_rule_not_by_the_stage() {
+        for (stage, rule, told) in [
+            ("source", "late", "came too late"),
+            ("transform", "late", "came too late"),
+            ("source", "runaway", "too far in the future"),
+            ("decode", "missing_required", "lacks a field"),
+            ("decode", "wrong_type", "does not fit the type"),
+            ("decode", "syntax", "could not be read as a row"),
+            ("contract", "between(amount)", "its contract promises"),
+            ("quality", "not_null(card)", "fails a quality rule"),
+            ("consent", "consent.unknown", "no consent"),
+        ] {
+            let story = story(&entry(stage, rule));
+            assert!(story.contains(told), "{stage} {rule}: {story}");
+        }
     }
 }

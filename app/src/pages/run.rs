@@ -3,20 +3,21 @@
 use std::time::Duration;
 
 use leptos::prelude::*;
-use weir_api::{CheckpointSummary, NodeKind, RunDetail};
+use weir_api::{CheckpointSummary, NodeCounters, NodeKind, RunDetail};
 
 use super::param;
 use crate::{
     browser,
     components::{
         badge::RunBadge,
-        balance::{Balance, remainder},
+        balance::{Balance, RunBalance, not_kept, remainder},
         empty::Loading,
         notice::{FaultPage, Notice, Tone},
         page::PageHead,
         stat::Stat,
         time::{Ago, Moment, lasted},
     },
+    connection::Lasting,
     format, links,
     server_fns::runs,
     shell::use_project,
@@ -25,7 +26,11 @@ use crate::{
 #[component]
 pub fn RunPage() -> impl IntoView {
     let (project, id) = (use_project(), param("id"));
-    let data = Resource::new(move || (project.get(), id.get()), |(project, id)| runs::run(project, id));
+    let lasting = Lasting::begin();
+    let data = Resource::new(
+        move || (project.get(), id.get()),
+        move |(project, id)| lasting.ask((project.clone(), id.clone()), runs::run(project, id)),
+    );
     let over = StoredValue::new(false);
     browser::every(Duration::from_secs(3), move || {
         if !over.get_value() {
@@ -57,6 +62,8 @@ fn Run(project: String, run: RunDetail) -> impl IntoView {
         ("Runs".to_owned(), links::pipeline_tab(&project, &pipeline, "runs")),
     ];
     let state = summary.state;
+    let rows = summary.rows;
+    let goes_on = run.pipeline_rows != rows;
     let balanced = run.nodes.iter().all(|node| remainder(node) == 0);
     let nodes = run
         .nodes
@@ -69,10 +76,13 @@ fn Run(project: String, run: RunDetail) -> impl IntoView {
                 NodeKind::Sink => "sink",
             };
             let name = node.node.clone();
+            let run = run.summary.id.to_string();
+            let why = links::with_query(&links::quarantine(&project), [("run", run.as_str()), ("node", name.as_str())]);
+            let why = (node.held > 0).then(|| view! { <p class="small"><a href=why>"Read why"</a></p> });
             view! {
                 <li>
-                    <div><h3>{name}</h3><p class="small muted">{kind}</p></div>
-                    <Balance node/>
+                    <div><h3 class="break">{name}</h3><p class="small muted">{kind}</p></div>
+                    <div class="stack stack--tight"><Balance node/>{why}</div>
                 </li>
             }
         })
@@ -100,30 +110,61 @@ fn Run(project: String, run: RunDetail) -> impl IntoView {
             </p>
             {failure}
             <div class="stats">
-                <Stat label="Rows in" value=format::count(summary.rows_in)/>
-                <Stat label="Rows out" value=format::count(summary.rows_out)/>
+                <Stat label="Rows in" value=format::count(rows.rows_in)/>
+                {(rows.rows_made > 0).then(|| view! { <Stat label="Made" value=format::count(rows.rows_made) note="put out by windows and joins, or taken on twice".to_owned()/> })}
+                <Stat label="Rows out" value=format::count(rows.rows_out)/>
                 <Stat
-                    label="Quarantined" value=format::count(summary.rows_quarantined) href=quarantine
-                    note=format::share(summary.rows_quarantined, summary.rows_in) + " of rows in"
-                    tone={if summary.rows_quarantined > 0 { "warn" } else { "" }}
+                    label="Quarantined" value=format::count(rows.rows_quarantined) href=quarantine
+                    note=format::share(rows.rows_quarantined, rows.rows_in) + " of rows in, held"
+                    tone={if rows.rows_quarantined > 0 { "warn" } else { "" }}
                 />
-                <Stat label="Refused" value=format::count(summary.rows_refused) note="denied, late or dropped".to_owned()/>
+                <Stat label="Refused" value=format::count(rows.rows_refused) note=refused(&run.nodes)/>
+                <Stat label="Filtered by SQL" value=format::count(rows.rows_filtered) note="left out by a WHERE".to_owned()/>
+                {(rows.rows_absorbed > 0).then(|| view! { <Stat label="Absorbed" value=format::count(rows.rows_absorbed) note="into windows, joins and patterns".to_owned()/> })}
                 <Stat label="Lasted" value=summary.started_at.map_or(Signal::stored("–".to_owned()), |from| lasted(from, summary.ended_at))/>
             </div>
             <section class="section" aria-labelledby="balance">
                 <div class="section__head">
-                    <h2 id="balance">"Where every row went"</h2>
+                    <h2 id="balance">"Where every row of this run went"</h2>
                     <p>{if balanced { "Every row is accounted for at every node." } else { "Some rows are unaccounted for." }}</p>
                 </div>
                 {if run.nodes.is_empty() {
                     view! { <p class="small muted">"No counts yet: the first checkpoint brings them."</p> }.into_any()
                 } else {
-                    view! { <ul class="ledger">{nodes}</ul> }.into_any()
+                    view! {
+                        <ul class="ledger">
+                            <li>
+                                <div><h3>"The whole run"</h3><p class="small muted">"all nodes together"</p></div>
+                                <RunBalance rows/>
+                            </li>
+                            {nodes}
+                        </ul>
+                        {goes_on.then(|| view! {
+                            <details class="small">
+                                <summary>"The pipeline since its first start, this run included"</summary>
+                                <div class="ledger"><div class="card--pad"><RunBalance rows=run.pipeline_rows/></div></div>
+                            </details>
+                        })}
+                    }
+                    .into_any()
                 }}
             </section>
             <Checkpoints project checkpoints=run.checkpoints total=summary.checkpoints/>
         </div>
     }
+}
+
+/// What the refused rows of a run were, as far as there are any.
+fn refused(nodes: &[NodeCounters]) -> String {
+    let sum = |of: fn(&NodeCounters) -> u64| nodes.iter().map(of).sum::<u64>();
+    let parts = [
+        (sum(|node| node.denied), "denied"),
+        (sum(|node| node.dropped), "dropped by a rule"),
+        (sum(not_kept), "malformed or late, not kept"),
+    ];
+    let told: Vec<String> =
+        parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", format::count(*n))).collect();
+    if told.is_empty() { "none denied or dropped".to_owned() } else { told.join(", ") }
 }
 
 /// Each checkpoint with the entry of the audit log that holds its decisions.
@@ -157,8 +198,8 @@ fn Checkpoints(project: String, checkpoints: Vec<CheckpointSummary>, total: u64)
                     <td class="num">{format::count(checkpoint.epoch)}</td>
                     <td class="num" data-label="When"><Ago at=checkpoint.at/></td>
                     <td class="num" data-label="Took">{checkpoint.duration_ms.map_or("–".to_owned(), |ms| format::span(ms as i64))}</td>
-                    <td class="num" data-label="Rows in">{format::count(checkpoint.rows_in)}</td>
-                    <td class="num" data-label="Rows out">{format::count(checkpoint.rows_out)}</td>
+                    <td class="num" data-label="Rows in, in all">{format::count(checkpoint.rows_in)}</td>
+                    <td class="num" data-label="Rows out, in all">{format::count(checkpoint.rows_out)}</td>
                     <td data-label="Evidence">{evidence}</td>
                     <td data-label="Positions"><span class="cell-sub">{positions}</span></td>
                 </tr>
@@ -179,8 +220,8 @@ fn Checkpoints(project: String, checkpoints: Vec<CheckpointSummary>, total: u64)
                             <th scope="col" class="num">"Epoch"</th>
                             <th scope="col" class="num">"When"</th>
                             <th scope="col" class="num">"Took"</th>
-                            <th scope="col" class="num">"Rows in"</th>
-                            <th scope="col" class="num">"Rows out"</th>
+                            <th scope="col" class="num" title="Since the pipeline's first start">"Rows in, in all"</th>
+                            <th scope="col" class="num" title="Since the pipeline's first start">"Rows out, in all"</th>
                             <th scope="col">"Evidence"</th>
                             <th scope="col">"Positions"</th>
                         </tr>

@@ -16,6 +16,7 @@ use crate::{
         page::{PageHead, Pager},
         time::{Ago, Lasted},
     },
+    connection::Lasting,
     format, links,
     server_fns::runs,
     shell::use_project,
@@ -26,7 +27,7 @@ pub fn RunsPage() -> impl IntoView {
     let project = use_project();
     view! {
         <div class="page">
-            <PageHead title="Runs" lead="Every execution of every pipeline, newest first: what went in, what came out, what was held back."/>
+            <PageHead title="Runs" lead="Every execution of every pipeline, newest first: what this run read, wrote and held back, not what the runs before it did."/>
             {move || view! { <RunTable project=project.get() pipeline=None/> }}
         </div>
     }
@@ -36,12 +37,16 @@ pub fn RunsPage() -> impl IntoView {
 #[component]
 pub fn RunTable(project: String, pipeline: Option<String>) -> impl IntoView {
     let after = query("after");
+    let lasting = Lasting::begin();
     let list = Resource::new(
         {
             let (project, pipeline) = (project.clone(), pipeline.clone());
             move || (project.clone(), pipeline.clone(), after.get())
         },
-        |(project, pipeline, after)| runs::runs(project, pipeline, super::given(after)),
+        move |(project, pipeline, after)| {
+            let question = (project.clone(), pipeline.clone(), after.clone());
+            lasting.ask(question, runs::runs(project, pipeline, super::given(after)))
+        },
     );
     browser::every(Duration::from_secs(5), move || list.refetch());
     let base = match &pipeline {
@@ -76,8 +81,9 @@ pub fn RunTable(project: String, pipeline: Option<String>) -> impl IntoView {
                                                     <th scope="col" class="num">"Lasted"</th>
                                                     <th scope="col" class="num">"Rows in"</th>
                                                     <th scope="col" class="num">"Rows out"</th>
-                                                    <th scope="col" class="num">"Quarantined"</th>
-                                                    <th scope="col" class="num" title="Denied, late or dropped">"Refused"</th>
+                                                    <th scope="col" class="num" title="Held in quarantine by this run, whatever for">"Quarantined"</th>
+                                                    <th scope="col" class="num" title="Denied or dropped, or malformed or late and not kept">"Refused"</th>
+                                                    <th scope="col" class="num" title="Left out by a WHERE">"Filtered by SQL"</th>
                                                     <th scope="col" class="num">"Checkpoints"</th>
                                                 </tr>
                                             </thead>
@@ -109,10 +115,11 @@ fn row(project: &str, run: RunSummary, one: bool) -> impl IntoView + use<> {
             <td data-label="State"><RunBadge state=run.state/></td>
             <td class="num" data-label="Started"><Ago at=run.started_at.unwrap_or(run.created_at)/></td>
             <td class="num" data-label="Lasted">{run.started_at.map(|from| view! { <Lasted from until=run.ended_at/> })}</td>
-            {number("Rows in", run.rows_in)}
-            {number("Rows out", run.rows_out)}
-            {number("Quarantined", run.rows_quarantined)}
-            {number("Refused", run.rows_refused)}
+            {number("Rows in", run.rows.rows_in)}
+            {number("Rows out", run.rows.rows_out)}
+            {number("Quarantined", run.rows.rows_quarantined)}
+            {number("Refused", run.rows.rows_refused)}
+            {number("Filtered by SQL", run.rows.rows_filtered)}
             {number("Checkpoints", run.checkpoints)}
         </tr>
     }

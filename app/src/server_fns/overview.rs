@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
-use weir_api::{Overview, PipelineSummary, RunDetail, RunRates};
+use weir_api::{Overview, Page, PipelineSummary, RunDetail, RunRates};
 
 use crate::fault::Fault;
 
@@ -14,6 +14,8 @@ use crate::request;
 pub struct PipelineRow {
     pub summary: PipelineSummary,
     pub rates: Option<RunRates>,
+    /// Rows held in quarantine, of all its runs.
+    pub held: u64,
     /// The newest run of a pipeline that failed: why.
     pub run: Option<RunDetail>,
 }
@@ -21,30 +23,37 @@ pub struct PipelineRow {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OverviewPage {
     pub overview: Overview,
+    /// Those to look at first, not all.
     pub pipelines: Vec<PipelineRow>,
 }
+
+/// Pipelines that the overview shows.
+#[cfg(feature = "ssr")]
+const SHOWN: usize = 12;
 
 #[server(name = LoadOverview, prefix = "/fn", endpoint = "overview", input = leptos::server_fn::codec::GetUrl)]
 pub async fn overview(project: String) -> Result<OverviewPage, Fault> {
     let cx = request::cx_in(&project).await?;
     let overview = weir_service::overview::show(&cx).await.map_err(|error| request::refuse(&cx, error))?;
-    Ok(OverviewPage { overview, pipelines: rows(&cx).await? })
+    let shown = weir_service::pipelines::notable(&cx, SHOWN).await.map_err(|error| request::refuse(&cx, error))?;
+    Ok(OverviewPage { overview, pipelines: rows(&cx, shown).await? })
 }
 
-/// All pipelines of a project as the lists show them.
+/// Pipelines that hold all words of `text`, by name, from behind `after`.
 #[server(prefix = "/fn", endpoint = "pipelines/list", input = leptos::server_fn::codec::GetUrl)]
-pub async fn pipelines(project: String) -> Result<Vec<PipelineRow>, Fault> {
+pub async fn pipelines(project: String, text: String, after: Option<String>) -> Result<Page<PipelineRow>, Fault> {
     let cx = request::cx_in(&project).await?;
-    rows(&cx).await
+    let query = weir_api::PageQuery { after, limit: None };
+    let page = weir_service::pipelines::search(&cx, &text, query).await.map_err(|error| request::refuse(&cx, error))?;
+    Ok(Page { items: rows(&cx, page.items).await?, next: page.next })
 }
 
 #[cfg(feature = "ssr")]
-async fn rows(cx: &weir_service::Cx) -> Result<Vec<PipelineRow>, Fault> {
-    use weir_api::{PageQuery, PipelineState};
-    let query = PageQuery { after: None, limit: Some(PageQuery::MAX_LIMIT) };
-    let list = weir_service::pipelines::list(cx, query).await.map_err(|error| request::refuse(cx, error))?;
-    let mut rows = Vec::with_capacity(list.items.len());
-    for summary in list.items {
+async fn rows(cx: &weir_service::Cx, list: Vec<PipelineSummary>) -> Result<Vec<PipelineRow>, Fault> {
+    use weir_api::PipelineState;
+    let held = weir_service::quarantine::held(cx).await.map_err(|error| request::refuse(cx, error))?;
+    let mut rows = Vec::with_capacity(list.len());
+    for summary in list {
         let rates = match summary.state {
             PipelineState::Running | PipelineState::Stopping => {
                 weir_service::live::latest(cx, &summary.name).await.map_err(|error| request::refuse(cx, error))?
@@ -58,7 +67,8 @@ async fn rows(cx: &weir_service::Cx) -> Result<Vec<PipelineRow>, Fault> {
             }
             _ => None,
         };
-        rows.push(PipelineRow { summary, rates, run });
+        let held = held.iter().filter(|held| held.pipeline == summary.name).map(|held| held.rows).sum();
+        rows.push(PipelineRow { summary, rates, held, run });
     }
     Ok(rows)
 }

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
-use weir_api::{OpenAlerts, PipelineDetail, PipelineVersion, PipelineVersionDetail, RunDetail, RunRates, Validation};
+use weir_api::{HeldRows, OpenAlerts, PipelineDetail, PipelineVersion, PipelineVersionDetail, RunDetail, RunRates, Validation};
 
 use crate::fault::Fault;
 
@@ -15,6 +15,8 @@ pub struct PipelinePage {
     pub pipeline: PipelineDetail,
     pub run: Option<RunDetail>,
     pub rates: Option<RunRates>,
+    /// Rows held in quarantine, of all its runs, by node.
+    pub held: Vec<HeldRows>,
     /// Absent where the reader may not read alerts.
     pub open_alerts: Option<OpenAlerts>,
 }
@@ -30,8 +32,10 @@ pub async fn pipeline(project: String, name: String) -> Result<PipelinePage, Fau
         None => None,
     };
     let rates = weir_service::live::latest(&cx, &name).await.map_err(refuse)?;
+    let mut held = weir_service::quarantine::held(&cx).await.map_err(refuse)?;
+    held.retain(|held| held.pipeline == name);
     let open_alerts = weir_service::alerts::open_if_permitted(&cx, Some(name.as_str())).await.map_err(refuse)?;
-    Ok(PipelinePage { pipeline, run, rates, open_alerts })
+    Ok(PipelinePage { pipeline, run, rates, held, open_alerts })
 }
 
 /// The versions, newest first.

@@ -19,6 +19,7 @@ use weir_api::{Me, OpenAlerts};
 use crate::{
     browser,
     components::icon::{Glyph, Icon, Logo},
+    connection::ConnectionBanner,
     fault::Fault,
     links,
     server_fns::{alerts, session},
@@ -54,6 +55,7 @@ pub fn ProjectShell() -> impl IntoView {
     });
     shortcuts::listen(project);
     fold_menus();
+    let announced = announce();
     let skip = |event: leptos::ev::MouseEvent| {
         if let Some(main) = document().get_element_by_id("main") {
             event.prevent_default();
@@ -62,6 +64,7 @@ pub fn ProjectShell() -> impl IntoView {
     };
     view! {
         <a class="skip" href="#main" on:click=skip>"Skip to the page"</a>
+        <p class="visually-hidden" role="status" aria-live="polite">{announced}</p>
         <div class="shell">
             <aside class="sidebar" aria-label="Navigation">
                 <a class="brand" href=move || links::overview(&project.get())><Logo/>"Weir"</a>
@@ -78,10 +81,27 @@ pub fn ProjectShell() -> impl IntoView {
                 </details>
             </header>
             <main class="main" id="main" tabindex="-1">
+                <ConnectionBanner/>
                 <Outlet/>
             </main>
         </div>
     }
+}
+
+/// Where the reader has gone to: the heading of the new page has the focus, and its title is told. The first page is the browser's to tell.
+fn announce() -> ReadSignal<String> {
+    let (title, set_title) = signal(String::new());
+    let path = use_location().pathname;
+    Effect::new(move |before: Option<String>| {
+        let now = path.get();
+        if before.is_some_and(|before| before != now) {
+            browser::focus_heading(20, move |told| {
+                set_title.try_set(told);
+            });
+        }
+        now
+    });
+    title
 }
 
 /// Menus that were open fold when another page is shown.

@@ -19,6 +19,19 @@ fn place(key: &str, project: &str) -> Option<String> {
     }
 }
 
+/// Folds the menu that is open and gives the focus back to its button. Tells whether there was one.
+fn close_menu() -> bool {
+    let open = document().query_selector(".menu[open], .topbar__menu[open]").ok().flatten();
+    let Some(menu) = open else { return false };
+    let _ = menu.remove_attribute("open");
+    if let Some(button) =
+        menu.query_selector("summary").ok().flatten().and_then(|button| button.dyn_into::<web_sys::HtmlElement>().ok())
+    {
+        let _ = button.focus();
+    }
+    true
+}
+
 /// Listens as long as the owner lives. Keys typed into a field are the field's.
 pub fn listen(project: Memo<String>) {
     let navigate = use_navigate();
@@ -30,6 +43,10 @@ pub fn listen(project: Memo<String>) {
                 .target()
                 .and_then(|target| target.dyn_into::<web_sys::Element>().ok())
                 .is_some_and(|element| element.closest("input, textarea, select, dialog").ok().flatten().is_some());
+            if event.key() == "Escape" && close_menu() {
+                event.prevent_default();
+                return;
+            }
             if typing || event.ctrl_key() || event.meta_key() || event.alt_key() {
                 return;
             }

@@ -23,7 +23,7 @@ pub fn UserMenu(me: Me) -> impl IntoView {
             </summary>
             <div class="menu__panel">
                 <p class="menu__label">"Signed in as " {me.name}</p>
-                <ActionForm action=sign_out>
+                <ActionForm action=sign_out on:submit=move |_| crate::drafts::forget_all()>
                     <button class="btn btn--quiet" type="submit"><Icon glyph=Glyph::SignOut/>"Sign out"</button>
                 </ActionForm>
             </div>

@@ -48,8 +48,10 @@ pub struct AuditEntry {
 pub struct AuditQuery {
     /// Found in actor, action, resource or request id.
     pub text: Option<String>,
+    /// One kind, or several with commas between them.
     pub kind: Option<String>,
     pub actor: Option<String>,
+    /// The action, or what it begins with: `pipeline` finds `pipeline.deploy`.
     pub action: Option<String>,
     pub resource: Option<String>,
     pub outcome: Option<Outcome>,

@@ -54,10 +54,11 @@ pub use project::{CreateProject, Project, UpdateProject};
 pub use quality::{
     NoValue, QualityPoint, QualityQuery, QualityResolution, QualityRule, QualitySeries, UnknownVerdict, WindowVerdict,
 };
-pub use quarantine::{QuarantineContent, QuarantineEntry, QuarantineQuery, QuarantineReason, QuarantineRow};
+pub use quarantine::{HeldRows, QuarantineContent, QuarantineEntry, QuarantineQuery, QuarantineReason, QuarantineRow};
 pub use role::{Role, UnknownRole};
 pub use run::{
-    CheckpointSummary, FailureDomain, NodeCounters, PartitionOffset, RunDetail, RunFailure, RunQuery, RunState, RunSummary,
+    CheckpointSummary, FailureDomain, NodeCounters, PartitionOffset, RunDetail, RunFailure, RunQuery, RunRows, RunState,
+    RunSummary,
 };
 pub use secret::Secret;
 pub use session::{ChangePassword, Me, Permission, ProjectRoles, SignIn};
@@ -65,4 +66,4 @@ pub use token::{CreateToken, CreatedToken, Jwk, Jwks, TokenSummary};
 pub use user::{AddMember, CreateUser, CreatedUser, Member, SetMember, SetPassword, UpdateUser, User, UserRef};
 
 pub use chrono::{DateTime, Utc};
-pub use weir_spec::{Classification, Diagnostic, Position, Severity, Span};
+pub use weir_spec::{Classification, Diagnostic, Position, Severity, Span, Trail};

@@ -28,9 +28,12 @@ pub struct NodeRates {
     pub rows_out_per_second: f64,
     /// Malformed, quarantined, denied, late and dropped rows; not those that an SQL step leaves out, as its `WHERE` says.
     pub rejects_per_second: f64,
+    /// Rows that an SQL step leaves out.
+    #[serde(default)]
+    pub filtered_per_second: f64,
     /// Sources only: rows (or bytes, where rows are unknown) that wait, when the source can tell.
     pub lag: Option<u64>,
-    /// Since the run's first start.
+    /// Since the pipeline's first start.
     pub rows_in: u64,
     pub rows_out: u64,
     pub rejects: u64,

@@ -14,8 +14,11 @@ pub struct Overview {
     /// Of all runs that report right now.
     pub rows_in_per_second: f64,
     pub rows_out_per_second: f64,
+    /// Malformed, quarantined, denied, late and dropped rows.
     pub rejects_per_second: f64,
-    /// Rows in quarantine.
+    /// Rows that SQL steps leave out, as their `WHERE` says.
+    pub filtered_per_second: f64,
+    /// Rows held in quarantine, of all runs, whatever for.
     pub quarantined_rows: u64,
     /// Absent where the caller may not read alerts.
     pub open_alerts: Option<OpenAlerts>,

@@ -33,6 +33,14 @@ pub struct QuarantineEntry {
     pub at: DateTime<Utc>,
 }
 
+/// How many rows a node of a pipeline holds in quarantine, of all its runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldRows {
+    pub pipeline: Slug,
+    pub node: String,
+    pub rows: u64,
+}
+
 /// Names rules, columns and types, never values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -34,6 +34,16 @@ pub struct Span {
     pub end: Position,
 }
 
+/// The way of a column to where it must not go, by the names that the document gives its parts.
+#[derive(Serialize, ToSchema)]
+pub struct Trail {
+    /// As the sink knows it.
+    pub column: String,
+    pub sink: String,
+    /// Each from a source to the sink, both included.
+    pub ways: Vec<Vec<String>>,
+}
+
 /// One finding about a document.
 #[derive(Serialize, ToSchema)]
 pub struct Diagnostic {
@@ -48,6 +58,8 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// What to do.
     pub help: Option<String>,
+    /// For what reaches a sink that must not.
+    pub trail: Option<Trail>,
 }
 
 /// One finding of a problem: about a place in a document, or about a field of the request.

@@ -86,7 +86,7 @@ fn run(name: &str, rows: usize, keys: u64, grouping: Grouping, calls: Vec<Aggreg
     let node = AggregateNode { keys: vec![0], grouping, calls, min_rows: None };
     let mut operator = AggregateOperator::new(&node, &context).unwrap();
     let batches = batches(rows, keys);
-    let (begin, mut put_out, mut longest, mut memory) = (Instant::now(), 0, 0.0f64, 0);
+    let (begin, mut put_out, mut longest) = (Instant::now(), 0, 0.0f64);
     for (n, batch) in batches.iter().enumerate() {
         let step = Instant::now();
         let mut out = Output::default();
@@ -95,20 +95,15 @@ fn run(name: &str, rows: usize, keys: u64, grouping: Grouping, calls: Vec<Aggreg
         while operator.advance(Time { watermark: newest - restless, now: newest }, &mut out).unwrap() == Progress::More {}
         put_out += out.rows.iter().map(|rows| rows.rows.num_rows()).sum::<usize>();
         longest = longest.max(step.elapsed().as_secs_f64());
-        if n % 64 == 0 {
-            memory = memory.max(operator.memory());
-        }
     }
-    memory = memory.max(operator.memory());
     let mut out = Output::default();
     while operator.advance(Time { watermark: i64::MAX, now: i64::MAX }, &mut out).unwrap() == Progress::More {}
     put_out += out.rows.iter().map(|rows| rows.rows.num_rows()).sum::<usize>();
     let seconds = begin.elapsed().as_secs_f64();
     println!(
-        r#"{{"case":"{name}","rows":{rows},"keys":{keys},"rows_per_second":{:.0},"rows_out":{put_out},"longest_step_ms":{:.1},"state_mb":{:.0}}}"#,
+        r#"{{"case":"{name}","rows":{rows},"keys":{keys},"rows_per_second":{:.0},"rows_out":{put_out},"longest_step_ms":{:.1}}}"#,
         rows as f64 / seconds,
         longest * 1e3,
-        memory as f64 / 1e6,
     );
 }
 

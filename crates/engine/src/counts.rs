@@ -29,6 +29,9 @@ pub struct NodeCounts {
     /// Made by an operator from rows it had absorbed; part of `out`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub emitted: u64,
+    /// Of the malformed, quarantined and late rows, those that were sealed into quarantine.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub held: u64,
     /// Sources: rows that had fields which the contract does not name. Such fields are not kept; the rows go on, and are counted above.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unnamed: u64,
@@ -65,6 +68,7 @@ impl AddAssign for NodeCounts {
         self.dropped += other.dropped;
         self.absorbed += other.absorbed;
         self.emitted += other.emitted;
+        self.held += other.held;
         self.unnamed += other.unnamed;
         self.flagged += other.flagged;
     }

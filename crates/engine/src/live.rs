@@ -21,6 +21,7 @@ struct LiveNode {
     dropped: AtomicU64,
     absorbed: AtomicU64,
     emitted: AtomicU64,
+    held: AtomicU64,
     unnamed: AtomicU64,
     flagged: AtomicU64,
     /// Rows or bytes waiting before a source; `u64::MAX` where the source cannot tell.
@@ -64,6 +65,7 @@ impl Live {
             dropped: get(&node.dropped),
             absorbed: get(&node.absorbed),
             emitted: get(&node.emitted),
+            held: get(&node.held),
             unnamed: get(&node.unnamed),
             flagged: get(&node.flagged),
         };
@@ -95,6 +97,7 @@ impl LiveNode {
         add(&self.dropped, counts.dropped);
         add(&self.absorbed, counts.absorbed);
         add(&self.emitted, counts.emitted);
+        add(&self.held, counts.held);
         add(&self.unnamed, counts.unnamed);
         add(&self.flagged, counts.flagged);
     }

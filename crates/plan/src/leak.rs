@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use weir_spec::{Diagnostic, Pipeline};
+use weir_spec::{Diagnostic, Pipeline, Trail};
 
 use crate::{
     indirect,
@@ -163,6 +163,16 @@ impl<'l> Leak<'l> {
         if let Why::Category(_, rule) = one.why {
             diagnostic.notes.push(format!("rule on {}: {}", rule.category, rule.reason));
         }
-        diagnostic
+        diagnostic.with_trail(self.trail(one))
+    }
+
+    /// The paths by the names of the document's parts; the nodes of one step are one part.
+    fn trail(&self, one: &Leaking<'_>) -> Trail {
+        let ways = one.paths.iter().map(|path| {
+            let mut way: Vec<String> = path.iter().map(|&(id, _)| self.known.nodes[id].step.clone()).collect();
+            way.dedup();
+            way
+        });
+        Trail { column: self.node.columns[one.column].name.clone(), sink: self.node.name.clone(), ways: ways.collect() }
     }
 }

@@ -34,7 +34,7 @@ pub async fn search(cx: &Cx, query: AuditQuery) -> Result<Page<AuditEntry>> {
     let names = users::refs(cx.store()).await?;
     let search = evidence::Search {
         project: cx.project.as_ref().map(|project| project.id),
-        kinds: query.kind.into_iter().collect(),
+        kinds: query.kind.iter().flat_map(|kinds| kinds.split(',')).map(str::to_owned).collect(),
         actor: query.actor.map(|actor| actor_id(&names, actor)),
         action: query.action,
         resource: query.resource,

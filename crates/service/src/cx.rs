@@ -126,6 +126,17 @@ impl Cx {
 
     /// Puts a refusal on record and returns it as an error. What repeats itself within a minute is counted: [`crate::refusal_log`].
     pub(crate) async fn refuse(&self, action: Action, resource: &Resource, rule: &str) -> Result<Error> {
+        self.refuse_what(action, resource, rule, None).await
+    }
+
+    /// The same, with what it would have become.
+    pub(crate) async fn refuse_what(
+        &self,
+        action: Action,
+        resource: &Resource,
+        rule: &str,
+        after: Option<String>,
+    ) -> Result<Error> {
         let now = self.now();
         let refused = Refused {
             actor: self.actor.audit_name(),
@@ -150,7 +161,7 @@ impl Cx {
             decision: AdminDecision::Denied,
             rule: Some(rule.to_owned()),
             before: None,
-            after: None,
+            after,
             request_id: self.request_id(),
         };
         let tx = self.services.store.begin().await?;

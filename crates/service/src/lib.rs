@@ -23,6 +23,7 @@ mod paging;
 mod password;
 mod random;
 mod refusal_log;
+mod run_rows;
 
 pub mod alert_feed;
 pub mod alerts;

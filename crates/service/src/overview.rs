@@ -3,7 +3,7 @@
 use weir_api::{EvidenceState, Overview, PipelineCounts, PipelineState};
 use weir_authz::{Action, Resource, ResourceKind};
 use weir_store::{
-    deployments, documents, evidence, heads, quarantine,
+    evidence, heads, quarantine,
     runs::{self, RunFilter},
 };
 
@@ -35,6 +35,7 @@ pub async fn show(cx: &Cx) -> Result<Overview> {
             .map(|node| node.rows_in_per_second)
             .sum(),
         rejects_per_second: nodes().map(|node| node.rejects_per_second).sum(),
+        filtered_per_second: nodes().map(|node| node.filtered_per_second).sum(),
         quarantined_rows: quarantine::rows_held(store, project).await?,
         open_alerts: alerts::open_if_permitted(cx, None).await?,
         evidence: EvidenceState {
@@ -48,14 +49,9 @@ pub async fn show(cx: &Cx) -> Result<Overview> {
 async fn counts(cx: &Cx) -> Result<PipelineCounts> {
     let project = cx.project()?.id;
     let mut counts = PipelineCounts::default();
-    for (document, _) in documents::list(cx.store(), project, documents::DocumentKind::Pipeline).await? {
+    for known in pipelines::known(cx, project).await? {
         counts.total += 1;
-        let Some(deployment) = deployments::by_document(cx.store(), document.id).await? else {
-            counts.other += 1;
-            continue;
-        };
-        let run = runs::latest(cx.store(), document.id).await?;
-        match pipelines::state(&deployment, run.as_ref()) {
+        match known.state {
             PipelineState::Running => counts.running += 1,
             PipelineState::Failed => counts.failed += 1,
             _ => counts.other += 1,

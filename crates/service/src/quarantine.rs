@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use weir_api::{
-    Classification, Cursor, Page, PageQuery, QuarantineContent, QuarantineEntry, QuarantineQuery, QuarantineReason,
+    Classification, Cursor, HeldRows, Page, PageQuery, QuarantineContent, QuarantineEntry, QuarantineQuery, QuarantineReason,
     QuarantineRow, SegmentId,
 };
 use weir_authz::{Action, Grant, Resource, ResourceKind};
@@ -26,6 +26,14 @@ pub async fn list(cx: &Cx, query: QuarantineQuery) -> Result<Page<QuarantineEntr
     Ok(find(cx, &query, limit).await?.map(|(_, entry)| entry))
 }
 
+/// How many rows each node of each pipeline holds. No more than its runs tell: asks for `run.read`.
+pub async fn held(cx: &Cx) -> Result<Vec<HeldRows>> {
+    let project = cx.project()?.id;
+    cx.authorize(Action::RunRead, &Resource::in_project(ResourceKind::Run, project)).await?;
+    let held = quarantine::held(cx.store(), project).await?;
+    held.into_iter().map(|held| Ok(HeldRows { pipeline: slug(&held.pipeline)?, node: held.node, rows: held.rows })).collect()
+}
+
 /// One row's reasons, without its content. Asks for `quarantine.list`, as [`list`] does.
 pub async fn entry(cx: &Cx, segment: SegmentId, row: u32) -> Result<QuarantineEntry> {
     let project = cx.project()?.id;
@@ -34,6 +42,18 @@ pub async fn entry(cx: &Cx, segment: SegmentId, row: u32) -> Result<QuarantineEn
     let segment = quarantine::by_id(cx.store(), segment).await?.filter(|found| found.project == project);
     let segment = segment.ok_or_else(|| Error::missing(&resource))?;
     dto(&segment, row)?.ok_or_else(|| Error::missing(&resource))
+}
+
+/// Whether the caller may open the rows of a segment, and if not, why. Asking is no attempt, so that nothing is recorded.
+pub async fn readable(cx: &Cx, segment: SegmentId) -> Result<std::result::Result<(), String>> {
+    let project = cx.project()?.id;
+    let resource = Resource::in_project(ResourceKind::Quarantine, project).id(segment);
+    cx.authorize(Action::QuarantineList, &resource).await?;
+    let found = quarantine::by_id(cx.store(), segment).await?.filter(|found| found.project == project);
+    let segment = found.ok_or_else(|| Error::missing(&resource))?;
+    let class = classification(&segment);
+    let decided = cx.services.authorizer.authorize(&cx.actor, Action::QuarantineRead, &resource.classified(class));
+    Ok(decided.map(|_| ()).map_err(|_| format!("These rows hold {class} data, which your roles may not open.")))
 }
 
 /// Opens one row. The reading is recorded before the content is returned.

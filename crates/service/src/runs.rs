@@ -1,12 +1,17 @@
 //! Runs and their checkpoints.
 
+use std::path::Path;
+
 use weir_api::{
     CheckpointSummary, Cursor, NodeCounters, Page, PageQuery, RunDetail, RunFailure, RunId, RunQuery, RunSummary, Slug,
 };
 use weir_authz::{Action, Resource, ResourceKind};
 use weir_store::{checkpoints as stored, runs};
 
-use crate::{Cx, Error, Result};
+use crate::{
+    Cx, Error, Result,
+    run_rows::{rows, since},
+};
 
 /// Checkpoints that a run's detail shows.
 const SHOWN: u32 = 20;
@@ -25,20 +30,34 @@ pub async fn list(cx: &Cx, query: RunQuery) -> Result<Page<RunSummary>> {
 /// One run with the fate of its rows at every node.
 pub async fn get(cx: &Cx, id: RunId) -> Result<RunDetail> {
     let run = find(cx, id).await?;
+    let pipeline_nodes = counters(run.counters.as_ref())?;
     let newest = stored::list(cx.store(), id, None, SHOWN).await?;
+    let folder = cx.services.confinement(run.project).await?.map(|confinement| confinement.base_dir);
     Ok(RunDetail {
         document_hash: run.document_hash.clone(),
-        nodes: counters(&run)?,
+        nodes: since(&pipeline_nodes, &counters(run.counters_before.as_ref())?),
+        pipeline_rows: rows(&pipeline_nodes),
+        pipeline_nodes,
         checkpoints: newest.into_iter().map(checkpoint).collect(),
         failure: run.failure.as_ref().map(|failure| RunFailure {
             domain: failure.domain,
             node: failure.node.clone(),
-            message: failure.message.clone(),
+            message: relative(&failure.message, folder.as_deref()),
             at: Some(failure.at),
         }),
         restarts: u32::try_from(run.lease_epoch.saturating_sub(1)).unwrap_or(u32::MAX),
         worker: run.lease_owner.clone(),
         summary: summary(run)?,
+    })
+}
+
+/// A message with the paths of the project's files as its documents write them: where the server keeps them is nobody's business.
+fn relative(message: &str, folder: Option<&Path>) -> String {
+    let Some(folder) = folder else { return message.to_owned() };
+    let known = [folder.canonicalize().ok(), std::path::absolute(folder).ok(), Some(folder.to_owned())];
+    known.into_iter().flatten().fold(message.to_owned(), |message, folder| {
+        let folder = folder.to_string_lossy();
+        if folder.len() < 2 { message } else { message.replace(&format!("{folder}/"), "") }
     })
 }
 
@@ -70,10 +89,7 @@ pub(crate) fn summary(run: runs::Run) -> Result<RunSummary> {
         created_at: run.created_at,
         started_at: run.started_at,
         ended_at: run.ended_at,
-        rows_in: run.totals.rows_in,
-        rows_out: run.totals.rows_out,
-        rows_quarantined: run.totals.rows_quarantined,
-        rows_refused: run.totals.rows_refused,
+        rows: rows(&since(&counters(run.counters.as_ref())?, &counters(run.counters_before.as_ref())?)),
         checkpoints: run.checkpoints,
         last_checkpoint_at: run.last_checkpoint_at,
     })
@@ -84,8 +100,8 @@ pub(crate) fn slug(name: &str) -> Result<Slug> {
 }
 
 /// The worker writes them as a list of [`NodeCounters`].
-fn counters(run: &runs::Run) -> Result<Vec<NodeCounters>> {
-    match &run.counters {
+fn counters(stored: Option<&serde_json::Value>) -> Result<Vec<NodeCounters>> {
+    match stored {
         Some(counters) => serde_json::from_value(counters.clone()).map_err(|e| Error::internal("a run's counters", e)),
         None => Ok(Vec::new()),
     }

@@ -27,6 +27,16 @@ pub enum Severity {
     Warning,
 }
 
+/// The way of a column to where it must not go, by the names that the document gives its parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trail {
+    /// As the sink knows it.
+    pub column: String,
+    pub sink: String,
+    /// Each from a source to the sink, both included.
+    pub ways: Vec<Vec<String>>,
+}
+
 /// One finding about a document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnostic {
@@ -42,6 +52,9 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// What to do, when there is something to suggest.
     pub help: Option<String>,
+    /// For what reaches a sink that must not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trail: Option<Trail>,
 }
 
 impl Diagnostic {
@@ -62,6 +75,7 @@ impl Diagnostic {
             message: message.into(),
             notes: Vec::new(),
             help: None,
+            trail: None,
         }
     }
 
@@ -72,6 +86,11 @@ impl Diagnostic {
 
     pub fn with_note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
+        self
+    }
+
+    pub fn with_trail(mut self, trail: Trail) -> Self {
+        self.trail = Some(trail);
         self
     }
 

@@ -41,7 +41,7 @@ pub mod yaml;
 mod document;
 
 pub use contract::Contract;
-pub use diagnostic::{Diagnostic, Position, Severity, Span};
+pub use diagnostic::{Diagnostic, Position, Severity, Span, Trail};
 pub use document::{Document, Parsed, parse_any, parse_contract, parse_pipeline};
 pub use grammar::schema::{contract_schema, pipeline_schema};
 pub use graph::{Graph, graph};

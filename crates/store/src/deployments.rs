@@ -115,6 +115,12 @@ pub async fn by_id(db: &impl Db, id: DeploymentId) -> Result<Option<Deployment>>
     deployments::Entity::find_by_id(id.0).one(db.conn()).await?.map(deployment).transpose()
 }
 
+/// All deployments of a project.
+pub async fn of_project(db: &impl Db, project: ProjectId) -> Result<Vec<Deployment>> {
+    let query = deployments::Entity::find().filter(deployments::Column::ProjectId.eq(project.0));
+    query.all(db.conn()).await?.into_iter().map(deployment).collect()
+}
+
 pub async fn by_document(db: &impl Db, document: DocumentId) -> Result<Option<Deployment>> {
     let found = deployments::Entity::find().filter(deployments::Column::DocumentId.eq(document.0)).one(db.conn()).await?;
     found.map(deployment).transpose()

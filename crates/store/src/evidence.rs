@@ -182,7 +182,7 @@ pub async fn search(db: &impl Db, search: &Search) -> Result<Page<StoredLeaf>> {
         all = all.add(Column::Actor.eq(actor.as_str()));
     }
     if let Some(action) = &search.action {
-        all = all.add(Column::Action.eq(action.as_str()));
+        all = all.add(like(Column::Action, &format!("{}%", escaped(action))));
     }
     if let Some(resource) = &search.resource {
         all = all.add(like(Column::Resource, &format!("{}%", escaped(resource))));

@@ -179,6 +179,27 @@ pub async fn rows_held(db: &impl Db, project: ProjectId) -> Result<u64> {
     unsigned("the rows held", sum.flatten().unwrap_or(0))
 }
 
+/// Rows that a node of a pipeline holds back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The pipeline's name.
+    pub pipeline: String,
+    pub node: String,
+    pub rows: u64,
+}
+
+/// How many rows are held in a project, by pipeline and node.
+pub async fn held(db: &impl Db, project: ProjectId) -> Result<Vec<Held>> {
+    use quarantine_segments::Column::{Node, Pipeline, ProjectId, Rows};
+    let query = quarantine_segments::Entity::find().select_only().columns([Pipeline, Node]).column_as(Rows.sum(), "rows_held");
+    let query = query.filter(ProjectId.eq(project.0)).group_by(Pipeline).group_by(Node);
+    let sums =
+        query.order_by_asc(Pipeline).order_by_asc(Node).into_tuple::<(String, String, Option<i64>)>().all(db.conn()).await?;
+    sums.into_iter()
+        .map(|(pipeline, node, rows)| Ok(Held { pipeline, node, rows: unsigned("the rows held", rows.unwrap_or(0))? }))
+        .collect()
+}
+
 /// The segments of a project that hold rows of this person. Reads the list of people of every segment: erasure is rare, and rejecting
 /// rows, which would have to keep an index, is not.
 pub async fn of_subject(store: &Store, project: ProjectId, subject: &[u8; 32]) -> Result<Vec<SegmentId>> {

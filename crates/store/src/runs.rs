@@ -1,7 +1,9 @@
 //! Runs: one execution of a pipeline version, through all workers that carry it.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use weir_api::{Cursor, DeploymentId, DocumentId, FailureDomain, Page, ProjectId, RunId, RunState};
 use weir_authz::{Action, Grant};
 
@@ -26,13 +28,14 @@ pub struct Failure {
     pub at: DateTime<Utc>,
 }
 
-/// What became of a run's rows since its first start.
+/// What became of a pipeline's rows since its first start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RowTotals {
     pub rows_in: u64,
     pub rows_out: u64,
+    /// Held in quarantine.
     pub rows_quarantined: u64,
-    /// Denied, late or dropped.
+    /// Denied or dropped, or malformed or late and not kept.
     pub rows_refused: u64,
 }
 
@@ -57,8 +60,10 @@ pub struct Run {
     pub lease_epoch: u64,
     pub lease_until: Option<DateTime<Utc>>,
     pub failure: Option<Failure>,
-    /// The counters of all nodes as of the last checkpoint, as the engine wrote them.
+    /// The counters of all nodes since the pipeline's first start, as of the last checkpoint, as the engine wrote them.
     pub counters: Option<serde_json::Value>,
+    /// The same as they stood when the run was made.
+    pub counters_before: Option<serde_json::Value>,
     pub totals: RowTotals,
     pub checkpoints: u64,
     pub last_checkpoint_at: Option<DateTime<Utc>>,
@@ -84,7 +89,7 @@ pub struct RunFilter {
 }
 
 /// Makes a run that waits for a worker. The supervisor makes it for a deployment, so there is no grant. It goes on where the
-/// deployment's run before it stood, and so do its counts. Errors with [`StoreError::Exists`] when the deployment has a run that is not
+/// deployment's run before it stood, and so do the pipeline's counts. Errors with [`StoreError::Exists`] when the deployment has a run that is not
 /// over.
 pub async fn create(tx: &Tx, new: NewRun, now: DateTime<Utc>) -> Result<Run> {
     let before = runs::Entity::find()
@@ -115,6 +120,7 @@ pub async fn create(tx: &Tx, new: NewRun, now: DateTime<Utc>) -> Result<Run> {
         failure_message: None,
         failed_at: None,
         counters: before.as_ref().and_then(|before| before.counters.clone()),
+        counters_before: before.as_ref().and_then(|before| before.counters.clone()),
         rows_in: counted(|before| before.rows_in),
         rows_out: counted(|before| before.rows_out),
         rows_quarantined: counted(|before| before.rows_quarantined),
@@ -149,6 +155,16 @@ pub async fn all_alive(db: &impl Db) -> Result<Vec<Run>> {
 pub async fn latest(db: &impl Db, document: DocumentId) -> Result<Option<Run>> {
     let query = runs::Entity::find().filter(runs::Column::DocumentId.eq(document.0)).order_by_desc(runs::Column::Id).limit(1);
     query.one(db.conn()).await?.map(run).transpose()
+}
+
+/// The states of the newest runs of a project's pipelines, over or not.
+pub async fn latest_states(db: &impl Db, project: ProjectId) -> Result<HashMap<DocumentId, RunState>> {
+    use runs::Column::{DocumentId as Document, Id, ProjectId as Project, State};
+    let newest =
+        runs::Entity::find().select_only().column_as(Id.max(), "newest").filter(Project.eq(project.0)).group_by(Document);
+    let query = runs::Entity::find().select_only().columns([Document, State]).filter(Id.in_subquery(newest.into_query()));
+    let found = query.into_tuple::<(uuid::Uuid, String)>().all(db.conn()).await?;
+    found.into_iter().map(|(document, text)| Ok((DocumentId(document), state(&text)?))).collect()
 }
 
 /// A project's runs, newest first.
@@ -233,11 +249,11 @@ async fn set_state(tx: &Tx, id: RunId, state: RunState, ended_at: Option<DateTim
     Ok(())
 }
 
-/// What a checkpoint says of its run. The caller has verified the lease.
 /// The deployment's run that is not over has counted nothing: it starts anew.
 pub(crate) async fn forget_counts(tx: &Tx, deployment: DeploymentId) -> Result<()> {
     runs::Entity::update_many()
         .col_expr(runs::Column::Counters, Option::<String>::None.into())
+        .col_expr(runs::Column::CountersBefore, Option::<String>::None.into())
         .col_expr(runs::Column::RowsIn, 0.into())
         .col_expr(runs::Column::RowsOut, 0.into())
         .col_expr(runs::Column::RowsQuarantined, 0.into())
@@ -249,6 +265,7 @@ pub(crate) async fn forget_counts(tx: &Tx, deployment: DeploymentId) -> Result<(
     Ok(())
 }
 
+/// What a checkpoint says of its run. The caller has verified the lease.
 pub(crate) async fn record_checkpoint(tx: &Tx, id: RunId, counters: &str, totals: RowTotals, now: DateTime<Utc>) -> Result<()> {
     runs::Entity::update_many()
         .col_expr(runs::Column::Counters, counters.into())
@@ -311,6 +328,7 @@ pub(crate) fn run(row: runs::Model) -> Result<Run> {
         lease_until: at_opt(row.lease_until),
         failure,
         counters: row.counters.as_deref().map(|text| from_json("a run's counters", text)).transpose()?,
+        counters_before: row.counters_before.as_deref().map(|text| from_json("a run's counters", text)).transpose()?,
         totals: RowTotals {
             rows_in: unsigned("rows in", row.rows_in)?,
             rows_out: unsigned("rows out", row.rows_out)?,

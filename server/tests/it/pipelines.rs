@@ -114,6 +114,22 @@ async fn a_leaking_pipeline_is_refused_with_its_path() {
 }
 
 #[tokio::test]
+async fn a_refused_deployment_of_a_leak_is_on_record() {
+    let server = Server::start().await;
+    let leak = document("clicks", "x").replace("from: safe", "from: events");
+    server.post(PIPELINES, &server.admin, json!({ "document": leak, "note": null })).await;
+    let refused = server.post(&format!("{PIPELINES}/clicks/deploy"), &server.admin, json!({})).await;
+    assert_eq!(refused.problem(422), "/problems/invalid-document");
+    let log = "/api/v1/projects/main/audit?action=pipeline.deploy&outcome=denied";
+    let found = server.get(log, &server.admin).await.value();
+    let items = found["items"].as_array().unwrap();
+    assert_eq!(items.len(), 1, "{found}");
+    assert_eq!((&items[0]["actor_name"], &items[0]["resource"]), (&json!("admin"), &json!("pipeline:clicks")));
+    assert_eq!(items[0]["rule"], "plan: leak(card -> out)");
+    assert!(items[0]["leaf"]["body"]["after"].as_str().unwrap().starts_with("pipeline:clicks@1 sha256:"), "{found}");
+}
+
+#[tokio::test]
 async fn a_pipeline_is_deployed_and_stopped() {
     let server = Server::start().await;
     let body = json!({ "document": document("clicks", "x"), "note": null });

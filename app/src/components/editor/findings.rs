@@ -3,7 +3,7 @@
 use leptos::{html, prelude::*};
 use weir_api::{Diagnostic, Severity};
 
-use crate::format;
+use crate::{components::prose::prose, format};
 
 /// Every finding, errors first, with what to do about it.
 #[component]
@@ -40,7 +40,10 @@ fn one(finding: Diagnostic, area: Option<NodeRef<html::Textarea>>) -> impl IntoV
         }
     });
     let notes = (!finding.notes.is_empty()).then(|| view! { <p class="finding__notes">{finding.notes.join("\n")}</p> });
-    let help = finding.help.map(|help| view! { <p class="finding__help">{help}</p> });
+    let help = finding.help.map(|help| {
+        let class = if help.contains('\n') { "finding__help finding__help--lines" } else { "finding__help" };
+        view! { <p class=class>{if help.contains('\n') { help.into_any() } else { prose(&help) }}</p> }
+    });
     view! {
         <li class=class>
             <p class="finding__head">
@@ -48,7 +51,7 @@ fn one(finding: Diagnostic, area: Option<NodeRef<html::Textarea>>) -> impl IntoV
                 {place}
                 <span class="tag">{finding.code}</span>
             </p>
-            <p>{finding.message}</p>
+            <p>{prose(&finding.message)}</p>
             {notes}
             {help}
         </li>

@@ -6,6 +6,7 @@ pub mod highlight;
 pub use findings::{Findings, summary};
 
 use leptos::{ev::KeyboardEvent, html, prelude::*};
+use wasm_bindgen::JsCast;
 use web_sys::HtmlTextAreaElement;
 use weir_api::{Diagnostic, Severity};
 
@@ -93,15 +94,64 @@ fn on_key(event: &KeyboardEvent, text: RwSignal<String>) {
             let (value, start, end) = (area.value(), at(area.selection_start()), at(area.selection_end()));
             let (value, start, end) =
                 if event.shift_key() { outdented(&value, start, end) } else { indented(&value, start, end) };
-            text.set(value.clone());
-            area.set_value(&value);
+            replace(&area, text, &value);
             let _ = area.set_selection_range(start, end);
+        }
+        "Enter" if !(event.shift_key() || event.ctrl_key() || event.meta_key() || event.alt_key() || event.is_composing()) => {
+            event.prevent_default();
+            let (value, start, end) = (area.value(), at(area.selection_start()), at(area.selection_end()));
+            let (value, caret) = continued(&value, start, end);
+            replace(&area, text, &value);
+            let _ = area.set_selection_range(caret, caret);
         }
         "Tab" | "Shift" => {}
         _ => {
             let _ = area.remove_attribute("data-free-tab");
         }
     }
+}
+
+/// Makes the text of the area this one, as if the part that differs had been typed: the browser can undo it.
+fn replace(area: &HtmlTextAreaElement, text: RwSignal<String>, wanted: &str) {
+    let (now, new): (Vec<u16>, Vec<u16>) = (area.value().encode_utf16().collect(), wanted.encode_utf16().collect());
+    let (start, end_now, end_new) = changed(&now, &new);
+    let part = String::from_utf16_lossy(&new[start..end_new]);
+    let _ = area.set_selection_range(start as u32, end_now as u32);
+    let typed = document().dyn_into::<web_sys::HtmlDocument>().is_ok_and(|page| match part.is_empty() {
+        true => page.exec_command("delete").unwrap_or(false),
+        false => page.exec_command_with_show_ui_and_value("insertText", false, &part).unwrap_or(false),
+    });
+    if !typed || area.value() != wanted {
+        area.set_value(wanted);
+    }
+    text.set(wanted.to_owned());
+}
+
+/// Where two texts begin to differ, and where in each they end to; no character is cut in two.
+fn changed(now: &[u16], new: &[u16]) -> (usize, usize, usize) {
+    let low = |unit: &u16| (0xDC00..0xE000).contains(unit);
+    let mut start = now.iter().zip(new).take_while(|(a, b)| a == b).count();
+    if now.get(start).is_some_and(low) || new.get(start).is_some_and(low) {
+        start = start.saturating_sub(1);
+    }
+    let most = now.len().min(new.len()) - start;
+    let mut same = now.iter().rev().zip(new.iter().rev()).take(most).take_while(|(a, b)| a == b).count();
+    if same > 0 && low(&now[now.len() - same]) {
+        same -= 1;
+    }
+    (start, now.len() - same, new.len() - same)
+}
+
+/// A new line at the caret that is indented as the one before it, one level more behind a key that opens a block.
+fn continued(text: &str, start: u32, end: u32) -> (String, u32) {
+    let units: Vec<u16> = text.encode_utf16().collect();
+    let (from, to) = (start as usize, end as usize);
+    let before = String::from_utf16_lossy(&units[line_start(&units, from)..from]);
+    let indent = before.len() - before.trim_start_matches(' ').len();
+    let deeper = if before.trim_end().ends_with(':') { 2 } else { 0 };
+    let line = format!("\n{}", " ".repeat(indent + deeper));
+    let out = [&units[..from], &line.encode_utf16().collect::<Vec<_>>(), &units[to..]].concat();
+    (String::from_utf16_lossy(&out), start + line.len() as u32)
 }
 
 fn at(position: Result<Option<u32>, wasm_bindgen::JsValue>) -> u32 {
@@ -174,6 +224,22 @@ pub fn jump(area: NodeRef<html::Textarea>, line: u32, column: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn enter_keeps_the_indentation_and_opens_a_block() {
+        assert_eq!(continued("  a: 1", 6, 6), ("  a: 1\n  ".into(), 9));
+        assert_eq!(continued("  a:", 4, 4), ("  a:\n    ".into(), 9));
+        assert_eq!(continued("ab", 1, 2), ("a\n".into(), 2));
+    }
+
+    #[test]
+    fn only_what_differs_is_replaced() {
+        let units = |text: &str| text.encode_utf16().collect::<Vec<_>>();
+        assert_eq!(changed(&units("ab"), &units("a  b")), (1, 1, 3));
+        assert_eq!(changed(&units("aa"), &units("aaa")), (2, 2, 3));
+        assert_eq!(changed(&units("same"), &units("same")), (4, 4, 4));
+        assert_eq!(changed(&units("\u{1F30A}"), &units("\u{1F30B}")), (0, 2, 2), "a pair stays whole");
+    }
 
     #[test]
     fn tab_inserts_two_spaces_at_the_caret() {

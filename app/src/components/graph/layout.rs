@@ -120,12 +120,60 @@ pub struct Layout {
     pub edges: Vec<EdgeLine>,
 }
 
-/// Width of a lane: the three that sources span share one card; empty lanes shrink to their name.
-fn lane_width(lane: Lane, empty: bool) -> f64 {
+/// The smallest and the greatest width of a node.
+const NODE_WIDTH: (f64, f64) = (124.0, 288.0);
+/// What a node needs beside its text: the bar before it and a margin behind it.
+pub const NODE_FRAME: f64 = 34.0;
+
+/// What a node is and does, in its second line.
+pub fn what(node: &GraphNode) -> String {
+    match node.clearance {
+        Some(class) => format!("{} · clears {class}", node.operator),
+        None if node.summary.is_empty() => node.operator.clone(),
+        None => format!("{} · {}", node.operator, node.summary),
+    }
+}
+
+/// How wide a text is drawn, at least nearly: by kinds of characters in a sans-serif typeface, rather too wide than too narrow.
+pub fn text_width(text: &str, size: f64) -> f64 {
+    let em: f64 = text
+        .chars()
+        .map(|c| match c {
+            'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | '·' => 0.32,
+            'f' | 't' | 'r' | ' ' | '(' | ')' | '/' | '-' => 0.4,
+            'm' | 'w' | 'M' | 'W' | '@' | '%' => 0.92,
+            'A'..='Z' => 0.7,
+            _ if c.is_ascii() => 0.6,
+            _ => 1.0,
+        })
+        .sum();
+    em * size
+}
+
+/// The text as far as it fits.
+pub fn fitting(text: &str, size: f64, room: f64) -> String {
+    if text_width(text, size) <= room {
+        return text.to_owned();
+    }
+    let mut out = String::new();
+    for c in text.chars() {
+        out.push(c);
+        if text_width(&out, size) + size > room {
+            out.pop();
+            break;
+        }
+    }
+    out.push('…');
+    out
+}
+
+/// Width of a lane: as its widest node needs; the three that sources span share one card; empty lanes shrink to their name.
+fn lane_width(lane: Lane, empty: bool, widest: f64) -> f64 {
+    let node = widest.clamp(NODE_WIDTH.0, NODE_WIDTH.1) + 2.0 * GUTTER;
     match lane {
-        Lane::Source | Lane::Decode | Lane::Contract => 70.0,
+        Lane::Source | Lane::Decode | Lane::Contract => (node / 3.0).max(70.0),
         _ if empty => 74.0,
-        _ => 180.0,
+        _ => node,
     }
 }
 
@@ -136,7 +184,9 @@ pub fn layout(graph: &Graph) -> Layout {
         .into_iter()
         .map(|lane| {
             let empty = !spans.iter().any(|(first, last)| (*first..=*last).contains(&lane));
-            let width = lane_width(lane, empty);
+            let here = spans.iter().zip(&graph.nodes).filter(|((first, last), _)| (*first..=*last).contains(&lane));
+            let needs = here.map(|(_, node)| text_width(&node.name, 13.0).max(text_width(&what(node), 11.0)) + NODE_FRAME);
+            let width = lane_width(lane, empty, needs.fold(0.0, f64::max));
             let here = LaneBox { lane, x, width, empty };
             x += width;
             here
@@ -321,6 +371,21 @@ mod tests {
         let observes: Vec<_> =
             drawn.edges.iter().filter(|edge| edge.observes).map(|edge| graph.edges[edge.index].to.as_str()).collect();
         assert_eq!(observes, ["volume", "late", "wrong"]);
+    }
+
+    #[test]
+    fn lanes_grow_with_what_their_nodes_say() {
+        let mut graph = graph(&[("a", NodeKind::Source, "file", 0), ("out", NodeKind::Sink, "file", 1)], &[("a", "out")]);
+        let narrow = layout(&graph).nodes[1].width;
+        graph.nodes[1].clearance = Some(weir_api::Classification::Confidential);
+        let wide = layout(&graph).nodes[1].width;
+        assert!(wide > narrow);
+        assert_eq!(fitting(&what(&graph.nodes[1]), 11.0, wide - NODE_FRAME), "file · clears confidential", "nothing is cut");
+        graph.nodes[1].name = "a-name-that-is-much-too-long-for-any-box-of-a-graph-and-goes-on".into();
+        let most = layout(&graph).nodes[1].width;
+        assert_eq!(most, NODE_WIDTH.1);
+        let cut = fitting(&graph.nodes[1].name, 13.0, most - NODE_FRAME);
+        assert!(cut.ends_with('…') && text_width(&cut, 13.0) <= most - NODE_FRAME, "{cut}");
     }
 
     #[test]

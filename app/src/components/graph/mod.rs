@@ -2,10 +2,10 @@
 
 pub mod layout;
 
-use layout::{Lane, NODE_HEIGHT, NodeBox};
+use layout::{Lane, NODE_FRAME, NODE_HEIGHT, NodeBox, fitting};
 use leptos::prelude::*;
 use leptos_router::{NavigateOptions, hooks::use_navigate};
-use weir_api::{Graph, NodeKind, NodeRates, RunRates};
+use weir_api::{Graph, NodeKind, NodeRates, RunRates, Trail};
 
 use crate::format;
 
@@ -22,19 +22,13 @@ pub fn rates_of(rates: &Option<RunRates>, node: &str) -> Option<NodeRates> {
     rates.as_ref()?.nodes.iter().find(|one| one.node == node).cloned()
 }
 
-fn cut(text: &str, characters: usize) -> String {
-    if text.chars().count() <= characters {
-        return text.to_owned();
-    }
-    let mut out: String = text.chars().take(characters - 1).collect();
-    out.push('…');
-    out
-}
-
 /// The drawing. Nodes are links to `?node=NAME` under `base`, so that a choice has an address.
 #[component]
 pub fn PipelineGraph(
     graph: Graph,
+    /// The ways of what would reach a sink that must not; they are drawn over the others.
+    #[prop(optional)]
+    leaks: Vec<Trail>,
     /// The newest reading, for as long as the run reports.
     rates: Signal<Option<RunRates>>,
     /// The chosen node.
@@ -63,17 +57,20 @@ pub fn PipelineGraph(
         .iter()
         .map(|line| {
             let edge = &graph.edges[line.index];
+            let leaking = leaking(&leaks, &edge.from, &edge.to);
+            let leaks = leaking.is_some();
             let class = edge.classification.map_or("c-source".to_owned(), |class| format!("c-{class}"));
+            let class = if leaks { "g-leak".to_owned() } else { class };
             let from = edge.from.clone();
             let observes = line.observes;
             let flows = move || !observes && rates.try_with(|rates| rates_of(rates, &from)).flatten().is_some_and(|node| node.rows_out_per_second > 0.0);
             // An observer takes nothing on: what it is shown has its label at the node's other edges.
-            let carries = edge.classification.filter(|_| !line.observes).map(|class| {
-                view! { <text class="g-edge-label" x=line.label.0 y=line.label.1 text-anchor="middle">{class.as_str()}</text> }
+            let carries = leaking.or(edge.classification.filter(|_| !line.observes).map(|class| class.to_string())).map(|carried| {
+                view! { <text class="g-edge-label" x=line.label.0 y=line.label.1 text-anchor="middle">{fitting(&carried, 11.0, 90.0)}</text> }
             });
             view! {
                 <g class=class>
-                    <path class=move || match () { () if observes => "g-edge g-edge--observes", () if flows() => "g-edge g-edge--flow", () => "g-edge" } d=line.path.clone() marker-end="url(#arrow)"></path>
+                    <path class=move || match () { () if leaks => "g-edge g-edge--leaks", () if observes => "g-edge g-edge--observes", () if flows() => "g-edge g-edge--flow", () => "g-edge" } d=line.path.clone() marker-end="url(#arrow)"></path>
                     {carries}
                 </g>
             }
@@ -101,6 +98,19 @@ pub fn PipelineGraph(
     }
 }
 
+/// The columns that would leak along an edge.
+fn leaking(leaks: &[Trail], from: &str, to: &str) -> Option<String> {
+    let along = |way: &Vec<String>| way.windows(2).any(|pair| pair[0] == from && pair[1] == to);
+    let mut columns: Vec<&str> =
+        leaks.iter().filter(|trail| trail.ways.iter().any(along)).map(|trail| trail.column.as_str()).collect();
+    columns.dedup();
+    match columns.as_slice() {
+        [] => None,
+        [one] => Some((*one).to_owned()),
+        many => Some(format!("{} columns", many.len())),
+    }
+}
+
 fn node(
     graph: &Graph,
     at: &NodeBox,
@@ -109,8 +119,7 @@ fn node(
     base: &str,
 ) -> impl IntoView + use<> {
     let node = graph.nodes[at.index].clone();
-    // Characters that fit, by their mean widths at 13 and 11 pixels.
-    let (name_room, what_room) = (((at.width - 30.0) / 7.2) as usize, ((at.width - 30.0) / 6.4) as usize);
+    let room = at.width - NODE_FRAME;
     let name = node.name.clone();
     let reading = Memo::new({
         let name = name.clone();
@@ -134,11 +143,7 @@ fn node(
         _ => String::new(),
     };
     let lag = move || now().and_then(|now| now.lag).map_or(String::new(), |lag| format!("lag {}", format::short(lag as f64)));
-    let what = match node.clearance {
-        Some(class) => format!("{} · clears {class}", node.operator),
-        None if node.summary.is_empty() => node.operator.clone(),
-        None => format!("{} · {}", node.operator, node.summary),
-    };
+    let what = layout::what(&node);
     let href = crate::links::with_query(base, [("node", node.name.as_str())]);
     // The name stays while the numbers change, so they describe the node.
     let title = format!("{}: {what}", node.name);
@@ -165,8 +170,8 @@ fn node(
         >
             <rect class="g-node__box" x=x y=y width=width height=NODE_HEIGHT rx="8"></rect>
             <rect class="g-node__bar" x=x + 10.0 y=y + 13.0 width="4" height="28" rx="2"></rect>
-            <text class="g-node__name" x=x + 22.0 y=y + 24.0>{cut(&node.name, name_room)}</text>
-            <text class="g-node__what" x=x + 22.0 y=y + 40.0>{cut(&what, what_room)}</text>
+            <text class="g-node__name" x=x + 22.0 y=y + 24.0>{fitting(&node.name, 13.0, room)}</text>
+            <text class="g-node__what" x=x + 22.0 y=y + 40.0>{fitting(&what, 11.0, room)}</text>
             <g id=now_id>
                 <text class="g-node__rate" x=x + 22.0 y=y + 62.0>{rate}</text>
                 <text class="g-node__reject" x=x + 22.0 y=y + 79.0>{rejects}</text>

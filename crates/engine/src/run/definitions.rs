@@ -136,8 +136,18 @@ mod tests {
     fn what_changed_in_a_step_is_told_in_the_words_of_the_document() {
         let aggregate = |size: u32, of: &str| format!("AggregateNode {{ keys: [1], size: {size} }} over ({of}) gives (int64)");
         for (name, before, now, expected) in [
-            ("w#1", aggregate(1, "int64"), Some(aggregate(2, "int64")), "step `w`: its GROUP BY, its windows or what it counts and sums up"),
-            ("w#1", aggregate(1, "int64"), Some(aggregate(1, "int32")), "step `w`: the types of the columns that it reads or gives"),
+            (
+                "w#1",
+                aggregate(1, "int64"),
+                Some(aggregate(2, "int64")),
+                "step `w`: its GROUP BY, its windows or what it counts and sums up",
+            ),
+            (
+                "w#1",
+                aggregate(1, "int64"),
+                Some(aggregate(1, "int32")),
+                "step `w`: the types of the columns that it reads or gives",
+            ),
             ("w", aggregate(1, "int64"), Some("JoinNode { kind: Inner }".to_owned()), "step `w`: it does something else now"),
             ("w#2", "RankNode { limit: 1 }".to_owned(), None, "step `w` is gone"),
         ] {

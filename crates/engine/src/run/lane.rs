@@ -177,6 +177,7 @@ fn difference(after: NodeCounts, before: NodeCounts) -> NodeCounts {
         dropped: after.dropped - before.dropped,
         absorbed: after.absorbed - before.absorbed,
         emitted: after.emitted - before.emitted,
+        held: after.held - before.held,
         unnamed: after.unnamed - before.unnamed,
         flagged: after.flagged - before.flagged,
     }

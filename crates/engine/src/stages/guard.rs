@@ -66,6 +66,7 @@ pub fn account(node: &str, rows_in: u64, processed: &Processed, schema: &SchemaR
         dropped: processed.dropped,
         absorbed: processed.absorbed,
         emitted: processed.emitted,
+        held: processed.rejected.iter().map(|rejected| rejected.len() as u64).sum(),
         unnamed: 0,
         flagged: processed.flagged,
     };

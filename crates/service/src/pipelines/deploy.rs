@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weir_api::{DeployPipeline, Deployment, Slug};
+use weir_api::{DeployPipeline, Deployment, Diagnostic, Slug};
 use weir_authz::Action;
 use weir_plan::Plan;
 use weir_store::{
@@ -14,9 +14,13 @@ use weir_store::{
 use super::{check, find, resource, stored_version, view::deployment_dto};
 use crate::{Cx, Error, Result};
 
+/// Findings that one entry of the audit log names.
+const GROUNDS: usize = 20;
+
 /// Puts a version to work. Refused with `Document` when the plan refuses it. A run of another version is asked to stop first; the
 /// supervisor then starts this one from its last checkpoint; where it could not, the deployment is refused with `Conflict`, and what
-/// runs goes on. Who may deploy depends on the most sensitive class that leaves the pipeline through a sink.
+/// runs goes on. Who may deploy depends on the most sensitive class that leaves the pipeline through a sink. What the plan
+/// refuses is on record as a denied deployment, with what stood against it.
 pub async fn deploy(cx: &Cx, name: &Slug, request: DeployPipeline) -> Result<Deployment> {
     let document = find(cx, name, Action::PipelineDeploy).await?;
     let number = request.version.unwrap_or(document.latest_version);
@@ -27,6 +31,8 @@ pub async fn deploy(cx: &Cx, name: &Slug, request: DeployPipeline) -> Result<Dep
     let classification = checked.classification();
     let errors = checked.errors();
     let (Some(plan), false) = (checked.plan, errors) else {
+        let asked = format!("pipeline:{name}@{number} sha256:{}", stored.info.hash);
+        cx.refuse_what(Action::PipelineDeploy, &resource(&document), &grounds(&checked.diagnostics), Some(asked)).await?;
         return Err(Error::Document(checked.diagnostics));
     };
     let classified = resource(&document).classified(classification).for_purpose(plan.purpose.clone());
@@ -98,6 +104,24 @@ async fn goes_on(
 async fn last_plan(cx: &Cx, document: &Document, version: u32) -> Result<Option<Arc<Plan>>> {
     let Some(stored) = documents::version(cx.store(), document.id, version).await? else { return Ok(None) };
     Ok(check(cx, &stored.text).await?.plan.map(Arc::new))
+}
+
+/// What the audit log says of the findings that stand against a deployment: their codes with the columns or the parts of the document that
+/// they are about. Messages are left out: they may repeat what the document holds.
+fn grounds(findings: &[Diagnostic]) -> String {
+    let errors = findings.iter().filter(|finding| finding.is_error());
+    let told: Vec<String> = errors
+        .map(|finding| match &finding.trail {
+            Some(trail) => format!("{}({} -> {})", finding.code, trail.column, trail.sink),
+            None if finding.path.is_empty() => finding.code.clone(),
+            None => format!("{}({})", finding.code, finding.path),
+        })
+        .collect();
+    let shown = told.iter().take(GROUNDS).cloned().collect::<Vec<_>>().join(", ");
+    match told.len().saturating_sub(GROUNDS) {
+        0 => format!("plan: {shown}"),
+        more => format!("plan: {shown} and {more} more"),
+    }
 }
 
 /// Asks the run to take a last checkpoint and end.

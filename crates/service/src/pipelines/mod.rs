@@ -4,20 +4,21 @@ mod deploy;
 mod view;
 
 pub use deploy::{deploy, stop};
-pub(crate) use view::state;
-use view::{detail, summary, version_dto};
+use view::{detail, state, summary, version_dto};
+
+use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
 use weir_api::{
-    CreatePipeline, FieldError, Page, PageQuery, PipelineDetail, PipelineSummary, PipelineVersion, PipelineVersionDetail, Slug,
-    UpdatePipeline, ValidatePipeline, Validation,
+    CreatePipeline, FieldError, Page, PageQuery, PipelineDetail, PipelineState, PipelineSummary, PipelineVersion,
+    PipelineVersionDetail, ProjectId, Slug, UpdatePipeline, ValidatePipeline, Validation,
 };
 use weir_authz::{Action, Resource, ResourceKind};
 use weir_spec::Pipeline;
 use weir_store::{
     StoreError, alerts,
     deployments::{self, Desired},
-    documents::{self, Document, DocumentKind, NewVersion},
+    documents::{self, Document, DocumentKind, NewVersion, VersionInfo},
     runs,
 };
 
@@ -34,16 +35,67 @@ const KIND: DocumentKind = DocumentKind::Pipeline;
 
 /// The pipelines of the project, by name.
 pub async fn list(cx: &Cx, query: PageQuery) -> Result<Page<PipelineSummary>> {
+    search(cx, "", query).await
+}
+
+/// The pipelines whose name, description, owner or purpose holds all words of the text, in any case; by name.
+pub async fn search(cx: &Cx, text: &str, query: PageQuery) -> Result<Page<PipelineSummary>> {
     let project = cx.project()?.id;
     cx.authorize(Action::PipelineRead, &Resource::in_project(ResourceKind::Pipeline, project)).await?;
-    let all = documents::list(cx.store(), project, KIND).await?;
+    let mut all = documents::list(cx.store(), project, KIND).await?;
+    let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+    all.retain(|(document, latest)| {
+        let told = ["description", "owner", "purpose"].map(|key| latest.summary[key].as_str().unwrap_or_default().to_lowercase());
+        words.iter().all(|word| document.name.contains(word.as_str()) || told.iter().any(|text| text.contains(word.as_str())))
+    });
     let page = page(all, &query, |(document, _)| document.name.clone())?;
-    let mut items = Vec::with_capacity(page.items.len());
+    Ok(Page { items: summaries(cx, page.items).await?, next: page.next })
+}
+
+/// The pipelines to look at first, `limit` at most: those that failed, those whose newest version is not the one deployed, then those
+/// that were changed last.
+pub async fn notable(cx: &Cx, limit: usize) -> Result<Vec<PipelineSummary>> {
+    let project = cx.project()?.id;
+    cx.authorize(Action::PipelineRead, &Resource::in_project(ResourceKind::Pipeline, project)).await?;
+    let mut known = known(cx, project).await?;
+    known.sort_by_key(|one| {
+        let failed = one.state == PipelineState::Failed;
+        let behind = one.deployed.is_some_and(|deployed| deployed < one.document.latest_version);
+        (!failed, !behind, std::cmp::Reverse(one.document.updated_at))
+    });
+    known.truncate(limit);
+    summaries(cx, known.into_iter().map(|one| (one.document, one.latest)).collect()).await
+}
+
+async fn summaries(cx: &Cx, documents: Vec<(Document, VersionInfo)>) -> Result<Vec<PipelineSummary>> {
+    let mut items = Vec::with_capacity(documents.len());
     let names = users::refs(cx.store()).await?;
-    for (document, latest) in page.items {
+    for (document, latest) in documents {
         items.push(summary(cx, &document, &latest, |id| names.get(&id?).cloned()).await?.0);
     }
-    Ok(Page { items, next: page.next })
+    Ok(items)
+}
+
+/// A pipeline with what is known of it without looking at it closely.
+pub(crate) struct Known {
+    pub document: Document,
+    pub latest: VersionInfo,
+    pub deployed: Option<u32>,
+    pub state: PipelineState,
+}
+
+/// All pipelines of a project, in three queries.
+pub(crate) async fn known(cx: &Cx, project: ProjectId) -> Result<Vec<Known>> {
+    let deployments: HashMap<_, _> =
+        deployments::of_project(cx.store(), project).await?.into_iter().map(|one| (one.document, one)).collect();
+    let runs = runs::latest_states(cx.store(), project).await?;
+    let documents = documents::list(cx.store(), project, KIND).await?;
+    let known = documents.into_iter().map(|(document, latest)| {
+        let deployment = deployments.get(&document.id);
+        let state = deployment.map_or(PipelineState::Draft, |one| state(one, runs.get(&document.id).copied()));
+        Known { deployed: deployment.map(|one| one.version), state, document, latest }
+    });
+    Ok(known.collect())
 }
 
 /// One pipeline with its newest document, its graph and its deployment.

@@ -58,7 +58,7 @@ pub(super) async fn deployment_dto(cx: &Cx, document: &Document, deployment: dep
     let run = runs::latest(cx.store(), document.id).await?.filter(|run| run.deployment == deployment.id);
     let names = users::refs(cx.store()).await?;
     Ok(Deployment {
-        state: state(&deployment, run.as_ref()),
+        state: state(&deployment, run.as_ref().map(|run| run.state)),
         version: deployment.version,
         hash: stored.info.hash,
         run: run.map(|run| run.id),
@@ -68,9 +68,8 @@ pub(super) async fn deployment_dto(cx: &Cx, document: &Document, deployment: dep
 }
 
 /// What was asked for and what the newest run says, told in one word.
-pub(crate) fn state(deployment: &deployments::Deployment, run: Option<&runs::Run>) -> PipelineState {
-    let run_state = run.map(|run| run.state);
-    match (deployment.desired, run_state) {
+pub(crate) fn state(deployment: &deployments::Deployment, run: Option<RunState>) -> PipelineState {
+    match (deployment.desired, run) {
         (_, Some(RunState::Stopping)) => PipelineState::Stopping,
         (Desired::Running, Some(RunState::Running)) => PipelineState::Running,
         (Desired::Running, _) => PipelineState::Starting,

@@ -59,7 +59,15 @@ async fn a_leaking_pipeline_may_be_drafted_but_not_deployed() {
     let Err(Error::Document(findings)) = pipelines::deploy(&cx, &slug("card-fraud"), DeployPipeline::default()).await else {
         panic!("a leak is deployed")
     };
-    assert!(findings.iter().any(|finding| finding.is_error()));
+    let leak = findings.iter().find(|finding| finding.code == "leak").unwrap();
+    let trail = leak.trail.as_ref().unwrap();
+    assert!(trail.ways.iter().all(|way| way.len() > 1 && way.last() == Some(&trail.sink)), "{trail:?}");
+    let denied = world.denials().await.remove(0);
+    assert_eq!((denied.action.as_str(), denied.resource.as_str()), ("pipeline.deploy", "pipeline:card-fraud"));
+    let rule = denied.rule.unwrap();
+    assert!(rule.contains(&format!("leak({} -> {})", trail.column, trail.sink)), "{rule}");
+    assert!(!rule.contains("cleared for"), "no message: {rule}");
+    assert!(denied.leaf["body"]["after"].as_str().unwrap().starts_with("pipeline:card-fraud@1 sha256:"));
     assert_eq!(pipelines::get(&cx, &slug("card-fraud")).await.unwrap().summary.state, PipelineState::Draft);
 }
 

@@ -122,7 +122,7 @@ async fn runs_are_shown_with_their_checkpoints() {
     hold(&world, "internal").await;
     let viewer = world.person(Role::Viewer).await;
     let listed = runs::list(&viewer, weir_api::RunQuery::default()).await.unwrap().items;
-    assert_eq!((listed[0].rows_in, listed[0].rows_quarantined, listed[0].checkpoints), (10, 2, 1));
+    assert_eq!((listed[0].rows.rows_in, listed[0].rows.rows_quarantined, listed[0].checkpoints), (10, 2, 1));
     let detail = runs::get(&viewer, listed[0].id).await.unwrap();
     assert_eq!(detail.checkpoints[0].positions[0].row, 10);
     assert_eq!((detail.restarts, detail.worker.as_deref()), (0, Some("worker-1")));
@@ -132,4 +132,40 @@ async fn runs_are_shown_with_their_checkpoints() {
     assert_eq!(status(&pipelines::delete(&world.admin().await, &slug("card-fraud"), 1).await), 409);
     let stopping = pipelines::stop(&world.admin().await, &slug("card-fraud")).await.unwrap();
     assert_eq!(stopping.state, weir_api::PipelineState::Stopping, "until its last checkpoint is taken");
+}
+
+#[tokio::test]
+async fn a_run_that_goes_on_tells_what_it_did_itself() {
+    let world = World::new().await;
+    let mut carried = run::deployed(&world).await;
+    carried.commit(|_| {}).await;
+    let mut carried = carried.again().await;
+    let viewer = world.person(Role::Viewer).await;
+    let rows =
+        |run: &weir_api::RunDetail| (run.summary.rows.rows_in, run.summary.rows.rows_quarantined, run.pipeline_rows.rows_in);
+    let fresh = runs::get(&viewer, carried.run.id).await.unwrap();
+    assert_eq!(rows(&fresh), (0, 0, 10), "it has read nothing yet");
+    let mut counters = run::counters();
+    for node in &mut counters {
+        node.rows_in += 5;
+        node.rows_out += 5;
+    }
+    carried.commit(|commit| commit.counters = serde_json::to_value(&counters).unwrap()).await;
+    let later = runs::get(&viewer, carried.run.id).await.unwrap();
+    assert_eq!(rows(&later), (5, 0, 15));
+    assert_eq!((later.nodes[1].rows_in, later.nodes[1].held), (5, 0));
+    assert_eq!((later.pipeline_nodes[1].rows_in, later.pipeline_nodes[1].held), (15, 2));
+}
+
+#[tokio::test]
+async fn held_rows_are_counted_by_pipeline_and_node() {
+    let world = World::new().await;
+    hold(&world, "internal").await;
+    let viewer = world.person(Role::Viewer).await;
+    let held = quarantine::held(&viewer).await.unwrap();
+    assert_eq!(
+        held.iter().map(|held| (held.pipeline.as_str(), held.node.as_str(), held.rows)).collect::<Vec<_>>(),
+        [("card-fraud", "payments", 2)]
+    );
+    assert_eq!(overview::show(&viewer).await.unwrap().quarantined_rows, 2);
 }

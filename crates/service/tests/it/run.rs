@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use weir_api::{CreatePipeline, DeployPipeline};
+use weir_api::{CreatePipeline, DeployPipeline, NodeCounters, NodeKind};
 use weir_evidence::{Hash, record::CheckpointDecision};
 use weir_service::pipelines;
 use weir_store::{
@@ -54,6 +54,24 @@ impl Carried {
         tx.commit().await.unwrap();
     }
 
+    /// The run has stopped, and the next one of its deployment begins.
+    pub async fn again(mut self) -> Self {
+        self.end().await;
+        let tx = self.store.begin().await.unwrap();
+        let new = NewRun {
+            project: self.run.project,
+            deployment: self.run.deployment,
+            document: self.run.document,
+            pipeline: self.run.pipeline.clone(),
+            version: self.run.version,
+            document_hash: self.run.document_hash.clone(),
+        };
+        self.run = stored::create(&tx, new, start()).await.unwrap();
+        self.lease = leases::acquire(&tx, self.run.id, "worker-1", Duration::from_secs(30), start()).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        self
+    }
+
     /// Takes back the last checkpoint.
     pub async fn discard(&self) {
         let tx = self.store.begin().await.unwrap();
@@ -89,7 +107,7 @@ impl Carried {
             plan_fingerprint: String::new(),
             content: vec![],
             positions: serde_json::json!([{ "source": "payments", "partition": "0", "row": 10, "byte": 0, "done": false }]),
-            counters: serde_json::json!([]),
+            counters: serde_json::to_value(counters()).unwrap(),
             totals: RowTotals { rows_in: 10, rows_out: 8, rows_quarantined: 2, rows_refused: 0 },
             new_subject_keys: vec![],
             quarantine: vec![],
@@ -103,4 +121,20 @@ impl Carried {
         checkpoints::commit(&tx, commit).await.unwrap();
         tx.commit().await.unwrap();
     }
+}
+
+/// Ten rows, of which two were held.
+pub fn counters() -> Vec<NodeCounters> {
+    let node = |node: &str, kind, rows_in, rows_out| NodeCounters {
+        node: node.to_owned(),
+        kind,
+        rows_in,
+        rows_out,
+        ..NodeCounters::default()
+    };
+    vec![
+        node("payments", NodeKind::Source, 10, 10),
+        NodeCounters { quarantined: 2, held: 2, ..node("checked", NodeKind::Step, 10, 8) },
+        node("clean", NodeKind::Sink, 8, 8),
+    ]
 }

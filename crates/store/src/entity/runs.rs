@@ -33,6 +33,8 @@ pub struct Model {
     pub failed_at: Option<i64>,
     #[sea_orm(column_type = "Text", nullable)]
     pub counters: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub counters_before: Option<String>,
     pub rows_in: i64,
     pub rows_out: i64,
     pub rows_quarantined: i64,
