@@ -72,10 +72,7 @@ pub fn check_definitions(checkpoint: &Checkpoint, now: &BTreeMap<String, String>
 /// What changed in a node, as people know it: by its name in the document, without the plan's own words.
 fn change(name: &str, before: &str, now: Option<&str>) -> String {
     let step = name.split('#').next().unwrap_or(name);
-    let kind = match before.split(' ').next() {
-        Some(kind @ ("source" | "sink")) => kind,
-        _ => "step",
-    };
+    let kind = ["source", "sink"].into_iter().find(|kind| before.split(' ').next() == Some(kind)).unwrap_or("step");
     let Some(now) = now else { return format!("{kind} `{step}` is gone") };
     let what = if kind == "step" { part_changed(before, now) } else { settings_changed(before, now) };
     format!("{kind} `{step}`: {what}")
