@@ -232,19 +232,25 @@ impl Committer {
         Ok(())
     }
 
-    /// Removes state files that neither this checkpoint nor the one before needs.
+    /// Removes state files that neither this checkpoint nor the one before needs. Lanes may be writing those of the next by now.
     fn forget_state_files(&self, current: &Checkpoint) {
         let needed: BTreeSet<&str> = [current, &self.last].into_iter().flat_map(Checkpoint::state_files).collect();
         let Ok(entries) = std::fs::read_dir(self.host.state_dir()) else { return };
         for entry in entries.flatten() {
             let name = entry.file_name();
-            let is_state = |name: &str| name.ends_with(".seen") || name.ends_with(".state");
-            let forgotten = name.to_str().is_some_and(|name| is_state(name) && !needed.contains(name));
+            let forgotten = name.to_str().is_some_and(|name| !needed.contains(name) && is_of_epoch_up_to(name, current.epoch));
             if forgotten && let Err(error) = std::fs::remove_file(entry.path()) {
                 tracing::warn!(path = %entry.path().display(), %error, "a state file that is no longer needed could not be removed");
             }
         }
     }
+}
+
+/// Whether a file holds state as of this epoch or an earlier one: `STEM-EPOCH.seen`, `STEM-EPOCH.state`.
+fn is_of_epoch_up_to(name: &str, epoch: u64) -> bool {
+    let stem = name.strip_suffix(".seen").or_else(|| name.strip_suffix(".state"));
+    let of = stem.and_then(|stem| stem.rsplit_once('-')).and_then(|(_, of)| of.parse::<u64>().ok());
+    of.is_some_and(|of| of <= epoch)
 }
 
 impl Epoch {
@@ -276,6 +282,25 @@ impl Epoch {
             && times.add(&batches).is_err()
         {
             tracing::debug!("a batch took longer than the histogram of batch times can hold");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of_epoch_up_to;
+
+    #[test]
+    fn state_that_the_next_epoch_is_writing_already_is_not_old() {
+        for (name, old) in [
+            ("checked-0-00000007.seen", true),
+            ("checked-0-00000008.seen", false),
+            ("w.1-groups-0-00000007.state", true),
+            ("w.1-groups-1-00000123.state", false),
+            ("checked-0-00000007.tmp", false),
+            ("other.seen", false),
+        ] {
+            assert_eq!(is_of_epoch_up_to(name, 7), old, "{name}");
         }
     }
 }
