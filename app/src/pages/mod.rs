@@ -1,5 +1,6 @@
 //! One page a file; each answers one question.
 
+mod alert_rows;
 pub mod alerts;
 pub mod audit;
 pub mod audit_entry;
