@@ -132,8 +132,10 @@ fn pointers(value: &Json, path: String) -> Vec<String> {
 /// What only the decoder knows: see the schema module.
 fn beyond_schema(change: &str) -> bool {
     let duration = ["every", "wait", "max_delay", "idle_after", "within"].iter().any(|key| change.contains(&format!("/{key} =")));
+    // Whether a pipeline needs sinks depends on what its steps do.
+    let no_sinks = change.starts_with("/sinks = {}") || change.starts_with("/sinks removed");
     // Another kind is another document.
-    duration || change.starts_with("/kind")
+    duration || no_sinks || change.starts_with("/kind")
 }
 
 #[test]
