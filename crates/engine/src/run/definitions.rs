@@ -84,10 +84,8 @@ fn check(before: &BTreeMap<String, String>, plan: &Plan) -> Result<(), EngineErr
 /// What changed in a node, as people know it: by its name in the document, without the plan's own words.
 fn change(name: &str, before: &str, now: Option<&str>) -> String {
     let step = name.split('#').next().unwrap_or(name);
-    let kind = match before.split([' ', '/']).next() {
-        Some(kind @ ("source" | "sink")) => kind,
-        _ => "step",
-    };
+    let is = |kind: &&str| before.strip_prefix(*kind).is_some_and(|rest| rest.starts_with([' ', '/']));
+    let kind = ["source", "sink"].into_iter().find(is).unwrap_or("step");
     match now {
         None => format!("{kind} `{step}` is gone"),
         Some(now) if kind == "step" => format!("step `{step}`: {}", part_changed(before, now)),

@@ -243,10 +243,10 @@ impl<T: Ticketed> Inbox<T> {
                 let message = receive(lane, cancel)?;
                 let (got, is_barrier, is_part) = (message.ticket(), message.is_barrier(), message.is_part());
                 if got != *ticket {
-                    return Err(EngineError::internal(*who, format!("ticket {got} came where {ticket} was due")));
+                    return Err(EngineError::internal(who, format!("ticket {got} came where {ticket} was due")));
                 }
                 if *barrier.get_or_insert(is_barrier) != is_barrier {
-                    return Err(EngineError::internal(*who, "a lane is behind its barrier"));
+                    return Err(EngineError::internal(who, "a lane is behind its barrier"));
                 }
                 take(message)?;
                 if !is_part {
