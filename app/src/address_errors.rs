@@ -29,7 +29,8 @@ const KNOWN: [(&str, &str, u16, &str); 14] = [
     ("bad-request", "The form could not be read", 400, "A field is missing or has another form than expected."),
 ];
 
-/// Puts the console's own words in the place of those in the address, before any page looks for them, and takes them out of the address.
+/// Puts the console's own words in the place of those in the address, for all that is made below the caller, and takes them out of the
+/// address. The router provides those of the address to every route anew, so that each outermost page calls this first.
 pub fn trust_kinds_only() {
     let Some(error) = use_context::<ServerActionError>() else { return };
     let told = told_again(&ServerFnUrlError::<Fault>::decode_err(error.err()).0);

@@ -10,7 +10,6 @@ use leptos_router::{
 use weir_api::{DateTime, Utc};
 
 use crate::{
-    address_errors,
     components::{
         time::Clock,
         toast::{ToastArea, Toasts},
@@ -81,7 +80,6 @@ pub fn App() -> impl IntoView {
     view! {
         <Title formatter=|text: String| markup::in_title(if text.is_empty() { "Weir".to_owned() } else { format!("{text} · Weir") })/>
         <Router>
-            {address_errors::trust_kinds_only()}
             <Routes fallback=|| view! { <pages::not_found::NotFound/> }>
                 <Route path=path!("") view=pages::home::Home ssr=SsrMode::Async/>
                 <Route path=path!("sign-in") view=pages::sign_in::SignInPage ssr=SsrMode::Async/>

@@ -42,6 +42,17 @@ impl<Q: Clone + PartialEq + Send + Sync + 'static, T: Clone + Send + Sync + 'sta
         Self { connection: expect_context::<Connection>(), last: StoredValue::new(None) }
     }
 
+    /// Keeps the first answer, which came with the page and was not asked for here.
+    pub fn remember(self, question: impl Fn() -> Q + 'static, data: Resource<Result<T, Fault>>) {
+        Effect::new(move |_| {
+            if let Some(Ok(first)) = data.get()
+                && self.last.try_with_value(Option::is_none) == Some(true)
+            {
+                self.last.try_set_value(Some((untrack(&question), first, browser::now())));
+            }
+        });
+    }
+
     /// The answer to a question; where the server cannot be reached, the one that it gave before.
     pub async fn ask(self, question: Q, answer: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
         let answer = answer.await;

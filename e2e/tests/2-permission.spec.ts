@@ -64,7 +64,7 @@ test("a viewer who tries to deploy is refused everywhere, and the log says so", 
     await expect(rows).toHaveCount(before + 2);
     await expect(rows.first()).toContainText("viewer");
     await expect(rows.first()).toContainText("Denied");
-    await rows.first().getByRole("link").click();
+    await rows.first().getByRole("link").first().click();
     await expect(page.getByRole("heading", { name: /^Entry/, level: 1 })).toBeVisible();
     await expect(page.getByRole("definition").filter({ hasText: /^pipeline\.deploy$/ })).toBeVisible();
   });

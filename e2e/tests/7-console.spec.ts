@@ -149,7 +149,7 @@ test("a run tells what it did itself, and its numbers add up to the row", async 
   expect(detail.pipeline_rows.rows_quarantined).toBe(first.rows_quarantined + second.rows_quarantined);
 
   await visit(page, `/p/main/runs/${second.id}`);
-  const tile = async (label: string) => number(await page.locator(".stat").filter({ hasText: label }).locator(".stat__value").textContent());
+  const tile = async (label: string) => number(await page.locator(".stat").filter({ has: page.getByText(label, { exact: true }) }).locator(".stat__value").textContent());
   expect([await tile("Rows in"), await tile("Rows out"), await tile("Quarantined"), await tile("Filtered by SQL")]).toEqual([
     second.rows_in, second.rows_out, second.rows_quarantined, second.rows_filtered,
   ]);

@@ -47,7 +47,7 @@ pub fn Decision(body: Value) -> impl IntoView {
     Some(view! {
         <section class="section" aria-labelledby="decision">
             <div class="section__head"><h2 id="decision">"What was decided"</h2><p>{format!("Checkpoint {epoch} of {pipeline}, since the one before")}</p></div>
-            <div class="table-wrap">
+            <div class="table-wrap" role="region" tabindex="0" aria-label="Rows by node, as a table">
                 <table class="table table--cards">
                     <caption class="visually-hidden">"Rows by node"</caption>
                     <thead><tr><th scope="col">"Source, step or sink"</th>{head}</tr></thead>

@@ -37,6 +37,8 @@ pub struct Row {
     /// The address of the list as it is filtered.
     pub here: String,
     pub me: Option<Me>,
+    /// There are more than are shown.
+    pub paged: bool,
 }
 
 impl Row {
@@ -54,6 +56,10 @@ impl Row {
         let newest = group.iter().map(|alert| alert.raised_at).max().unwrap_or(first.raised_at);
         let (severity, state, message, step) = (first.severity, first.state, first.message.clone(), first.step.clone());
         let count = group.len() as u64;
+        let causes_here = match self.paged {
+            true => format!("{} causes on this page", format::count(count)),
+            false => format::plural(count, "cause", "causes"),
+        };
         let noted = group.iter().filter(|alert| alert.acknowledged.is_some()).count() as u64;
         let pipeline = self.pipeline(first);
         let causes = group.iter().map(|alert| self.cause(alert)).collect_view();
@@ -74,7 +80,7 @@ impl Row {
                                 <strong class="break">{message}</strong>
                                 <SeverityBadge severity/>
                                 <AlertBadge state/>
-                                <span class="tag">{format::plural(count, "cause", "causes")}</span>
+                                <span class="tag">{causes_here}</span>
                             </span>
                             <span class="cell-sub">{pipeline}" "<code>{step}</code>" · the newest raised "<Ago at=newest/>" · "{format!("{} of {} acknowledged", format::count(noted), format::count(count))}</span>
                         </summary>

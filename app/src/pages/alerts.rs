@@ -54,26 +54,27 @@ pub fn AlertList(project: String, pipeline: Option<String>) -> impl IntoView {
         None => links::alerts(&project),
     };
     let lasting = Lasting::begin();
-    let list = Resource::new(
-        {
-            let (project, pipeline) = (project.clone(), pipeline.clone());
-            move || {
-                let query = AlertQuery {
-                    state: match state.get().as_str() {
-                        "open" => Some(AlertStates::Open),
-                        "ended" => Some(AlertStates::Ended),
-                        _ => None,
-                    },
-                    pipeline: pipeline.clone().or_else(|| given(of.get())),
-                    severity: severity.get().parse().ok(),
-                    after: given(after.get()),
-                    limit: None,
-                };
-                (project.clone(), query)
-            }
-        },
-        move |(project, query)| lasting.ask((project.clone(), query.clone()), alerts::alerts(project, query)),
-    );
+    let asked = {
+        let (project, pipeline) = (project.clone(), pipeline.clone());
+        move || {
+            let query = AlertQuery {
+                state: match state.get().as_str() {
+                    "open" => Some(AlertStates::Open),
+                    "ended" => Some(AlertStates::Ended),
+                    _ => None,
+                },
+                pipeline: pipeline.clone().or_else(|| given(of.get())),
+                severity: severity.get().parse().ok(),
+                after: given(after.get()),
+                limit: None,
+            };
+            (project.clone(), query)
+        }
+    };
+    let list = Resource::new(asked.clone(), move |(project, query)| {
+        lasting.ask((project.clone(), query.clone()), alerts::alerts(project, query))
+    });
+    lasting.remember(asked, list);
     browser::every(Duration::from_secs(4), move || {
         if question.with_untracked(String::is_empty) {
             list.refetch();
@@ -148,7 +149,7 @@ pub fn AlertList(project: String, pipeline: Option<String>) -> impl IntoView {
                                 links::with_query(&base, pairs.iter().map(|(name, value)| (*name, value.as_str())).chain([("after", cursor.0.as_str())]))
                             });
                             let first = (!after.get_untracked().is_empty()).then(|| base.clone());
-                            let row = Row { project, fixed, here: untrack(here), me };
+                            let row = Row { project, fixed, here: untrack(here), me, paged: next.is_some() || first.is_some() };
                             let not_yours = row.may("alert.acknowledge").err();
                             let rows = groups(page.items).into_iter().map(|group| row.group(group, opened)).collect_view();
                             view! {

@@ -198,7 +198,7 @@ const PEOPLE: &str = "admin,quarantine_read,consent_change,consent_imported,cont
 
 /// The kinds of entries, with what each speaks of.
 const KINDS: [(&str, &str); 12] = [
-    ("admin", "a person's act, allowed or denied"),
+    ("admin", "a person's act"),
     ("checkpoint", "a checkpoint's decisions"),
     ("run_started", "a run began"),
     ("run_ended", "a run ended"),

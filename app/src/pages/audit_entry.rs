@@ -66,6 +66,7 @@ fn Entry(project: String, page: Data) -> impl IntoView {
                 title=format!("Entry {}", format::count(entry.index)) lead=lead crumbs beside=move || view! { <OutcomeBadge outcome/> }
                 actions=move || view! { {beside("prev", "Entry before", before)} {beside("next", "Entry after", after)} }
             />
+            {decided.then(|| view! { <Decision body/> })}
             <div class="split split--even">
                 <div class="stack">
                     <section class="card card--pad section" aria-labelledby="facts">
@@ -85,7 +86,6 @@ fn Entry(project: String, page: Data) -> impl IntoView {
                             {fact("From", entry.remote_address.clone())}
                         </dl>
                     </section>
-                    {decided.then(|| view! { <Decision body/> })}
                     <section class="section" aria-labelledby="leaf">
                         <div class="section__head"><h2 id="leaf">"Exactly what was hashed"</h2><p>"formatted for reading"</p></div>
                         <pre class="document" tabindex="0" aria-label="The entry as JSON">{leaf}</pre>

@@ -29,6 +29,7 @@ pub fn OverviewPage() -> impl IntoView {
     let reader = use_reader();
     let lasting = Lasting::begin();
     let data = Resource::new(move || project.get(), move |project| lasting.ask(project.clone(), overview::overview(project)));
+    lasting.remember(move || project.get(), data);
     browser::every(Duration::from_secs(3), move || data.refetch());
     view! {
         <Transition fallback=|| view! { <div class="page"><Loading/></div> }>

@@ -45,6 +45,7 @@ pub fn PipelinePage() -> impl IntoView {
         move || (project.get(), name.get()),
         move |(project, name)| lasting.ask((project.clone(), name.clone()), pipelines::pipeline(project, name)),
     );
+    lasting.remember(move || (project.get(), name.get()), data);
     browser::every(Duration::from_secs(4), move || {
         if confirm.with_untracked(String::is_empty) {
             data.refetch();

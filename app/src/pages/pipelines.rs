@@ -39,6 +39,7 @@ pub fn PipelinesPage() -> impl IntoView {
             lasting.ask(question, overview::pipelines(project, text, given(after)))
         },
     );
+    lasting.remember(move || (project.get(), text.get(), after.get()), list);
     browser::every(Duration::from_secs(4), move || list.refetch());
     let base = move || links::pipelines(&project.get());
     let create = move || {

@@ -192,7 +192,7 @@ fn Revealed(project: String, row: QuarantineRow) -> impl IntoView {
                     };
                     let failing = !why.is_empty();
                     let mark = failing.then(|| view! { <span class="cell-sub failing__why">"▲ " {why}</span> });
-                    view! { <tr class:failing=failing><th scope="row"><code>{name}</code>{mark}</th><td class="break mono">{text}</td></tr> }
+                    view! { <tr class:failing=failing><th scope="row"><code>{name}</code></th><td class="break mono">{text}{mark}</td></tr> }
                 })
                 .collect_view();
             view! { <div class="table-wrap"><table class="table"><caption class="visually-hidden">"Columns of the row"</caption><tbody>{rows}</tbody></table></div> }.into_any()

@@ -31,6 +31,7 @@ pub fn RunPage() -> impl IntoView {
         move || (project.get(), id.get()),
         move |(project, id)| lasting.ask((project.clone(), id.clone()), runs::run(project, id)),
     );
+    lasting.remember(move || (project.get(), id.get()), data);
     let over = StoredValue::new(false);
     browser::every(Duration::from_secs(3), move || {
         if !over.get_value() {

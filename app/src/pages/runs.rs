@@ -38,16 +38,15 @@ pub fn RunsPage() -> impl IntoView {
 pub fn RunTable(project: String, pipeline: Option<String>) -> impl IntoView {
     let after = query("after");
     let lasting = Lasting::begin();
-    let list = Resource::new(
-        {
-            let (project, pipeline) = (project.clone(), pipeline.clone());
-            move || (project.clone(), pipeline.clone(), after.get())
-        },
-        move |(project, pipeline, after)| {
-            let question = (project.clone(), pipeline.clone(), after.clone());
-            lasting.ask(question, runs::runs(project, pipeline, super::given(after)))
-        },
-    );
+    let question = {
+        let (project, pipeline) = (project.clone(), pipeline.clone());
+        move || (project.clone(), pipeline.clone(), after.get())
+    };
+    let list = Resource::new(question.clone(), move |(project, pipeline, after)| {
+        let question = (project.clone(), pipeline.clone(), after.clone());
+        lasting.ask(question, runs::runs(project, pipeline, super::given(after)))
+    });
+    lasting.remember(question, list);
     browser::every(Duration::from_secs(5), move || list.refetch());
     let base = match &pipeline {
         Some(name) => links::pipeline_tab(&project, name, "runs"),

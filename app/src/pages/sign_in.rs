@@ -5,6 +5,7 @@ use leptos_meta::Title;
 
 use super::query;
 use crate::{
+    address_errors,
     components::{icon::Logo, notice::FaultNotice},
     links,
     server_fns::session::SignIn,
@@ -12,6 +13,7 @@ use crate::{
 
 #[component]
 pub fn SignInPage() -> impl IntoView {
+    address_errors::trust_kinds_only();
     let action = ServerAction::<SignIn>::new();
     let next = query("next");
     let failed = move || action.value().get().and_then(Result::err);

@@ -17,7 +17,7 @@ use wasm_bindgen::JsCast;
 use weir_api::{Me, OpenAlerts};
 
 use crate::{
-    browser,
+    address_errors, browser,
     components::icon::{Glyph, Icon, Logo},
     connection::ConnectionBanner,
     fault::Fault,
@@ -43,6 +43,7 @@ pub fn use_reader() -> Resource<Result<Me, Fault>> {
 /// The frame of a project's pages.
 #[component]
 pub fn ProjectShell() -> impl IntoView {
+    address_errors::trust_kinds_only();
     let project = use_project();
     let me = Resource::new(move || project.get(), |project| session::me(Some(project)));
     provide_context(Reader(me));

@@ -78,7 +78,7 @@ const ROW_GAP: f64 = 26.0;
 const TOP: f64 = 46.0;
 const MARGIN: f64 = 12.0;
 /// Between a lane's edge and its nodes; edges and their labels live there.
-const GUTTER: f64 = 28.0;
+const GUTTER: f64 = 27.0;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LaneBox {
@@ -121,16 +121,30 @@ pub struct Layout {
 }
 
 /// The smallest and the greatest width of a node.
-const NODE_WIDTH: (f64, f64) = (124.0, 288.0);
+const NODE_WIDTH: (f64, f64) = (116.0, 288.0);
 /// What a node needs beside its text: the bar before it and a margin behind it.
 pub const NODE_FRAME: f64 = 34.0;
+/// A text that is never cut.
+const SHORT: f64 = 104.0;
+/// What a page of the usual width has room for. A graph that is narrower may say more in its nodes.
+const ROOM: f64 = 1_108.0;
 
 /// What a node is and does, in its second line.
 pub fn what(node: &GraphNode) -> String {
     match node.clearance {
-        Some(class) => format!("{} · clears {class}", node.operator),
+        // What matters first, so that it is not what is cut.
+        Some(class) => format!("clears {class} · {}", node.operator),
         None if node.summary.is_empty() => node.operator.clone(),
         None => format!("{} · {}", node.operator, node.summary),
+    }
+}
+
+/// What of that fits. A clearance is told whole or not at all.
+pub fn what_fits(node: &GraphNode, room: f64) -> String {
+    let all = what(node);
+    match node.clearance {
+        Some(class) if text_width(&all, 11.0) > room => fitting(&format!("clears {class}"), 11.0, room),
+        _ => fitting(&all, 11.0, room),
     }
 }
 
@@ -167,14 +181,38 @@ pub fn fitting(text: &str, size: f64, room: f64) -> String {
     out
 }
 
-/// Width of a lane: as its widest node needs; the three that sources span share one card; empty lanes shrink to their name.
-fn lane_width(lane: Lane, empty: bool, widest: f64) -> f64 {
-    let node = widest.clamp(NODE_WIDTH.0, NODE_WIDTH.1) + 2.0 * GUTTER;
-    match lane {
-        Lane::Source | Lane::Decode | Lane::Contract => (node / 3.0).max(70.0),
-        _ if empty => 74.0,
-        _ => node,
+/// The width that a node must have, for its name and what it clears, and the one that it would fill.
+fn node_widths(node: &GraphNode) -> (f64, f64) {
+    let must = node.clearance.map_or(0.0, |class| text_width(&format!("clears {class}"), 11.0));
+    // What is short is worth its room.
+    let short = Some(text_width(&what(node), 11.0)).filter(|width| *width <= SHORT);
+    let must = must.max(text_width(&node.name, 13.0)).max(short.unwrap_or(0.0));
+    // A little more, so that no rounding cuts a letter.
+    let framed = |text: f64| (text + NODE_FRAME + 1.0).clamp(NODE_WIDTH.0, NODE_WIDTH.1);
+    (framed(must), framed(must.max(text_width(&what(node), 11.0))))
+}
+
+/// Width of a lane whose widest node has this width: the three that sources span share one card; empty lanes shrink to their name.
+fn lane_width(lane: Lane, node: Option<f64>) -> f64 {
+    match (lane, node) {
+        (Lane::Source | Lane::Decode | Lane::Contract, node) => ((node.unwrap_or(0.0) + 2.0 * GUTTER) / 3.0).max(70.0),
+        (_, None) => 74.0,
+        (_, Some(node)) => node + 2.0 * GUTTER,
     }
+}
+
+/// The widths of all lanes: as they must be, and wider as far as there is room for what nodes would say.
+fn lane_widths(graph: &Graph, spans: &[(Lane, Lane)]) -> Vec<f64> {
+    let widest = |lane: Lane, of: fn((f64, f64)) -> f64| {
+        let here = spans.iter().zip(&graph.nodes).filter(|((first, last), _)| (*first..=*last).contains(&lane));
+        let widest = here.map(|(_, node)| of(node_widths(node))).reduce(f64::max);
+        lane_width(lane, widest)
+    };
+    let must: Vec<f64> = Lane::ALL.iter().map(|lane| widest(*lane, |(must, _)| must)).collect();
+    let would: Vec<f64> = Lane::ALL.iter().map(|lane| widest(*lane, |(_, would)| would)).collect();
+    let (least, most) = (must.iter().sum::<f64>(), would.iter().sum::<f64>());
+    let share = if most > least { ((ROOM - 2.0 * MARGIN - least) / (most - least)).clamp(0.0, 1.0) } else { 0.0 };
+    must.iter().zip(&would).map(|(must, would)| must + (would - must) * share).collect()
 }
 
 pub fn layout(graph: &Graph) -> Layout {
@@ -182,11 +220,9 @@ pub fn layout(graph: &Graph) -> Layout {
     let mut x = MARGIN;
     let lanes: Vec<LaneBox> = Lane::ALL
         .into_iter()
-        .map(|lane| {
+        .zip(lane_widths(graph, &spans))
+        .map(|(lane, width)| {
             let empty = !spans.iter().any(|(first, last)| (*first..=*last).contains(&lane));
-            let here = spans.iter().zip(&graph.nodes).filter(|((first, last), _)| (*first..=*last).contains(&lane));
-            let needs = here.map(|(_, node)| text_width(&node.name, 13.0).max(text_width(&what(node), 11.0)) + NODE_FRAME);
-            let width = lane_width(lane, empty, needs.fold(0.0, f64::max));
             let here = LaneBox { lane, x, width, empty };
             x += width;
             here
@@ -380,7 +416,8 @@ mod tests {
         graph.nodes[1].clearance = Some(weir_api::Classification::Confidential);
         let wide = layout(&graph).nodes[1].width;
         assert!(wide > narrow);
-        assert_eq!(fitting(&what(&graph.nodes[1]), 11.0, wide - NODE_FRAME), "file · clears confidential", "nothing is cut");
+        assert_eq!(what_fits(&graph.nodes[1], wide - NODE_FRAME), "clears confidential · file", "nothing is cut");
+        assert_eq!(what_fits(&graph.nodes[1], 115.0), "clears confidential");
         graph.nodes[1].name = "a-name-that-is-much-too-long-for-any-box-of-a-graph-and-goes-on".into();
         let most = layout(&graph).nodes[1].width;
         assert_eq!(most, NODE_WIDTH.1);

@@ -171,7 +171,7 @@ fn node(
             <rect class="g-node__box" x=x y=y width=width height=NODE_HEIGHT rx="8"></rect>
             <rect class="g-node__bar" x=x + 10.0 y=y + 13.0 width="4" height="28" rx="2"></rect>
             <text class="g-node__name" x=x + 22.0 y=y + 24.0>{fitting(&node.name, 13.0, room)}</text>
-            <text class="g-node__what" x=x + 22.0 y=y + 40.0>{fitting(&what, 11.0, room)}</text>
+            <text class="g-node__what" x=x + 22.0 y=y + 40.0>{layout::what_fits(&node, room)}</text>
             <g id=now_id>
                 <text class="g-node__rate" x=x + 22.0 y=y + 62.0>{rate}</text>
                 <text class="g-node__reject" x=x + 22.0 y=y + 79.0>{rejects}</text>
