@@ -49,9 +49,9 @@ test("a viewer who tries to deploy is refused everywhere, and the log says so", 
     expect(answer.status()).toBe(403);
   });
 
-  await test.step("both refusals are in the log", async () => {
+  await test.step("the refusal is in the log; the same again within a minute is counted", async () => {
     const found = await refusals();
-    expect(found.length).toBe(before + 2);
+    expect(found.length).toBe(before + 1);
     expect(found[0]).toMatchObject({ resource: "pipeline:payments", kind: "admin" });
     const { page } = compliance;
     await visit(page, "/p/main/audit");
@@ -61,7 +61,7 @@ test("a viewer who tries to deploy is refused everywhere, and the log says so", 
     await page.getByRole("search").getByRole("button", { name: "Search" }).click();
     await expect(page).toHaveURL(/outcome=denied/);
     const rows = page.getByRole("table", { name: "Entries of the audit log" }).getByRole("row").filter({ hasText: "pipeline:payments" });
-    await expect(rows).toHaveCount(before + 2);
+    await expect(rows).toHaveCount(before + 1);
     await expect(rows.first()).toContainText("viewer");
     await expect(rows.first()).toContainText("Denied");
     await rows.first().getByRole("link").first().click();
